@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The dirty tracker: which pages must be sent, and how one is taken so that no
+ * store is lost.
+ *
+ * Two bits a page. "touched": written since the memory was last cleared.
+ * "dirty": written since the page was last taken. mark() sets both, session or
+ * not. There is no flag that says whether anybody is listening, so there is
+ * none to race with; outside a session nobody re-arms, so a page's second
+ * store costs nothing. A session begins with dirty |= touched: the snapshot is
+ * a dirty iteration in which everything is dirty.
+ *
+ * Vocabulary: to mark is to say that a page was written; to take is to clear
+ * its dirty bit and copy it; to re-arm is to make the next store mark again;
+ * a pass is one walk of the cursor from page 0 to the end.
+ *
+ * Why no store is lost. take() does, for each page: lock, clear the bit,
+ * unlock; re-arm; copy. A store through a mapping that is not armed needs a
+ * fault, and the fault marks and makes the entry writable under one hold of
+ * the page's lock. If that was before the clear, the entry is there to be
+ * unmapped by the re-arming, and stores through it until then are seen by the
+ * copy, which comes later. If it was after, the mark outlives the clear and
+ * the page is taken again. Stores that the kernel itself makes mark after they
+ * stored, with a full barrier between: then either the copy sees the store, or
+ * the mark comes after the clear. Copy before clear, or clear without
+ * re-arming, and this breaks.
+ *
+ * Once the device is stopped the tracker is frozen: a mark is only counted.
+ * Whoever still stores then does so at his own risk and cannot hold up the
+ * end. The one pass after the stop looks at every page once.
+ *
+ * The counter may be higher than the number of bits, never lower: who needs
+ * the truth about "none" looks at the bitmap.
+ */
+#include "core/dirty.h"
+#include "core/model.h"
+
+/* Runs of pages nearer than this are re-armed by one call. */
+#define REARM_GAP	32
+
+/**
+ * tern_dirty_init() - make a tracker with no page touched
+ * @d: the tracker
+ * @pages: number of pages
+ *
+ * Return: 0, or -ENOMEM. Context: may sleep.
+ */
+int tern_dirty_init(struct tern_dirty *d, unsigned long pages)
+{
+	size_t bytes = BITS_TO_LONGS(pages) * sizeof(long);
+
+	memset(d, 0, sizeof(*d));
+	d->pages = pages;
+	d->touched = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	d->dirty = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!d->touched || !d->dirty) {
+		tern_dirty_uninit(d);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * tern_dirty_uninit() - free a tracker that nobody can mark any more
+ * @d: the tracker; may be half made
+ */
+void tern_dirty_uninit(struct tern_dirty *d)
+{
+	kvfree(d->touched);
+	kvfree(d->dirty);
+	d->touched = NULL;
+	d->dirty = NULL;
+}
+
+/* Partner of the decrement in clear_dirty(): up before the bit, down after. */
+static void set_dirty(struct tern_dirty *d, unsigned long page)
+{
+	atomic_long_inc(&d->count);
+	if (test_and_set_bit(page, d->dirty))
+		atomic_long_dec(&d->count);
+}
+
+static void clear_dirty(struct tern_dirty *d, unsigned long page)
+{
+	/* A full barrier: the copy that follows cannot be older than this. */
+	if (test_and_clear_bit(page, d->dirty))
+		atomic_long_dec(&d->count);
+}
+
+/**
+ * tern_dirty_clear() - forget every page
+ * @d: the tracker
+ *
+ * The first half of clearing the memory: the caller drops the pages after it,
+ * so that a store in between is dropped too and only leaves a mark that costs
+ * a page of zeroes. Context: no session lives, or its lock is held.
+ */
+void tern_dirty_clear(struct tern_dirty *d)
+{
+	unsigned long page;
+
+	bitmap_zero(d->touched, d->pages);
+	for_each_set_bit(page, d->dirty, d->pages)
+		clear_dirty(d, page);
+	d->cursor = 0;
+}
+
+/**
+ * tern_dirty_mark() - say that pages were, or are about to be, written
+ * @d: the tracker
+ * @first: first page
+ * @n: how many
+ *
+ * Guarantees that a take() that does not see the store leaves the pages dirty.
+ * For that the caller either holds the page's lock until its entry is
+ * writable, or has stored already, with a full barrier after the store
+ * (smp_mb__before_atomic()).
+ *
+ * Context: any; takes no lock.
+ */
+void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
+{
+	unsigned long page;
+
+	for (page = first; page < first + n; page++) {
+		set_bit(page, d->touched);
+		if (READ_ONCE(d->frozen))
+			atomic_long_inc(&d->late_marks);
+		else
+			set_dirty(d, page);
+	}
+}
+
+/**
+ * tern_dirty_touched() - can the page be anything but zero?
+ * @d: the tracker
+ * @page: the page
+ *
+ * Return: false if nobody wrote it since the last clear.
+ */
+bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
+{
+	return test_bit(page, d->touched);
+}
+
+/**
+ * tern_dirty_begin() - a session begins: what was ever touched is dirty
+ * @d: the tracker
+ *
+ * Context: the session lock.
+ */
+void tern_dirty_begin(struct tern_dirty *d)
+{
+	unsigned long page;
+
+	WRITE_ONCE(d->frozen, false);
+	atomic_long_set(&d->late_marks, 0);
+	d->cursor = 0;
+	for_each_set_bit(page, d->touched, d->pages)
+		set_dirty(d, page);
+}
+
+/**
+ * tern_dirty_freeze() - the device is stopped: the last pass begins
+ * @d: the tracker
+ *
+ * Context: the session lock.
+ */
+void tern_dirty_freeze(struct tern_dirty *d)
+{
+	WRITE_ONCE(d->frozen, true);
+	d->cursor = 0;
+}
+
+/**
+ * tern_dirty_thaw() - marks count again
+ * @d: the tracker
+ *
+ * The pages that were marked meanwhile are touched, so the next session sends
+ * them. Context: the session lock, or no session.
+ */
+void tern_dirty_thaw(struct tern_dirty *d)
+{
+	WRITE_ONCE(d->frozen, false);
+}
+
+/**
+ * tern_dirty_rewind() - a pass is over, the next one begins at page 0
+ * @d: the tracker
+ *
+ * Context: the session lock.
+ */
+void tern_dirty_rewind(struct tern_dirty *d)
+{
+	d->cursor = 0;
+}
+
+/**
+ * tern_dirty_ahead() - has this pass anything left?
+ * @d: the tracker
+ *
+ * Looks at the bitmap, not at the counter. Context: the session lock.
+ */
+bool tern_dirty_ahead(const struct tern_dirty *d)
+{
+	return find_next_bit(d->dirty, d->pages, d->cursor) < d->pages;
+}
+
+/**
+ * tern_dirty_any() - is there a page that this session can still take?
+ * @d: the tracker
+ *
+ * While frozen the pages behind the cursor do not count: there is no further
+ * pass. Context: the session lock.
+ */
+bool tern_dirty_any(const struct tern_dirty *d)
+{
+	if (!atomic_long_read(&d->count))
+		return false;
+	if (tern_dirty_ahead(d))
+		return true;
+	return !d->frozen && find_first_bit(d->dirty, d->cursor) < d->cursor;
+}
+
+/**
+ * tern_dirty_count() - about how many pages are dirty
+ * @d: the tracker
+ *
+ * Return: never less than there are. In constant time, for any memory size.
+ */
+unsigned long tern_dirty_count(const struct tern_dirty *d)
+{
+	return atomic_long_read(&d->count);
+}
+
+/**
+ * tern_dirty_next_window() - the next dirty pages, from the cursor on
+ * @d: the tracker
+ * @b: gets their numbers
+ * @max: how many at most; no more than TERN_BATCH_PAGES are given
+ *
+ * Changes nothing: a page counts as done when take() has copied it.
+ *
+ * Return: how many; 0 if this pass has none left. Context: the session lock.
+ */
+unsigned int tern_dirty_next_window(const struct tern_dirty *d,
+				    struct tern_batch *b, unsigned int max)
+{
+	unsigned long page = d->cursor;
+
+	max = min_t(unsigned int, max, TERN_BATCH_PAGES);
+	for (b->n = 0; b->n < max; b->n++) {
+		page = find_next_bit(d->dirty, d->pages, page);
+		if (page >= d->pages)
+			break;
+		b->page[b->n] = page++;
+	}
+	return b->n;
+}
+
+/* Re-arm the pages of a batch, near ones together. */
+static void rearm_runs(struct tern_model *m, const struct tern_batch *b)
+{
+	unsigned int i, first = 0;
+
+	for (i = 1; i <= b->n; i++) {
+		if (i < b->n && b->page[i] - b->page[i - 1] <= REARM_GAP)
+			continue;
+		m->ops->page_rearm(m, b->page[first],
+				   b->page[i - 1] - b->page[first] + 1);
+		first = i;
+	}
+}
+
+static void put_pages(struct tern_model *m, const struct tern_batch *b, unsigned int n)
+{
+	while (n--)
+		m->ops->page_put(m, b->handle[n]);
+}
+
+/**
+ * tern_dirty_take() - take the pages of a window: the one place of the order
+ * @d: the tracker
+ * @m: whose memory it is
+ * @b: what tern_dirty_next_window() gave; not empty
+ * @dst: where the first page's bytes go
+ * @stride: from one page's place to the next one's
+ *
+ * Guarantees that every store made before the call is in the copy, and that
+ * every store that is not leaves its page dirty. On an error no page counts as
+ * taken: all are dirty, the cursor stands, and the next call can do it again.
+ *
+ * Return: 0, or the -errno of a step. Context: the session lock; may sleep.
+ */
+int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
+		    struct tern_batch *b, void *dst, size_t stride)
+{
+	unsigned int got, i;
+	int ret;
+
+	for (got = 0; got < b->n; got++) {
+		ret = m->ops->page_get(m, b->page[got], &b->handle[got]);
+		if (ret)
+			goto err_mark_again;
+		tern_step_point(locked, b->page[got]);
+		clear_dirty(d, b->page[got]);
+		tern_step_point(cleared, b->page[got]);
+		m->ops->page_unlock(m, b->handle[got]);
+		tern_step_point(unlocked, b->page[got]);
+	}
+
+	rearm_runs(m, b);
+	tern_step_point(rearmed, b->page[0]);
+
+	for (i = 0; i < b->n; i++) {
+		/*
+		 * Who has the page pinned stores without a fault: send it in
+		 * each pass, and once after the stop.
+		 */
+		if (!d->frozen && m->ops->page_pinned(m, b->handle[i]))
+			set_dirty(d, b->page[i]);
+		ret = m->ops->page_copy(m, b->handle[i], dst + i * stride);
+		if (ret)
+			goto err_mark_again;
+		tern_step_point(copied, b->page[i]);
+	}
+
+	put_pages(m, b, b->n);
+	d->cursor = b->page[b->n - 1] + 1;
+	return 0;
+
+err_mark_again:
+	for (i = 0; i < got; i++)
+		set_dirty(d, b->page[i]);
+	put_pages(m, b, got);
+	return ret;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * All that the core takes from its surroundings, in one place. A build in user
+ * space puts a header with the same guard in front of this one
+ * (tests/host/env.h) and compiles the same .c files.
+ */
+#ifndef TERN_CORE_ENV_H
+#define TERN_CORE_ENV_H
+
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
+#include <linux/build_bug.h>
+#include <linux/crc32c.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/limits.h>
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <asm/byteorder.h>
+
+/*
+ * A named point between two steps whose order matters. A test hangs a fault
+ * on it; here it is nothing.
+ */
+#define tern_step_point(name, page)	do { } while (0)
+
+#endif /* TERN_CORE_ENV_H */

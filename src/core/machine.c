@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine: takes the steps that core/phase.c lists. One small function a
+ * step; the phase is written last; the table sees to it that only a first step
+ * can fail, so a failed arc leaves everything as it was.
+ *
+ * Front ends translate their protocol's states to phases and back, and decide
+ * nothing.
+ */
+#include "core/machine.h"
+#include "core/loader.h"
+#include "core/model.h"
+
+static int step_begin_save(struct tern_machine *mc)
+{
+	mc->session = tern_session_create(mc->m, &mc->config, &mc->stats);
+	if (!mc->session)
+		return -ENOMEM;
+	/* From a stopped device there is nothing to wait for. */
+	if (mc->phase == TERN_PHASE_STOPPED)
+		tern_session_stop(mc->session);
+	return 0;
+}
+
+static int step_end_save(struct tern_machine *mc)
+{
+	tern_session_destroy(mc->session);
+	mc->session = NULL;
+	return 0;
+}
+
+static int step_begin_load(struct tern_machine *mc)
+{
+	mc->loader = tern_loader_create(mc->m);
+	return mc->loader ? 0 : -ENOMEM;
+}
+
+static void drop_loader(struct tern_machine *mc)
+{
+	tern_loader_destroy(mc->loader);
+	mc->loader = NULL;
+}
+
+static int step_commit_load(struct tern_machine *mc)
+{
+	if (!tern_loader_complete(mc->loader))
+		return -EIO;
+	drop_loader(mc);
+	return 0;
+}
+
+static int step_leave_load(struct tern_machine *mc)
+{
+	if (!tern_loader_complete(mc->loader))
+		mc->m->ops->clear(mc->m);
+	drop_loader(mc);
+	return 0;
+}
+
+static int step_stop(struct tern_machine *mc)
+{
+	mc->m->ops->stop(mc->m);
+	if (mc->session)
+		tern_session_stop(mc->session);
+	return 0;
+}
+
+static int step_start(struct tern_machine *mc)
+{
+	mc->m->ops->start(mc->m);
+	return 0;
+}
+
+static int step_clear(struct tern_machine *mc)
+{
+	mc->m->ops->clear(mc->m);
+	return 0;
+}
+
+static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
+	[TERN_STEP_BEGIN_SAVE]	= step_begin_save,
+	[TERN_STEP_END_SAVE]	= step_end_save,
+	[TERN_STEP_BEGIN_LOAD]	= step_begin_load,
+	[TERN_STEP_COMMIT_LOAD]	= step_commit_load,
+	[TERN_STEP_LEAVE_LOAD]	= step_leave_load,
+	[TERN_STEP_STOP]	= step_stop,
+	[TERN_STEP_START]	= step_start,
+	[TERN_STEP_CLEAR]	= step_clear,
+};
+
+/**
+ * tern_machine_init() - the machine of a device that was just opened
+ * @mc: the machine
+ * @m: the device: running, as at power-on
+ * @config: for its sessions; copied
+ */
+void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
+		       const struct tern_session_config *config)
+{
+	memset(mc, 0, sizeof(*mc));
+	mc->m = m;
+	mc->config = *config;
+	mc->phase = TERN_PHASE_RUNNING;
+}
+
+/**
+ * tern_machine_uninit() - end the session or load that lives; keep the stats
+ * @mc: the machine
+ *
+ * Context: state_mutex.
+ */
+void tern_machine_uninit(struct tern_machine *mc)
+{
+	if (mc->session)
+		step_end_save(mc);
+	if (mc->loader)
+		drop_loader(mc);
+	mc->phase = TERN_PHASE_RUNNING;
+}
+
+/**
+ * tern_machine_go() - go to another phase
+ * @mc: the machine
+ * @to: the phase
+ *
+ * Guarantees that on return the device is in @to, or where it was before.
+ *
+ * Return: 0; -EINVAL if there is no such arc; -ENOMEM if a session or a load
+ * could not be begun; -EIO if a load that is not whole was to run.
+ * Context: state_mutex; may sleep.
+ */
+int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
+{
+	const enum tern_step *step = tern_phase_arc(mc->phase, to);
+	int ret;
+
+	if (!step)
+		return -EINVAL;
+	for (; *step != TERN_STEP_END; step++) {
+		ret = steps[*step](mc);
+		if (ret)
+			return ret;
+	}
+	mc->phase = to;
+	return 0;
+}
+
+/**
+ * tern_machine_reset() - as at power-on, from any phase
+ * @mc: the machine
+ *
+ * Guarantees that no session or load lives on return, that memory is zero and
+ * that the device runs. Context: state_mutex; may sleep.
+ */
+void tern_machine_reset(struct tern_machine *mc)
+{
+	mc->m->ops->stop(mc->m);
+	tern_machine_uninit(mc);
+	mc->m->ops->clear(mc->m);
+	mc->m->ops->start(mc->m);
+}
+
+/**
+ * tern_machine_failed() - has a load gone wrong?
+ * @mc: the machine
+ *
+ * Return: true from the first bad byte until the load is left or reset.
+ */
+bool tern_machine_failed(const struct tern_machine *mc)
+{
+	return mc->loader && tern_loader_error(mc->loader);
+}

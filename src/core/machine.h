@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TERN_CORE_MACHINE_H
+#define TERN_CORE_MACHINE_H
+
+#include "core/env.h"
+#include "core/phase.h"
+#include "core/session.h"
+
+struct tern_loader;
+struct tern_model;
+
+/**
+ * struct tern_machine - a device's migration: its phase and what goes with it
+ * @m: the device; immutable
+ * @config: for the sessions; immutable while the device is open
+ * @phase: where it is
+ * @session: lives while tern_phase_saving()
+ * @loader: lives in TERN_PHASE_LOADING
+ * @stats: of the last session
+ *
+ * All guarded by state_mutex, which is its owner's.
+ */
+struct tern_machine {
+	struct tern_model *m;
+	struct tern_session_config config;
+	enum tern_phase phase;
+	struct tern_session *session;
+	struct tern_loader *loader;
+	struct tern_session_stats stats;
+};
+
+void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
+		       const struct tern_session_config *config);
+void tern_machine_uninit(struct tern_machine *mc);
+int tern_machine_go(struct tern_machine *mc, enum tern_phase to);
+void tern_machine_reset(struct tern_machine *mc);
+bool tern_machine_failed(const struct tern_machine *mc);
+
+#endif /* TERN_CORE_MACHINE_H */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a device model offers the core. A model is an ops table, a dirty
+ * tracker and a few numbers; the core knows nothing else of it.
+ */
+#ifndef TERN_CORE_MODEL_H
+#define TERN_CORE_MODEL_H
+
+#include "core/env.h"
+
+struct tern_dirty;
+struct tern_model;
+
+/* Sections of one model, the final records of a stream. */
+#define TERN_SECTIONS_MAX	8
+/* The longest payload that a section may have. */
+#define TERN_SECTION_BYTES_MAX	8192
+
+/**
+ * struct tern_section - one part of the state that is sent once, at the end
+ * @type: its record's type
+ * @length: its payload, exactly; TERN_SECTION_BYTES_MAX at most
+ * @save: write @length bytes at @to. The device is stopped. Cannot fail.
+ * @validate: does @from have a meaning for this device? 0, or -EDOM. Changes
+ *	nothing.
+ * @load: become what @from says; only called with what @validate passed.
+ *	Cannot fail.
+ *
+ * Context: may sleep; state_mutex is held.
+ */
+struct tern_section {
+	u32 type;
+	u32 length;
+	void (*save)(struct tern_model *m, void *to);
+	int (*validate)(struct tern_model *m, const void *from);
+	void (*load)(struct tern_model *m, const void *from);
+};
+
+/**
+ * struct tern_model_ops - a device model
+ * @id: names the model in the stream
+ * @sections: in the order in which they are sent
+ * @n_sections: TERN_SECTIONS_MAX at most
+ * @page_get: take a reference on a page and lock it: until @page_unlock no
+ *	page table entry of it becomes writable. 0, or -errno with nothing held.
+ *	May sleep and allocate.
+ * @page_unlock: end of the lock; the reference stays
+ * @page_rearm: make the next store to each of these pages call mark(). Called
+ *	with no page locked.
+ * @page_pinned: can somebody store to the page past the page tables?
+ * @page_copy: copy the page to @to. 0 or -errno.
+ * @page_put: end of the reference
+ * @memory_load: store bytes of a stream, and mark the pages. 0 or -errno.
+ * @clear: memory zero, nothing touched; registers, config space and interrupts
+ *	as at power-on. Cannot fail.
+ * @start: let the device run; deliver what waited. Cannot fail.
+ * @stop: on return the device changes nothing and raises nothing by itself.
+ *	Cannot fail.
+ *
+ * Context: all may sleep. state_mutex is held for @memory_load, @clear, @start
+ * and @stop, the session lock for the steps of take().
+ */
+struct tern_model_ops {
+	u32 id;
+	const struct tern_section *sections;
+	unsigned int n_sections;
+
+	int (*page_get)(struct tern_model *m, unsigned long page, void **handle);
+	void (*page_unlock)(struct tern_model *m, void *handle);
+	void (*page_rearm)(struct tern_model *m, unsigned long first, unsigned long n);
+	bool (*page_pinned)(struct tern_model *m, void *handle);
+	int (*page_copy)(struct tern_model *m, void *handle, void *to);
+	void (*page_put)(struct tern_model *m, void *handle);
+
+	int (*memory_load)(struct tern_model *m, u64 offset, const void *from, size_t len);
+	void (*clear)(struct tern_model *m);
+	void (*start)(struct tern_model *m);
+	void (*stop)(struct tern_model *m);
+};
+
+/**
+ * struct tern_model - one device, as the core sees it
+ * @ops: its model
+ * @dirty: tracker of its memory
+ * @memory_size: bytes of device memory
+ * @page_size: bytes that one bit of @dirty stands for
+ *
+ * Immutable while the device is open.
+ */
+struct tern_model {
+	const struct tern_model_ops *ops;
+	struct tern_dirty *dirty;
+	u64 memory_size;
+	u32 page_size;
+};
+
+#endif /* TERN_CORE_MODEL_H */

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state machine, as a table: from a phase to a phase by these steps.
+ *
+ * The law of the table: a step that can fail is the first of its arc. So a
+ * failed arc has changed nothing, and nothing ever has to be undone. The arcs
+ * that a VMM cannot survive the failure of (to running, to stopped) have no
+ * such step, but for the one where a device would run on half a state.
+ */
+#include "core/phase.h"
+
+#define ARC(...)	{ __VA_ARGS__, TERN_STEP_END }
+#define REFUSE		ARC(TERN_STEP_REFUSE)
+
+static const enum tern_step arcs[TERN_PHASES][TERN_PHASES][TERN_ARC_STEPS] = {
+	[TERN_PHASE_RUNNING] = {
+		[TERN_PHASE_RUNNING]		= { TERN_STEP_END },
+		[TERN_PHASE_RUNNING_SAVING]	= ARC(TERN_STEP_BEGIN_SAVE),
+		[TERN_PHASE_STOPPED_SAVING]	= ARC(TERN_STEP_BEGIN_SAVE, TERN_STEP_STOP),
+		[TERN_PHASE_STOPPED]		= ARC(TERN_STEP_STOP),
+		[TERN_PHASE_LOADING]		= ARC(TERN_STEP_BEGIN_LOAD, TERN_STEP_STOP,
+						      TERN_STEP_CLEAR),
+	},
+	[TERN_PHASE_RUNNING_SAVING] = {
+		[TERN_PHASE_RUNNING]		= ARC(TERN_STEP_END_SAVE),
+		[TERN_PHASE_RUNNING_SAVING]	= { TERN_STEP_END },
+		[TERN_PHASE_STOPPED_SAVING]	= ARC(TERN_STEP_STOP),
+		[TERN_PHASE_STOPPED]		= ARC(TERN_STEP_END_SAVE, TERN_STEP_STOP),
+		[TERN_PHASE_LOADING]		= REFUSE,
+	},
+	[TERN_PHASE_STOPPED_SAVING] = {
+		[TERN_PHASE_RUNNING]		= ARC(TERN_STEP_END_SAVE, TERN_STEP_START),
+		[TERN_PHASE_RUNNING_SAVING]	= REFUSE,
+		[TERN_PHASE_STOPPED_SAVING]	= { TERN_STEP_END },
+		[TERN_PHASE_STOPPED]		= ARC(TERN_STEP_END_SAVE),
+		[TERN_PHASE_LOADING]		= REFUSE,
+	},
+	[TERN_PHASE_STOPPED] = {
+		[TERN_PHASE_RUNNING]		= ARC(TERN_STEP_START),
+		[TERN_PHASE_RUNNING_SAVING]	= REFUSE,
+		[TERN_PHASE_STOPPED_SAVING]	= ARC(TERN_STEP_BEGIN_SAVE),
+		[TERN_PHASE_STOPPED]		= { TERN_STEP_END },
+		[TERN_PHASE_LOADING]		= ARC(TERN_STEP_BEGIN_LOAD, TERN_STEP_CLEAR),
+	},
+	[TERN_PHASE_LOADING] = {
+		[TERN_PHASE_RUNNING]		= ARC(TERN_STEP_COMMIT_LOAD, TERN_STEP_START),
+		[TERN_PHASE_RUNNING_SAVING]	= REFUSE,
+		[TERN_PHASE_STOPPED_SAVING]	= REFUSE,
+		[TERN_PHASE_STOPPED]		= ARC(TERN_STEP_LEAVE_LOAD),
+		[TERN_PHASE_LOADING]		= { TERN_STEP_END },
+	},
+};
+
+/**
+ * tern_phase_arc() - the steps from one phase to another
+ * @from: the phase the device is in
+ * @to: the phase asked for
+ *
+ * Return: a row of steps that ends with TERN_STEP_END; NULL if there is no
+ * such phase or no such arc.
+ */
+const enum tern_step *tern_phase_arc(enum tern_phase from, enum tern_phase to)
+{
+	/* A bad @from is our bug, a bad @to the caller's mistake. */
+	if (WARN_ON_ONCE((unsigned int)from >= ARRAY_SIZE(arcs)))
+		return NULL;
+	if ((unsigned int)to >= ARRAY_SIZE(arcs[0]))
+		return NULL;
+	return arcs[from][to][0] == TERN_STEP_REFUSE ? NULL : arcs[from][to];
+}
+
+/**
+ * tern_phase_saving() - does a session live in this phase?
+ * @phase: the phase
+ */
+bool tern_phase_saving(enum tern_phase phase)
+{
+	return phase == TERN_PHASE_RUNNING_SAVING || phase == TERN_PHASE_STOPPED_SAVING;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The session: what a device gives of itself, from the moment that logging is
+ * enabled until it is stopped and everything has been read.
+ *
+ * It begins with a snapshot, goes on with dirty iterations for as long as it
+ * is asked, and ends with the final sections, sent once. The snapshot is not a
+ * special case: at the begin every touched page becomes dirty (core/dirty.c),
+ * and the cursor walks. Where the walk ends, a pass ended; while the device
+ * runs the next one begins, after the stop the sections follow.
+ *
+ *   running:  SESSION_BEGIN, then MEMORY for each dirty page, pass by pass
+ *   stopped:  one last pass over the memory, the model's sections, END
+ *
+ * User space may stop the device anywhere in this. Nothing is kept per pass
+ * but the cursor, so there is nothing to finish first.
+ *
+ * A chunk is what the staging buffer holds: whole records. It lives as
+ *
+ *   NONE -prepare-> PREPARED -retire-> NONE
+ *                       |  stop
+ *                       v
+ *                    OFFERED -prepare-> PREPARED
+ *
+ * A chunk that was prepared and not retired when the device stops may or may
+ * not have reached the other side. It is offered again, byte for byte, from
+ * the buffer; the reader knows a repeated record by its number. The buffer
+ * belongs to user space: only the chunk's length is remembered here, and its
+ * bytes are never looked at.
+ */
+#include "core/session.h"
+#include "core/model.h"
+
+enum chunk_state {
+	CHUNK_NONE,
+	CHUNK_PREPARED,
+	CHUNK_OFFERED,
+};
+
+/**
+ * struct tern_session - one session
+ * @lock: guards all below that is not immutable; under state_mutex, over the
+ *	page lock
+ * @m: whose state it is; immutable
+ * @stats: where it counts [lock]
+ * @config: immutable
+ * @batch: the pages of one take() [lock]
+ * @writer: [lock]
+ * @chunk: state of the chunk in the staging buffer [lock]
+ * @chunk_bytes: its length [lock]
+ * @stopped: the device is stopped [lock]
+ * @fresh: the pass has not given a byte yet [lock]
+ * @section: the section to be sent next; n_sections is END, one more is "all
+ *	is sent" [lock]
+ */
+struct tern_session {
+	struct mutex lock;
+	struct tern_model *m;
+	struct tern_session_stats *stats;
+	struct tern_session_config config;
+	struct tern_batch batch;
+	struct tern_writer writer;
+	enum chunk_state chunk;
+	size_t chunk_bytes;
+	bool stopped;
+	bool fresh;
+	unsigned int section;
+};
+
+/**
+ * tern_session_create() - begin a session: all that was ever touched is dirty
+ * @m: the device; its memory stays while the session lives
+ * @config: how to run it; copied
+ * @stats: where to count; set to 0 first
+ *
+ * Return: the session, or NULL if there is no memory, with nothing changed.
+ * Context: state_mutex; may sleep.
+ */
+struct tern_session *tern_session_create(struct tern_model *m,
+					 const struct tern_session_config *config,
+					 struct tern_session_stats *stats)
+{
+	struct tern_session *s;
+
+	if (WARN_ON_ONCE(config->capacity < TERN_CHUNK_MIN))
+		return NULL;
+	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	if (!s)
+		return NULL;
+	mutex_init(&s->lock);
+	s->m = m;
+	s->config = *config;
+	s->stats = stats;
+	s->fresh = true;
+	memset(stats, 0, sizeof(*stats));
+	tern_writer_init(&s->writer);
+	tern_dirty_begin(m->dirty);
+	return s;
+}
+
+/**
+ * tern_session_destroy() - the session is over; what was read of it is void,
+ * unless it was read to the end
+ * @s: the session
+ *
+ * Context: state_mutex; nobody else uses the session.
+ */
+void tern_session_destroy(struct tern_session *s)
+{
+	tern_dirty_thaw(s->m->dirty);
+	mutex_destroy(&s->lock);
+	kvfree(s);
+}
+
+/**
+ * tern_session_stop() - the device has stopped: what follows is the end
+ * @s: the session
+ *
+ * Context: state_mutex.
+ */
+void tern_session_stop(struct tern_session *s)
+{
+	mutex_lock(&s->lock);
+	s->stopped = true;
+	tern_dirty_freeze(s->m->dirty);
+	if (s->chunk == CHUNK_PREPARED)
+		s->chunk = CHUNK_OFFERED;
+	mutex_unlock(&s->lock);
+}
+
+static size_t memory_record(const struct tern_session *s)
+{
+	return TERN_RECORD_HEAD + sizeof(struct tern_memory_head) + s->m->page_size;
+}
+
+static bool all_sent(const struct tern_session *s)
+{
+	return s->section > s->m->ops->n_sections;
+}
+
+/* Bytes of the final records that are still to be sent. */
+static u64 final_bytes(const struct tern_session *s)
+{
+	const struct tern_model_ops *ops = s->m->ops;
+	u64 bytes = 0;
+	unsigned int i;
+
+	if (!s->stopped || all_sent(s))
+		return 0;
+	for (i = s->section; i < ops->n_sections; i++)
+		bytes += TERN_RECORD_HEAD + ops->sections[i].length;
+	return bytes + TERN_RECORD_HEAD + sizeof(struct tern_end);
+}
+
+/* Bytes that could be given now, beyond those that are staged. */
+static u64 unstaged_bytes(const struct tern_session *s)
+{
+	const struct tern_dirty *d = s->m->dirty;
+	u64 bytes;
+
+	if (!s->stopped && !s->config.precopy)
+		return 0;
+	bytes = final_bytes(s);
+	/* The bitmap decides whether there is a page; the counter, how many. */
+	if (tern_dirty_any(d))
+		bytes += max(tern_dirty_count(d), 1UL) * memory_record(s);
+	if (bytes && !s->writer.seq)
+		bytes += TERN_RECORD_HEAD + sizeof(struct tern_session_begin);
+	return bytes;
+}
+
+/**
+ * tern_session_pending() - bytes that can be read now
+ * @s: the session
+ *
+ * Not 0 if and only if tern_session_prepare() would give something. Exactly 0
+ * after the stop once all is sent and retired.
+ *
+ * Context: takes the session lock.
+ */
+u64 tern_session_pending(struct tern_session *s)
+{
+	u64 bytes;
+
+	mutex_lock(&s->lock);
+	bytes = unstaged_bytes(s) + s->chunk_bytes;
+	mutex_unlock(&s->lock);
+	return bytes;
+}
+
+static size_t put_begin(struct tern_session *s, void *at)
+{
+	struct tern_session_begin *begin = tern_writer_payload(at);
+
+	memset(begin, 0, sizeof(*begin));
+	begin->magic = cpu_to_le64(TERN_STREAM_MAGIC);
+	begin->version = cpu_to_le32(TERN_STREAM_VERSION);
+	begin->reader = cpu_to_le32(TERN_STREAM_READER);
+	begin->model = cpu_to_le32(s->m->ops->id);
+	begin->block = cpu_to_le32(TERN_STREAM_BLOCK);
+	begin->memory_size = cpu_to_le64(s->m->memory_size);
+	get_random_bytes(begin->id, sizeof(begin->id));
+	return tern_writer_seal(&s->writer, at, TERN_RECORD_SESSION_BEGIN, sizeof(*begin));
+}
+
+static size_t put_end(struct tern_session *s, void *at)
+{
+	struct tern_end *end = tern_writer_payload(at);
+
+	end->records = cpu_to_le64(s->writer.seq);
+	end->bytes = cpu_to_le64(s->writer.bytes);
+	return tern_writer_seal(&s->writer, at, TERN_RECORD_END, sizeof(*end));
+}
+
+/* One batch of MEMORY records. Bytes put; 0 at the end of a pass; -errno. */
+static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
+{
+	const size_t record = memory_record(s);
+	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
+	struct tern_batch *b = &s->batch;
+	unsigned int i;
+	int ret;
+
+	if (!tern_dirty_next_window(s->m->dirty, b, room / record))
+		return 0;
+	ret = tern_dirty_take(s->m->dirty, s->m, b, data, record);
+	if (ret)
+		return ret;
+	for (i = 0; i < b->n; i++, at += record) {
+		struct tern_memory_head *head = tern_writer_payload(at);
+
+		head->offset = cpu_to_le64((u64)b->page[i] * s->m->page_size);
+		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY,
+				 sizeof(*head) + s->m->page_size);
+	}
+	return b->n * record;
+}
+
+/* The model's sections and END, as many as fit. */
+static size_t put_final(struct tern_session *s, void *at, size_t room)
+{
+	const struct tern_model_ops *ops = s->m->ops;
+	size_t used = 0;
+
+	for (; s->section < ops->n_sections; s->section++) {
+		const struct tern_section *sec = &ops->sections[s->section];
+
+		if (room - used < TERN_RECORD_HEAD + sec->length)
+			return used;
+		sec->save(s->m, tern_writer_payload(at + used));
+		used += tern_writer_seal(&s->writer, at + used, sec->type, sec->length);
+	}
+	if (!all_sent(s) && room - used >= TERN_RECORD_HEAD + sizeof(struct tern_end)) {
+		used += put_end(s, at + used);
+		s->section++;
+	}
+	return used;
+}
+
+/*
+ * Put together a chunk that does not reach beyond the end of a pass. An error
+ * in mid-chunk is kept for the next one: what is there is good.
+ */
+static ssize_t fill(struct tern_session *s)
+{
+	void *const buf = s->config.staging;
+	const size_t room = s->config.capacity;
+	size_t used = 0;
+	ssize_t ret;
+
+	/* A pass that has nothing left and gave nothing more is over. */
+	if (!s->stopped && !tern_dirty_ahead(s->m->dirty)) {
+		tern_dirty_rewind(s->m->dirty);
+		s->fresh = true;
+	}
+	if (!s->writer.seq)
+		used = put_begin(s, buf);
+	while (room - used >= memory_record(s)) {
+		ret = put_pages(s, buf + used, room - used);
+		if (ret < 0)
+			return used ? used : ret;
+		if (!ret) {
+			if (s->stopped)
+				used += put_final(s, buf + used, room - used);
+			break;
+		}
+		used += ret;
+	}
+	return used;
+}
+
+static void count_offer(struct tern_session *s)
+{
+	struct tern_session_stats *st = s->stats;
+	u64 *slot;
+
+	st->chunks++;
+	if (s->stopped) {
+		st->stopped_bytes += s->chunk_bytes;
+		return;
+	}
+	if (s->fresh) {
+		s->fresh = false;
+		slot = &st->pass_bytes[st->passes++ % TERN_PASSES_KEPT];
+		st->older_bytes += *slot;
+		*slot = 0;
+	}
+	st->pass_bytes[(st->passes - 1) % TERN_PASSES_KEPT] += s->chunk_bytes;
+}
+
+/**
+ * tern_session_prepare() - have a chunk in the staging buffer
+ * @s: the session
+ *
+ * The chunk stays the same until tern_session_retire().
+ *
+ * Return: its bytes; 0 if there is nothing to give now; -ENOMEM or -EIO of the
+ * device's memory, after which the next call tries the same pages again.
+ * Context: takes the session lock; may sleep.
+ */
+ssize_t tern_session_prepare(struct tern_session *s)
+{
+	ssize_t ret;
+
+	mutex_lock(&s->lock);
+	if (s->chunk == CHUNK_NONE && unstaged_bytes(s)) {
+		ret = fill(s);
+		if (ret < 0)
+			goto out;
+		s->chunk_bytes = ret;
+		s->chunk = CHUNK_OFFERED;
+	}
+	if (s->chunk == CHUNK_OFFERED) {
+		s->chunk = CHUNK_PREPARED;
+		count_offer(s);
+	}
+	ret = s->chunk_bytes;
+out:
+	mutex_unlock(&s->lock);
+	return ret;
+}
+
+/**
+ * tern_session_retire() - the chunk that was prepared has been read
+ * @s: the session
+ *
+ * Does nothing if no chunk is prepared: a chunk that was only offered again is
+ * still owed. Context: takes the session lock.
+ */
+void tern_session_retire(struct tern_session *s)
+{
+	mutex_lock(&s->lock);
+	if (s->chunk == CHUNK_PREPARED) {
+		s->chunk = CHUNK_NONE;
+		s->chunk_bytes = 0;
+	}
+	mutex_unlock(&s->lock);
+}
