@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PCI config space, 4096 bytes, as a table: for each field its value at
+ * power-on and the bits that a guest can write. Everything else reads 0 and
+ * ignores writes. The layout is the same on every host, byte by byte: a VMM
+ * compares it when a guest arrives.
+ */
+#include <linux/kernel.h>
+#include <linux/pci_regs.h>
+#include <linux/string.h>
+#include <asm/byteorder.h>
+
+#include "device/config_space.h"
+#include <uapi/tern/registers.h>
+
+/* Where the capabilities stand. */
+#define CAP_PM		0x40
+#define CAP_MSIX	0x48
+#define CAP_EXP		0x60
+
+#define BAR_BITS(size)	(~((u32)(size) - 1))
+#define COMMAND_BITS	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
+			 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
+#define CAPABILITY(id, next)	((id) | (next) << 8)
+
+/* A field: value and writable bits, little-endian, @size bytes wide. */
+struct field {
+	u16 offset;
+	u8 size;
+	u32 value;
+	u32 writable;
+};
+
+static const struct field fields[] = {
+	{ PCI_VENDOR_ID,		2, TERN_PCI_VENDOR, 0 },
+	{ PCI_DEVICE_ID,		2, TERN_PCI_DEVICE, 0 },
+	{ PCI_COMMAND,			2, 0, COMMAND_BITS },
+	{ PCI_STATUS,			2, PCI_STATUS_CAP_LIST, 0 },
+	{ PCI_CLASS_REVISION,		4, TERN_PCI_CLASS << 8 | 1, 0 },
+	{ PCI_CACHE_LINE_SIZE,		1, 0, 0xff },
+	{ PCI_BASE_ADDRESS_0,		4, PCI_BASE_ADDRESS_MEM_TYPE_32,
+					   BAR_BITS(TERN_BAR0_SIZE) },
+	{ PCI_BASE_ADDRESS_4,		4, PCI_BASE_ADDRESS_MEM_TYPE_32,
+					   BAR_BITS(TERN_BAR4_SIZE) },
+	{ PCI_SUBSYSTEM_VENDOR_ID,	2, TERN_PCI_VENDOR, 0 },
+	{ PCI_SUBSYSTEM_ID,		2, TERN_PCI_DEVICE, 0 },
+	{ PCI_CAPABILITY_LIST,		1, CAP_PM, 0 },
+	{ PCI_INTERRUPT_LINE,		1, 0, 0xff },
+
+	{ CAP_PM,			2, CAPABILITY(PCI_CAP_ID_PM, CAP_MSIX), 0 },
+	{ CAP_PM + PCI_PM_PMC,		2, 3, 0 },
+	{ CAP_PM + PCI_PM_CTRL,		2, PCI_PM_CTRL_NO_SOFT_RESET,
+					   PCI_PM_CTRL_STATE_MASK },
+
+	{ CAP_MSIX,			2, CAPABILITY(PCI_CAP_ID_MSIX, CAP_EXP), 0 },
+	{ CAP_MSIX + PCI_MSIX_FLAGS,	2, TERN_VECTORS - 1,
+					   PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL },
+	{ CAP_MSIX + PCI_MSIX_TABLE,	4, TERN_MSIX_TABLE | 4, 0 },
+	{ CAP_MSIX + PCI_MSIX_PBA,	4, TERN_MSIX_PBA | 4, 0 },
+
+	{ CAP_EXP,			2, CAPABILITY(PCI_CAP_ID_EXP, 0), 0 },
+	{ CAP_EXP + PCI_EXP_FLAGS,	2, 2 | PCI_EXP_TYPE_ENDPOINT << 4, 0 },
+	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER, 0 },
+	{ CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN,
+					   PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE |
+					   PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
+					   PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
+					   PCI_EXP_DEVCTL_READRQ },
+	{ CAP_EXP + PCI_EXP_LNKCAP,	4, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4, 0 },
+	{ CAP_EXP + PCI_EXP_LNKCTL,	2, 0, PCI_EXP_LNKCTL_ASPMC | PCI_EXP_LNKCTL_CCC },
+	{ CAP_EXP + PCI_EXP_LNKSTA,	2, PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1, 0 },
+};
+
+static void put_field(struct tern_config_space *cfg, const struct field *f)
+{
+	__le32 value = cpu_to_le32(f->value), writable = cpu_to_le32(f->writable);
+
+	memcpy(cfg->reset + f->offset, &value, f->size);
+	memcpy(cfg->writable + f->offset, &writable, f->size);
+}
+
+/**
+ * tern_config_space_init() - config space as at power-on
+ * @cfg: the config space
+ * @memory_size: size of BAR2, a power of two
+ */
+void tern_config_space_init(struct tern_config_space *cfg, u64 memory_size)
+{
+	const u64 bits = ~(memory_size - 1);
+	const struct field bar2[] = {
+		{ PCI_BASE_ADDRESS_2, 4, PCI_BASE_ADDRESS_MEM_TYPE_64 |
+			PCI_BASE_ADDRESS_MEM_PREFETCH, lower_32_bits(bits) },
+		{ PCI_BASE_ADDRESS_3, 4, 0, upper_32_bits(bits) },
+	};
+	unsigned int i;
+
+	memset(cfg, 0, sizeof(*cfg));
+	for (i = 0; i < ARRAY_SIZE(fields); i++)
+		put_field(cfg, &fields[i]);
+	for (i = 0; i < ARRAY_SIZE(bar2); i++)
+		put_field(cfg, &bar2[i]);
+	tern_config_space_clear(cfg);
+}
+
+/**
+ * tern_config_space_clear() - as at power-on
+ * @cfg: the config space
+ */
+void tern_config_space_clear(struct tern_config_space *cfg)
+{
+	memcpy(cfg->bytes, cfg->reset, sizeof(cfg->bytes));
+}
+
+/**
+ * tern_config_space_read() - read it
+ * @cfg: the config space
+ * @offset: first byte; the range lies inside
+ * @to: gets the bytes
+ * @len: how many
+ *
+ * Context: the device's io lock.
+ */
+void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset,
+			    void *to, size_t len)
+{
+	memcpy(to, cfg->bytes + offset, len);
+}
+
+/**
+ * tern_config_space_write() - write the bits that can be written
+ * @cfg: the config space
+ * @offset: first byte; the range lies inside
+ * @from: the bytes
+ * @len: how many
+ *
+ * Context: the device's io lock.
+ */
+void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
+			     const void *from, size_t len)
+{
+	const u8 *byte = from;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		u8 writable = cfg->writable[offset + i];
+		u8 *at = &cfg->bytes[offset + i];
+
+		*at = (*at & ~writable) | (byte[i] & writable);
+	}
+}
+
+/**
+ * tern_config_space_validate() - is this a config space of this device?
+ * @cfg: the config space
+ * @from: a state from a stream
+ *
+ * Return: 0, or -EDOM if a bit differs that no guest can have written.
+ */
+int tern_config_space_validate(const struct tern_config_space *cfg,
+			       const struct tern_config_state *from)
+{
+	size_t i;
+
+	for (i = 0; i < TERN_CONFIG_SIZE; i++)
+		if ((from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i])
+			return -EDOM;
+	return 0;
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupts: 16 MSI-X vectors, delivered through eventfds.
+ *
+ * An interrupt is never lost: what is raised while the device is stopped, or
+ * while nobody listens to the vector, stays pending, migrates, and is
+ * delivered once, when the device runs and somebody listens.
+ *
+ * Which eventfd a vector has belongs to the host; it is no part of the state,
+ * and to load a state does not touch it. Masking a vector in the MSI-X table
+ * is the VMM's business, as VFIO has it: it takes the eventfd away. The table
+ * is kept for whoever reads BAR4.
+ */
+#include <linux/bits.h>
+#include <linux/eventfd.h>
+#include <linux/string.h>
+
+#include "device/interrupts.h"
+#include <uapi/tern/registers.h>
+
+#define MSIX_MASKED	1
+#define MSIX_WORDS	(TERN_VECTORS * 4)
+
+static_assert(sizeof(struct tern_msix_entry) == 4 * sizeof(u32));
+
+/**
+ * tern_interrupts_init() - vectors as at power-on, connected to nothing
+ * @irqs: the interrupts
+ */
+void tern_interrupts_init(struct tern_interrupts *irqs)
+{
+	memset(irqs, 0, sizeof(*irqs));
+	spin_lock_init(&irqs->lock);
+	tern_interrupts_clear(irqs);
+}
+
+/**
+ * tern_interrupts_clear() - as at power-on: nothing pending, all masked in the
+ * table. The eventfds stay.
+ * @irqs: the interrupts
+ */
+void tern_interrupts_clear(struct tern_interrupts *irqs)
+{
+	unsigned int i;
+
+	spin_lock(&irqs->lock);
+	irqs->pending = 0;
+	memset(irqs->table, 0, sizeof(irqs->table));
+	for (i = 0; i < TERN_VECTORS; i++)
+		irqs->table[i].control = cpu_to_le32(MSIX_MASKED);
+	spin_unlock(&irqs->lock);
+}
+
+static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
+{
+	lockdep_assert_held(&irqs->lock);
+	if (!irqs->running || !irqs->trigger[vector])
+		return;
+	irqs->pending &= ~BIT(vector);
+	tern_compat_eventfd_signal(irqs->trigger[vector]);
+}
+
+/**
+ * tern_interrupts_start() - deliver from now on, first what waits
+ * @irqs: the interrupts
+ */
+void tern_interrupts_start(struct tern_interrupts *irqs)
+{
+	unsigned int i;
+
+	spin_lock(&irqs->lock);
+	irqs->running = true;
+	for (i = 0; i < TERN_VECTORS; i++)
+		if (irqs->pending & BIT(i))
+			deliver_locked(irqs, i);
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_stop() - on return nothing is delivered any more
+ * @irqs: the interrupts
+ */
+void tern_interrupts_stop(struct tern_interrupts *irqs)
+{
+	spin_lock(&irqs->lock);
+	irqs->running = false;
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_raise() - raise a vector: now, or when it can be delivered
+ * @irqs: the interrupts
+ * @vector: below TERN_VECTORS
+ */
+void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
+{
+	spin_lock(&irqs->lock);
+	irqs->pending |= BIT(vector);
+	deliver_locked(irqs, vector);
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_connect() - where a vector is delivered
+ * @irqs: the interrupts
+ * @vector: below TERN_VECTORS
+ * @trigger: its eventfd, whose reference becomes ours; NULL for nowhere
+ *
+ * Context: may sleep.
+ */
+void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
+			     struct eventfd_ctx *trigger)
+{
+	struct eventfd_ctx *old;
+
+	spin_lock(&irqs->lock);
+	old = irqs->trigger[vector];
+	irqs->trigger[vector] = trigger;
+	if (irqs->pending & BIT(vector))
+		deliver_locked(irqs, vector);
+	spin_unlock(&irqs->lock);
+	if (old)
+		eventfd_ctx_put(old);
+}
+
+/**
+ * tern_interrupts_read() - read BAR4
+ * @irqs: the interrupts
+ * @offset: first byte; the range lies inside the BAR
+ * @to: gets the table, the pending bits, and 0 where there is neither
+ * @len: bytes
+ */
+void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
+			  void *to, size_t len)
+{
+	const u8 *table = (const u8 *)irqs->table;
+	u8 *byte = to;
+	size_t i;
+
+	spin_lock(&irqs->lock);
+	for (i = 0; i < len; i++) {
+		unsigned int at = offset + i;
+
+		if (at < sizeof(irqs->table))
+			byte[i] = table[at];
+		else if (at >= TERN_MSIX_PBA && at < TERN_MSIX_PBA + sizeof(u32))
+			byte[i] = irqs->pending >> 8 * (at - TERN_MSIX_PBA);
+		else
+			byte[i] = 0;
+	}
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_write() - write BAR4
+ * @irqs: the interrupts
+ * @offset: first byte; the range lies inside the BAR
+ * @from: what lands in the table is kept, the rest ignored
+ * @len: bytes; a write that is not a whole number of aligned 32-bit words has
+ *	no effect
+ */
+void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
+			   const void *from, size_t len)
+{
+	__le32 *table = (__le32 *)irqs->table;
+	const __le32 *word = from;
+	size_t i;
+
+	if (offset % sizeof(u32) || len % sizeof(u32))
+		return;
+	spin_lock(&irqs->lock);
+	for (i = 0; i < len / sizeof(u32); i++) {
+		size_t at = offset / sizeof(u32) + i;
+		bool control = at % 4 == 3;
+
+		if (at < MSIX_WORDS)
+			table[at] = control ? word[i] & cpu_to_le32(MSIX_MASKED) : word[i];
+	}
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_save() - the state, for a stream
+ * @irqs: the interrupts
+ * @to: gets it
+ */
+void tern_interrupts_save(struct tern_interrupts *irqs, struct tern_interrupts_state *to)
+{
+	spin_lock(&irqs->lock);
+	to->pending = cpu_to_le32(irqs->pending);
+	to->reserved = 0;
+	memcpy(to->table, irqs->table, sizeof(to->table));
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_validate() - can the vectors be so?
+ * @from: a state from a stream
+ *
+ * Return: 0, or -EDOM.
+ */
+int tern_interrupts_validate(const struct tern_interrupts_state *from)
+{
+	unsigned int i;
+
+	if (le32_to_cpu(from->pending) >> TERN_VECTORS || from->reserved)
+		return -EDOM;
+	for (i = 0; i < TERN_VECTORS; i++)
+		if (le32_to_cpu(from->table[i].control) & ~MSIX_MASKED)
+			return -EDOM;
+	return 0;
+}
+
+/**
+ * tern_interrupts_load() - become what a stream says; the eventfds stay
+ * @irqs: the interrupts, stopped
+ * @from: a validated state
+ */
+void tern_interrupts_load(struct tern_interrupts *irqs,
+			  const struct tern_interrupts_state *from)
+{
+	spin_lock(&irqs->lock);
+	irqs->pending = le32_to_cpu(from->pending);
+	memcpy(irqs->table, from->table, sizeof(irqs->table));
+	spin_unlock(&irqs->lock);
+}
