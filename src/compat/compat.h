@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between kernels. Included in front of every file; the rest
+ * of the tree is written for the newest kernel. src/compat/Kbuild.include
+ * finds out what there is.
+ */
+#ifndef TERN_COMPAT_H
+#define TERN_COMPAT_H
+
+#include <linux/device/class.h>
+#include <linux/eventfd.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "Tern needs Linux 6.1 or newer: older kernels have another mdev interface"
+#endif
+#if !IS_ENABLED(CONFIG_VFIO_MDEV)
+#error "Tern needs a kernel with CONFIG_VFIO_MDEV"
+#endif
+
+#ifndef TERN_HAS_VM_FLAGS_SET
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+#endif
+
+#ifdef TERN_HAS_CLASS_CREATE_NAME
+#define tern_compat_class_create(name)	class_create(name)
+#else
+#define tern_compat_class_create(name)	class_create(THIS_MODULE, name)
+#endif
+
+static inline void tern_compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef TERN_HAS_EVENTFD_SIGNAL_ONE
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+static inline struct file *tern_compat_shmem_file_setup(const char *name, loff_t size)
+{
+#ifdef TERN_HAS_VMA_FLAGS_T
+	return shmem_file_setup(name, size, mk_vma_flags(VMA_NORESERVE_BIT));
+#else
+	return shmem_file_setup(name, size, VM_NORESERVE);
+#endif
+}
+
+static inline int tern_compat_call_mmap(struct file *file, struct vm_area_struct *vma)
+{
+#ifdef TERN_HAS_VFS_MMAP
+	return vfs_mmap(file, vma);
+#else
+	return call_mmap(file, vma);
+#endif
+}
+
+#endif /* TERN_COMPAT_H */
