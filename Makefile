@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Tern's top level. `make help` lists what there is.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+INSTALL_MOD_DIR ?= updates
+
+.DEFAULT_GOAL := modules
+
+##@ The module
+modules: kdir	## build tern.ko against the running kernel's headers, or KDIR=
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+install: modules	## install tern.ko for that kernel, and let modprobe know
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
+	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(shell scripts/kdir.sh release $(KDIR))
+
+clean:	## remove what was built; the cache of downloads stays
+	-@test ! -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+	$(RM) -r build
+
+kdir:
+	@scripts/kdir.sh check $(KDIR)
+
+##@ See it work
+demo:	## a guest with a Tern device moves to another QEMU, and checks every page
+	@scripts/setup.sh demo
+	@scripts/demo.sh
+
+##@ Tests
+check:	## all tests; ends with "N passed, N failed, N skipped"
+	@scripts/setup.sh check
+	@scripts/check.sh
+
+lint:	## style, layers, licence lines, documents
+	@scripts/lint.sh
+
+check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
+	@$(MAKE) --no-print-directory -C tests/host check
+
+check-build:	## tern.ko on both kernels, with W=1 and sparse
+	@scripts/check-build.sh
+
+check-vm:	## the selftests in a VM with a stock kernel
+	@scripts/check-vm.sh
+
+check-migration:	## two QEMUs and a guest that checks every page
+	@scripts/check-migration.sh
+
+mutants:	## break each rule, and see a test notice
+	@scripts/mutants.sh
+
+check-long:	## what does not fit into check: PART=mutants
+	@$(MAKE) --no-print-directory $(or $(PART),mutants)
+
+help:	## this list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: modules install clean kdir demo check lint check-host check-build \
+	check-vm check-migration mutants check-long help

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Look at a kernel build directory.
+#
+#   kdir.sh check KDIR      can Tern be built there? If not, say why in one line.
+#   kdir.sh release KDIR    print the kernel's release
+set -eu
+
+kdir=$2
+
+case $1 in
+check)
+	if [ ! -e "$kdir/Makefile" ]; then
+		echo "tern: no kernel headers at $kdir: apt install linux-headers-amd64, or say KDIR=" >&2
+		exit 1
+	fi
+	if ! grep -qsE '^CONFIG_VFIO_MDEV=[ym]' "$kdir/include/config/auto.conf"; then
+		echo "tern: $kdir has no CONFIG_VFIO_MDEV: Debian's cloud kernels lack it, linux-image-amd64 has it" >&2
+		exit 1
+	fi
+	;;
+release)
+	cat "$kdir/include/config/kernel.release"
+	;;
+esac

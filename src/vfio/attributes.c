@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The attributes of an mdev, in its folder "tern": three to write while it is
+ * closed, the rest to watch it by. A number that is refused changes nothing.
+ */
+#include <linux/device.h>
+#include <linux/log2.h>
+#include <linux/sysfs.h>
+
+#include "vfio/attributes.h"
+#include "vfio/device.h"
+#include "vfio/limits.h"
+
+#define MEMORY_MIB_MAX		65536U
+#define WINDOW_KIB_MIN		128U
+#define WINDOW_KIB_MAX		65536U
+
+static_assert(WINDOW_KIB_MIN * 1024 >= TERN_CHUNK_MIN);
+static_assert(WINDOW_KIB_MIN * 1024 >= TERN_CONFIG_SIZE + TERN_RECORD_HEAD);
+
+/* A closed device, locked; or -EBUSY, or -EINTR. */
+static int lock_closed(struct tern_device *dev)
+{
+	if (mutex_lock_killable(&dev->state_mutex))
+		return -EINTR;
+	if (!dev->is_open)
+		return 0;
+	mutex_unlock(&dev->state_mutex);
+	return -EBUSY;
+}
+
+static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->memory_mib));
+}
+
+static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
+				const char *buf, size_t count)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+	u32 mib;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &mib);
+	if (ret)
+		return ret;
+	if (!is_power_of_2(mib) || mib > MEMORY_MIB_MAX)
+		return -EINVAL;
+	ret = lock_closed(dev);
+	if (ret)
+		return ret;
+	ret = tern_limits_change(dev->memory_mib, mib);
+	if (!ret)
+		WRITE_ONCE(dev->memory_mib, mib);
+	mutex_unlock(&dev->state_mutex);
+	return ret ? ret : count;
+}
+static DEVICE_ATTR_RW(memory_mib);
+
+static ssize_t precopy_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->precopy));
+}
+
+static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
+			     const char *buf, size_t count)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+	u32 precopy;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &precopy);
+	if (ret)
+		return ret;
+	if (precopy > 1)
+		return -EINVAL;
+	ret = lock_closed(dev);
+	if (ret)
+		return ret;
+	WRITE_ONCE(dev->precopy, precopy);
+	mutex_unlock(&dev->state_mutex);
+	return count;
+}
+static DEVICE_ATTR_RW(precopy);
+
+static ssize_t window_kib_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->window_kib));
+}
+
+static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
+				const char *buf, size_t count)
+{
+	struct tern_device *dev = dev_get_drvdata(d);
+	u32 kib;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &kib);
+	if (ret)
+		return ret;
+	if (kib < WINDOW_KIB_MIN || kib > WINDOW_KIB_MAX || kib % (PAGE_SIZE / 1024))
+		return -EINVAL;
+	ret = lock_closed(dev);
+	if (ret)
+		return ret;
+	WRITE_ONCE(dev->window_kib, kib);
+	mutex_unlock(&dev->state_mutex);
+	return count;
+}
+static DEVICE_ATTR_RW(window_kib);
+
+static const char *const phase_names[TERN_PHASES] = {
+	[TERN_PHASE_RUNNING]		= "running",
+	[TERN_PHASE_RUNNING_SAVING]	= "running-saving",
+	[TERN_PHASE_STOPPED_SAVING]	= "stopped-saving",
+	[TERN_PHASE_STOPPED]		= "stopped",
+	[TERN_PHASE_LOADING]		= "resuming",
+};
+
+static ssize_t show_state(struct tern_device *dev, char *buf)
+{
+	const struct tern_machine *mc = &dev->machine;
+
+	return sysfs_emit(buf, "%s\n", tern_machine_failed(mc) ? "error" :
+			  phase_names[mc->phase]);
+}
+
+static ssize_t show_pending_bytes(struct tern_device *dev, char *buf)
+{
+	struct tern_session *s = dev->machine.session;
+
+	return sysfs_emit(buf, "%llu\n", s ? tern_session_pending(s) : 0);
+}
+
+static ssize_t show_passes(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", dev->machine.stats.passes);
+}
+
+/* The passes that are no longer kept one by one stand in the first line. */
+static ssize_t show_pass_bytes(struct tern_device *dev, char *buf)
+{
+	const struct tern_session_stats *st = &dev->machine.stats;
+	u64 i = st->passes > TERN_PASSES_KEPT ? st->passes - TERN_PASSES_KEPT : 0;
+	int len = 0;
+
+	if (i)
+		len = sysfs_emit(buf, "%llu\n", st->older_bytes);
+	for (; i < st->passes; i++)
+		len += sysfs_emit_at(buf, len, "%llu\n", st->pass_bytes[i % TERN_PASSES_KEPT]);
+	return len;
+}
+
+static ssize_t show_stopped_bytes(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", dev->machine.stats.stopped_bytes);
+}
+
+static ssize_t show_late_marks(struct tern_device *dev, char *buf)
+{
+	const struct tern_dirty *d = dev->mem.model.dirty;
+
+	return sysfs_emit(buf, "%lu\n", d ? atomic_long_read(&d->late_marks) : dev->late_marks);
+}
+
+/* An attribute that is read under state_mutex, and does not acknowledge. */
+#define WATCH(name)							\
+static ssize_t name##_show(struct device *d, struct device_attribute *attr, char *buf) \
+{									\
+	struct tern_device *dev = dev_get_drvdata(d);			\
+	ssize_t ret;							\
+									\
+	if (mutex_lock_killable(&dev->state_mutex))			\
+		return -EINTR;						\
+	ret = show_##name(dev, buf);					\
+	mutex_unlock(&dev->state_mutex);				\
+	return ret;							\
+}									\
+static DEVICE_ATTR_RO(name)
+
+WATCH(state);
+WATCH(pending_bytes);
+WATCH(passes);
+WATCH(pass_bytes);
+WATCH(stopped_bytes);
+WATCH(late_marks);
+
+static struct attribute *attributes[] = {
+	&dev_attr_memory_mib.attr,
+	&dev_attr_precopy.attr,
+	&dev_attr_window_kib.attr,
+	&dev_attr_state.attr,
+	&dev_attr_pending_bytes.attr,
+	&dev_attr_passes.attr,
+	&dev_attr_pass_bytes.attr,
+	&dev_attr_stopped_bytes.attr,
+	&dev_attr_late_marks.attr,
+	NULL
+};
+
+static const struct attribute_group group = {
+	.name	= "tern",
+	.attrs	= attributes,
+};
+
+const struct attribute_group *tern_attribute_groups[] = {
+	&group,
+	NULL
+};

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VFIO device: open and close, regions, ioctls, reset.
+ *
+ * A region is a row in a table: its size, what may be done with it, and a
+ * function that moves bytes between the device and kernel memory. User memory
+ * is only touched here, through a bounce buffer, with no lock held: a buffer
+ * that user space serves itself may take for ever.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "compat/vfio.h"
+#include "vfio/device.h"
+#include "vfio/irqs.h"
+#include "vfio/region.h"
+#include <uapi/tern/registers.h>
+
+/* Accesses up to this size need no allocation. */
+#define SMALL_ACCESS	64
+
+static struct tern_device *to_device(struct vfio_device *vdev)
+{
+	return container_of(vdev, struct tern_device, vdev);
+}
+
+/**
+ * tern_device_memory_size() - size of BAR2
+ * @dev: an open device
+ */
+u64 tern_device_memory_size(const struct tern_device *dev)
+{
+	return (u64)dev->memory_mib << 20;
+}
+
+/**
+ * tern_device_window_size() - size of the migration region's data window
+ * @dev: an open device
+ */
+u64 tern_device_window_size(const struct tern_device *dev)
+{
+	return (u64)dev->window_kib << 10;
+}
+
+static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	mutex_lock(&dev->mem.io);
+	if (write)
+		tern_config_space_write(&dev->mem.config, at, buf, n);
+	else
+		tern_config_space_read(&dev->mem.config, at, buf, n);
+	mutex_unlock(&dev->mem.io);
+	return 0;
+}
+
+static int access_registers(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	mutex_lock(&dev->mem.io);
+	if (write)
+		tern_registers_write(&dev->mem.regs, at, buf, n);
+	else
+		tern_registers_read(&dev->mem.regs, at, buf, n);
+	mutex_unlock(&dev->mem.io);
+	return 0;
+}
+
+static int access_memory(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	if (write)
+		return tern_memory_write(dev->mem.memory, at, buf, n);
+	return tern_memory_read(dev->mem.memory, at, buf, n);
+}
+
+static int access_msix(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	if (write)
+		tern_interrupts_write(&dev->mem.irqs, at, buf, n);
+	else
+		tern_interrupts_read(&dev->mem.irqs, at, buf, n);
+	return 0;
+}
+
+/**
+ * struct region - a region of the device
+ * @size: bytes, if they are always the same
+ * @size_of: else, bytes of this device's
+ * @flags: VFIO_REGION_INFO_FLAG_*
+ * @check: whether this access may be done at all, before anything is; or NULL
+ * @access: do it. The range lies inside.
+ */
+struct region {
+	u64 size;
+	u64 (*size_of)(const struct tern_device *dev);
+	u32 flags;
+	int (*check)(u64 at, size_t n, bool write);
+	int (*access)(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
+};
+
+#define READ_WRITE	(VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
+
+static const struct region regions[TERN_REGIONS] = {
+	[VFIO_PCI_BAR0_REGION_INDEX] = {
+		.size	= TERN_BAR0_SIZE,
+		.flags	= READ_WRITE,
+		.access	= access_registers,
+	},
+	[VFIO_PCI_BAR2_REGION_INDEX] = {
+		.size_of = tern_device_memory_size,
+		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
+		.access	= access_memory,
+	},
+	[VFIO_PCI_BAR4_REGION_INDEX] = {
+		.size	= TERN_BAR4_SIZE,
+		.flags	= READ_WRITE,
+		.access	= access_msix,
+	},
+	[VFIO_PCI_CONFIG_REGION_INDEX] = {
+		.size	= TERN_CONFIG_SIZE,
+		.flags	= READ_WRITE,
+		.access	= access_config,
+	},
+	[TERN_REGION_MIGRATION] = {
+		.size_of = tern_region_size,
+		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
+		.check	= tern_region_check,
+		.access	= tern_region_access,
+	},
+};
+
+static u64 region_size(const struct tern_device *dev, const struct region *r)
+{
+	return r->size_of ? r->size_of(dev) : r->size;
+}
+
+/* Move one piece. @bounce is kernel memory of its size. */
+static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
+			char __user *buf, void *bounce, size_t n, bool write)
+{
+	int ret;
+
+	if (write && copy_from_user(bounce, buf, n))
+		return -EFAULT;
+	ret = r->access(dev, at, bounce, n, write);
+	if (ret)
+		return ret;
+	if (!write && copy_to_user(buf, bounce, n))
+		return -EFAULT;
+	return 0;
+}
+
+static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t count,
+			     loff_t *ppos, bool write)
+{
+	u64 index = (u64)*ppos >> TERN_OFFSET_SHIFT, at = *ppos & TERN_OFFSET_MASK;
+	u64 small[SMALL_ACCESS / sizeof(u64)];
+	const struct region *r;
+	size_t done, n, room;
+	void *bounce = small;
+	u64 size;
+	int ret = 0;
+
+	if (index >= ARRAY_SIZE(regions))
+		return -EINVAL;
+	r = &regions[index];
+	size = region_size(dev, r);
+	if (at > size || count > size - at || !size)
+		return -EINVAL;
+	if (r->check) {
+		ret = r->check(at, count, write);
+		if (ret)
+			return ret;
+	}
+	room = sizeof(small);
+	if (count > room) {
+		room = PAGE_SIZE;
+		bounce = kmalloc(room, GFP_KERNEL_ACCOUNT);
+		if (!bounce)
+			return -ENOMEM;
+	}
+	for (done = 0; done < count; done += n) {
+		n = min(count - done, room);
+		ret = access_piece(dev, r, at + done, buf + done, bounce, n, write);
+		if (ret)
+			break;
+	}
+	if (bounce != small)
+		kfree(bounce);
+	*ppos += done;
+	return done ? done : ret;
+}
+
+static ssize_t device_read(struct vfio_device *vdev, char __user *buf, size_t count,
+			   loff_t *ppos)
+{
+	return access_region(to_device(vdev), buf, count, ppos, false);
+}
+
+static ssize_t device_write(struct vfio_device *vdev, const char __user *buf,
+			    size_t count, loff_t *ppos)
+{
+	return access_region(to_device(vdev), (char __user *)buf, count, ppos, true);
+}
+
+/* Takes no state_mutex: see struct tern_device. */
+static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	const unsigned int shift = TERN_OFFSET_SHIFT - PAGE_SHIFT;
+	unsigned long index = vma->vm_pgoff >> shift;
+	unsigned long pgoff = vma->vm_pgoff & ((1UL << shift) - 1);
+	struct tern_device *dev = to_device(vdev);
+
+	if (index == VFIO_PCI_BAR2_REGION_INDEX)
+		return tern_memory_mmap(dev->mem.memory, vma, pgoff);
+	if (index == TERN_REGION_MIGRATION)
+		return tern_region_mmap(dev, vma, pgoff);
+	return -EINVAL;
+}
+
+static int get_info(struct tern_device *dev, void __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_info, num_irqs);
+	struct vfio_device_info info;
+
+	if (copy_from_user(&info, arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	info.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
+	info.num_regions = TERN_REGIONS;
+	info.num_irqs = VFIO_PCI_NUM_IRQS;
+	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
+}
+
+/* GET_REGION_INFO, as the newest kernels ask for it. */
+static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *info,
+			   struct vfio_info_cap *caps)
+{
+	struct tern_device *dev = to_device(vdev);
+	const struct region *r;
+
+	if (info->index >= ARRAY_SIZE(regions))
+		return -EINVAL;
+	r = &regions[info->index];
+	info->size = region_size(dev, r);
+	info->flags = r->flags;
+	info->offset = (u64)info->index << TERN_OFFSET_SHIFT;
+	info->cap_offset = 0;
+	if (info->index == TERN_REGION_MIGRATION)
+		return tern_region_caps(dev, caps);
+	return 0;
+}
+
+static int reset(struct tern_device *dev)
+{
+	if (mutex_lock_killable(&dev->state_mutex))
+		return -EINTR;
+	tern_machine_reset(&dev->machine);
+	tern_region_publish(dev);
+	mutex_unlock(&dev->state_mutex);
+	return 0;
+}
+
+static long device_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
+{
+	struct tern_device *dev = to_device(vdev);
+	void __user *uarg = (void __user *)arg;
+
+	switch (cmd) {
+	case VFIO_DEVICE_GET_INFO:
+		return get_info(dev, uarg);
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return tern_compat_get_region_info(vdev, uarg, get_region_info);
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		return tern_irqs_info(uarg);
+	case VFIO_DEVICE_SET_IRQS:
+		return tern_irqs_set(dev, uarg);
+	case VFIO_DEVICE_RESET:
+		return reset(dev);
+	default:
+		return -ENOTTY;
+	}
+}
+
+/* Power on. Each open is a new device: nothing of the last owner's is left. */
+static int open_device(struct vfio_device *vdev)
+{
+	struct tern_device *dev = to_device(vdev);
+	struct tern_session_config config;
+	int ret;
+
+	mutex_lock(&dev->state_mutex);
+	ret = tern_region_open(dev, &config);
+	if (ret)
+		goto out;
+	ret = tern_mem_open(&dev->mem, tern_device_memory_size(dev));
+	if (ret) {
+		tern_region_close(dev);
+		goto out;
+	}
+	tern_machine_init(&dev->machine, &dev->mem.model, &config);
+	tern_region_publish(dev);
+	dev->late_marks = 0;
+	dev->is_open = true;
+out:
+	mutex_unlock(&dev->state_mutex);
+	return ret;
+}
+
+static void close_device(struct vfio_device *vdev)
+{
+	struct tern_device *dev = to_device(vdev);
+
+	mutex_lock(&dev->state_mutex);
+	dev->is_open = false;
+	tern_irqs_disconnect(dev);
+	tern_machine_uninit(&dev->machine);
+	dev->late_marks = atomic_long_read(&dev->mem.model.dirty->late_marks);
+	tern_mem_close(&dev->mem);
+	tern_region_close(dev);
+	mutex_unlock(&dev->state_mutex);
+}
+
+static int init_device(struct vfio_device *vdev)
+{
+	struct tern_device *dev = to_device(vdev);
+
+	mutex_init(&dev->state_mutex);
+	spin_lock_init(&dev->req_lock);
+	tern_mem_init(&dev->mem);
+	return 0;
+}
+
+static void release_device(struct vfio_device *vdev)
+{
+	struct tern_device *dev = to_device(vdev);
+
+	mutex_destroy(&dev->state_mutex);
+	tern_compat_vfio_release(vdev);
+}
+
+const struct vfio_device_ops tern_device_ops = {
+	.name		= "tern",
+	.init		= init_device,
+	.release	= release_device,
+	.open_device	= open_device,
+	.close_device	= close_device,
+	.read		= device_read,
+	.write		= device_write,
+	.mmap		= device_mmap,
+	.ioctl		= device_ioctl,
+	.request	= tern_irqs_request,
+	TERN_COMPAT_VFIO_OPS(get_region_info)
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TERN_VFIO_DEVICE_H
+#define TERN_VFIO_DEVICE_H
+
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/vfio.h>
+
+#include "core/machine.h"
+#include "device/tern_mem.h"
+
+struct eventfd_ctx;
+
+/* Regions: those of vfio-pci, and the migration region. */
+#define TERN_REGION_MIGRATION	VFIO_PCI_NUM_REGIONS
+#define TERN_REGIONS		(VFIO_PCI_NUM_REGIONS + 1)
+
+/* A region's index stands in the file offset above this bit. */
+#define TERN_OFFSET_SHIFT	40
+#define TERN_OFFSET_MASK	((1ULL << TERN_OFFSET_SHIFT) - 1)
+
+/**
+ * struct tern_device - an mdev
+ * @vdev: what vfio sees; must be first
+ * @state_mutex: states, sessions, reset, open and close, the attributes.
+ *	Order: state_mutex -> session lock -> page lock; state_mutex -> mem.io
+ *	-> interrupts' lock. Never taken by mmap or by a page fault.
+ * @mem: the device
+ * @machine: its migration [state_mutex]
+ * @window: status page and data window; there while open
+ * @status_sequence: of the status page; even [state_mutex]
+ * @is_open: [state_mutex]
+ * @memory_mib: size of the memory at the next open [state_mutex]
+ * @window_kib: size of the data window at the next open [state_mutex]
+ * @precopy: for the next open [state_mutex]
+ * @late_marks: of the last open [state_mutex]
+ * @req_lock: guards @req_trigger; a leaf
+ * @req_trigger: asks the user to give the device back, or NULL
+ */
+struct tern_device {
+	struct vfio_device vdev;
+	struct mutex state_mutex;
+	struct tern_mem mem;
+	struct tern_machine machine;
+	void *window;
+	u32 status_sequence;
+	bool is_open;
+	u32 memory_mib;
+	u32 window_kib;
+	bool precopy;
+	unsigned long late_marks;
+	spinlock_t req_lock;
+	struct eventfd_ctx *req_trigger;
+};
+
+extern const struct vfio_device_ops tern_device_ops;
+
+u64 tern_device_memory_size(const struct tern_device *dev);
+u64 tern_device_window_size(const struct tern_device *dev);
+
+#endif /* TERN_VFIO_DEVICE_H */

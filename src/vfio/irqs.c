@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VFIO_DEVICE_SET_IRQS: which eventfd an interrupt has.
+ *
+ * MSI-X vectors belong to the device (device/interrupts.c); the request
+ * interrupt asks the user to give the device back, and is ours.
+ */
+#include <linux/err.h>
+#include <linux/eventfd.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vfio/device.h"
+#include "vfio/irqs.h"
+
+static const struct {
+	u32 count;
+	u32 flags;
+} kinds[VFIO_PCI_NUM_IRQS] = {
+	[VFIO_PCI_MSIX_IRQ_INDEX] = {
+		.count = TERN_VECTORS, .flags = VFIO_IRQ_INFO_EVENTFD,
+	},
+	[VFIO_PCI_REQ_IRQ_INDEX] = {
+		.count = 1, .flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE,
+	},
+};
+
+/**
+ * tern_irqs_info() - VFIO_DEVICE_GET_IRQ_INFO
+ * @arg: struct vfio_irq_info of the user's
+ *
+ * Return: 0; -EFAULT; -EINVAL for an index that does not exist, or for the
+ * error interrupt: a device made of software reports none.
+ */
+int tern_irqs_info(void __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_irq_info, count);
+	struct vfio_irq_info info;
+
+	if (copy_from_user(&info, arg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz || info.index >= ARRAY_SIZE(kinds) ||
+	    info.index == VFIO_PCI_ERR_IRQ_INDEX)
+		return -EINVAL;
+	info.count = kinds[info.index].count;
+	info.flags = kinds[info.index].flags;
+	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
+}
+
+static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventfd_ctx *trigger)
+{
+	struct eventfd_ctx *old;
+
+	if (index == VFIO_PCI_MSIX_IRQ_INDEX) {
+		tern_interrupts_connect(&dev->mem.irqs, i, trigger);
+		return;
+	}
+	spin_lock(&dev->req_lock);
+	old = dev->req_trigger;
+	dev->req_trigger = trigger;
+	spin_unlock(&dev->req_lock);
+	if (old)
+		eventfd_ctx_put(old);
+}
+
+static void raise_one(struct tern_device *dev, u32 index, u32 i)
+{
+	if (index == VFIO_PCI_MSIX_IRQ_INDEX)
+		tern_interrupts_raise(&dev->mem.irqs, i);
+	else
+		tern_irqs_request(&dev->vdev, 0);
+}
+
+/* All or nothing: a bad descriptor leaves every vector as it was. */
+static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr,
+			const s32 *fds)
+{
+	struct eventfd_ctx *triggers[TERN_VECTORS];
+	u32 i;
+	int ret;
+
+	for (i = 0; i < hdr->count; i++) {
+		triggers[i] = fds[i] < 0 ? NULL : eventfd_ctx_fdget(fds[i]);
+		if (fds[i] < -1)
+			triggers[i] = ERR_PTR(-EINVAL);
+		if (IS_ERR(triggers[i])) {
+			ret = PTR_ERR(triggers[i]);
+			goto err_put;
+		}
+	}
+	for (i = 0; i < hdr->count; i++)
+		connect_one(dev, hdr->index, hdr->start + i, triggers[i]);
+	return 0;
+
+err_put:
+	while (i--)
+		if (triggers[i])
+			eventfd_ctx_put(triggers[i]);
+	return ret;
+}
+
+static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
+			const void *data)
+{
+	const u8 *flags = data;
+	u32 i;
+
+	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+	case VFIO_IRQ_SET_DATA_EVENTFD:
+		return set_eventfds(dev, hdr, data);
+	case VFIO_IRQ_SET_DATA_NONE:
+		/* A count of 0 takes all of this index away. */
+		if (!hdr->count)
+			for (i = 0; i < kinds[hdr->index].count; i++)
+				connect_one(dev, hdr->index, i, NULL);
+		for (i = 0; i < hdr->count; i++)
+			raise_one(dev, hdr->index, hdr->start + i);
+		return 0;
+	case VFIO_IRQ_SET_DATA_BOOL:
+		for (i = 0; i < hdr->count; i++)
+			if (flags[i])
+				raise_one(dev, hdr->index, hdr->start + i);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/**
+ * tern_irqs_set() - VFIO_DEVICE_SET_IRQS
+ * @dev: an open device
+ * @arg: struct vfio_irq_set of the user's
+ *
+ * Works in every migration state: where interrupts go is the host's business.
+ *
+ * Return: 0; -EFAULT, -EINVAL or -EBADF with nothing changed. Context: may
+ * sleep.
+ */
+int tern_irqs_set(struct tern_device *dev, void __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_irq_set, count);
+	struct vfio_irq_set hdr;
+	size_t data_size = 0;
+	void *data = NULL;
+	int ret;
+
+	if (copy_from_user(&hdr, arg, minsz))
+		return -EFAULT;
+	if (hdr.index >= ARRAY_SIZE(kinds))
+		return -EINVAL;
+	/* Neither kind can be masked by this call. */
+	if ((hdr.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) != VFIO_IRQ_SET_ACTION_TRIGGER)
+		return -EINVAL;
+	ret = vfio_set_irqs_validate_and_prepare(&hdr, kinds[hdr.index].count,
+						 VFIO_PCI_NUM_IRQS, &data_size);
+	if (ret)
+		return ret;
+	if (data_size) {
+		data = memdup_user(arg + minsz, data_size);
+		if (IS_ERR(data))
+			return PTR_ERR(data);
+	}
+	ret = set_triggers(dev, &hdr, data);
+	kfree(data);
+	return ret;
+}
+
+/**
+ * tern_irqs_disconnect() - the user is gone
+ * @dev: the device, being closed
+ */
+void tern_irqs_disconnect(struct tern_device *dev)
+{
+	connect_one(dev, VFIO_PCI_REQ_IRQ_INDEX, 0, NULL);
+}
+
+/**
+ * tern_irqs_request() - ask the user to give the device back
+ * @vdev: the device, about to be removed
+ * @count: how often he was asked before
+ *
+ * Context: called by vfio again and again until the device is closed.
+ */
+void tern_irqs_request(struct vfio_device *vdev, unsigned int count)
+{
+	struct tern_device *dev = container_of(vdev, struct tern_device, vdev);
+
+	spin_lock(&dev->req_lock);
+	if (dev->req_trigger)
+		tern_compat_eventfd_signal(dev->req_trigger);
+	spin_unlock(&dev->req_lock);
+}

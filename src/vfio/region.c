@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The migration region: protocol version 1, the one of QEMU 5.2 to 7.2.
+ *
+ *   0x0000  registers (struct vfio_device_migration_info): always trapped
+ *   0x1000  status page: for monitors; read back by nobody
+ *   0x2000  data window, up to the end of the region
+ *
+ * The registers translate, and decide nothing:
+ *
+ *   device_state write    go to the phase of those bits
+ *   pending_bytes read    retire the chunk that was prepared; how much is left
+ *   data_offset read      prepare a chunk; where the window is
+ *   data_size read        prepare a chunk; its size
+ *   data_size write       load so many bytes of the window
+ *
+ * A chunk is acknowledged by the next read of pending_bytes, never by a read
+ * of the data: who has the window mapped reads it unseen. The window is the
+ * session's staging buffer itself, and belongs to user space as much as to us.
+ * It is there from open to close, so that to map it needs nothing that could
+ * fail.
+ */
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include "core/loader.h"
+#include "vfio/device.h"
+#include "vfio/region.h"
+#include <uapi/tern/registers.h>
+
+#define REG(name)	offsetof(struct vfio_device_migration_info, name)
+
+/* What one allocation holds: the status page, then the window. */
+#define SHARED_OFFSET	TERN_REGION_STATUS
+#define WINDOW_IN_SHARED	(TERN_REGION_WINDOW - SHARED_OFFSET)
+
+static_assert(PAGE_SIZE == WINDOW_IN_SHARED);
+
+static const u32 state_bits[TERN_PHASES] = {
+	[TERN_PHASE_RUNNING]		= VFIO_DEVICE_STATE_V1_RUNNING,
+	[TERN_PHASE_RUNNING_SAVING]	= VFIO_DEVICE_STATE_V1_RUNNING |
+					  VFIO_DEVICE_STATE_V1_SAVING,
+	[TERN_PHASE_STOPPED_SAVING]	= VFIO_DEVICE_STATE_V1_SAVING,
+	[TERN_PHASE_STOPPED]		= VFIO_DEVICE_STATE_V1_STOP,
+	[TERN_PHASE_LOADING]		= VFIO_DEVICE_STATE_V1_RESUMING,
+};
+
+static void *window_of(const struct tern_device *dev)
+{
+	return dev->window + WINDOW_IN_SHARED;
+}
+
+/**
+ * tern_region_open() - allocate the window
+ * @dev: the device, being opened
+ * @config: gets what sessions need
+ *
+ * Return: 0 or -ENOMEM. Context: state_mutex; may sleep.
+ */
+int tern_region_open(struct tern_device *dev, struct tern_session_config *config)
+{
+	dev->window = vmalloc_user(WINDOW_IN_SHARED + tern_device_window_size(dev));
+	if (!dev->window)
+		return -ENOMEM;
+	config->precopy = dev->precopy;
+	config->staging = window_of(dev);
+	config->capacity = tern_device_window_size(dev);
+	return 0;
+}
+
+/**
+ * tern_region_close() - free the window
+ * @dev: the device, being closed: a mapping would keep it open
+ *
+ * Context: state_mutex.
+ */
+void tern_region_close(struct tern_device *dev)
+{
+	vfree(dev->window);
+	dev->window = NULL;
+}
+
+/**
+ * tern_region_size() - bytes of the region
+ * @dev: an open device
+ */
+u64 tern_region_size(const struct tern_device *dev)
+{
+	return TERN_REGION_WINDOW + tern_device_window_size(dev);
+}
+
+/**
+ * tern_region_caps() - what makes it a migration region that can be mapped
+ * @dev: an open device
+ * @caps: gets the capabilities
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int tern_region_caps(struct tern_device *dev, struct vfio_info_cap *caps)
+{
+	struct vfio_region_info_cap_type type = {
+		.header = { .id = VFIO_REGION_INFO_CAP_TYPE, .version = 1 },
+		.type = VFIO_REGION_TYPE_MIGRATION_DEPRECATED,
+		.subtype = VFIO_REGION_SUBTYPE_MIGRATION_DEPRECATED,
+	};
+	struct {
+		struct vfio_region_info_cap_sparse_mmap cap;
+		struct vfio_region_sparse_mmap_area areas[2];
+	} sparse = {
+		.cap.header = { .id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .version = 1 },
+		.cap.nr_areas = 2,
+		.areas = {
+			{ .offset = TERN_REGION_STATUS, .size = WINDOW_IN_SHARED },
+			{ .offset = TERN_REGION_WINDOW, .size = tern_device_window_size(dev) },
+		},
+	};
+	int ret;
+
+	ret = vfio_info_add_capability(caps, &type.header, sizeof(type));
+	if (ret)
+		return ret;
+	return vfio_info_add_capability(caps, &sparse.cap.header, sizeof(sparse));
+}
+
+/**
+ * tern_region_mmap() - map the status page, the window, or both
+ * @dev: an open device
+ * @vma: where to; must be shared
+ * @pgoff: first page of the region
+ *
+ * Return: 0; -EINVAL for a private mapping, for the registers, or for a range
+ * that reaches outside. Context: takes no lock.
+ */
+int tern_region_mmap(struct tern_device *dev, struct vm_area_struct *vma,
+		     unsigned long pgoff)
+{
+	const unsigned long first = SHARED_OFFSET >> PAGE_SHIFT;
+	unsigned long pages = tern_region_size(dev) >> PAGE_SHIFT;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (pgoff < first || pgoff >= pages || vma_pages(vma) > pages - pgoff)
+		return -EINVAL;
+	return remap_vmalloc_range(vma, dev->window, pgoff - first);
+}
+
+static bool natural(u64 at, size_t n)
+{
+	switch (n) {
+	case 1:
+	case 2:
+	case 4:
+	case 8:
+		return at % n == 0;
+	default:
+		return n > 8;
+	}
+}
+
+/**
+ * tern_region_check() - may this access be done?
+ * @at: offset in the region
+ * @n: bytes; the range lies inside the region
+ * @write: whether it is a write
+ *
+ * Return: 0; -EINVAL for a register at another size than its own, a register
+ * that cannot be written, a place where there is nothing, or an access that
+ * reaches from one part into the next.
+ */
+int tern_region_check(u64 at, size_t n, bool write)
+{
+	if (at >= TERN_REGION_WINDOW)
+		return natural(at, n) ? 0 : -EINVAL;
+	if (at >= TERN_REGION_STATUS)
+		return !write && at + n <= TERN_REGION_WINDOW ? 0 : -EINVAL;
+	switch (at) {
+	case REG(device_state):
+	case REG(reserved):
+		return n == sizeof(u32) ? 0 : -EINVAL;
+	case REG(pending_bytes):
+	case REG(data_offset):
+		return n == sizeof(u64) && !write ? 0 : -EINVAL;
+	case REG(data_size):
+		return n == sizeof(u64) ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int write_state(struct tern_device *dev, u32 bits)
+{
+	enum tern_phase to;
+
+	for (to = 0; to < TERN_PHASES; to++)
+		if (state_bits[to] == bits)
+			return tern_machine_go(&dev->machine, to);
+	return -EINVAL;
+}
+
+static int load_window(struct tern_device *dev, u64 size)
+{
+	if (dev->machine.phase != TERN_PHASE_LOADING || size > tern_device_window_size(dev))
+		return -EINVAL;
+	return tern_loader_feed(dev->machine.loader, window_of(dev), size);
+}
+
+static int write_register(struct tern_device *dev, u64 at, const void *buf)
+{
+	switch (at) {
+	case REG(device_state):
+		return write_state(dev, *(const u32 *)buf);
+	case REG(data_size):
+		return load_window(dev, *(const u64 *)buf);
+	default:
+		return 0;
+	}
+}
+
+static int read_register(struct tern_device *dev, u64 at, void *buf)
+{
+	struct tern_session *s = dev->machine.session;
+	ssize_t size = 0;
+
+	if (s && (at == REG(data_offset) || at == REG(data_size))) {
+		size = tern_session_prepare(s);
+		if (size < 0)
+			return size;
+	}
+	switch (at) {
+	case REG(device_state):
+		*(u32 *)buf = state_bits[dev->machine.phase];
+		break;
+	case REG(reserved):
+		*(u32 *)buf = 0;
+		break;
+	case REG(pending_bytes):
+		if (s)
+			tern_session_retire(s);
+		*(u64 *)buf = s ? tern_session_pending(s) : 0;
+		break;
+	case REG(data_offset):
+		*(u64 *)buf = TERN_REGION_WINDOW;
+		break;
+	case REG(data_size):
+		*(u64 *)buf = size;
+		break;
+	}
+	return 0;
+}
+
+/**
+ * tern_region_access() - read or write the region
+ * @dev: an open device
+ * @at: offset, checked by tern_region_check()
+ * @buf: kernel memory, 8-byte aligned
+ * @n: bytes
+ * @write: whether it is a write
+ *
+ * Return: 0; -EINTR if the caller was killed; -EINVAL for what is wrong in
+ * this state; what tern_machine_go(), tern_session_prepare() and
+ * tern_loader_feed() say. Context: may sleep; takes state_mutex for the
+ * registers.
+ */
+int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	void *shared = dev->window + at - SHARED_OFFSET;
+	int ret;
+
+	if (at >= SHARED_OFFSET) {
+		if (write)
+			memcpy(shared, buf, n);
+		else
+			memcpy(buf, shared, n);
+		return 0;
+	}
+	if (mutex_lock_killable(&dev->state_mutex))
+		return -EINTR;
+	if (write)
+		ret = write_register(dev, at, buf);
+	else
+		ret = read_register(dev, at, buf);
+	tern_region_publish(dev);
+	mutex_unlock(&dev->state_mutex);
+	return ret;
+}
+
+/**
+ * tern_region_publish() - write the status page
+ * @dev: an open device
+ *
+ * User space can map the page and scribble on it: it is written as a whole,
+ * and never read.
+ *
+ * Context: state_mutex.
+ */
+void tern_region_publish(struct tern_device *dev)
+{
+	struct tern_machine *mc = &dev->machine;
+	struct tern_status_page *page = dev->window;
+
+	lockdep_assert_held(&dev->state_mutex);
+	WRITE_ONCE(page->sequence, ++dev->status_sequence);
+	smp_wmb();	/* odd before the fields; the reader has the partner */
+	WRITE_ONCE(page->state, state_bits[mc->phase]);
+	WRITE_ONCE(page->pending_bytes, mc->session ? tern_session_pending(mc->session) : 0);
+	WRITE_ONCE(page->passes, mc->stats.passes);
+	WRITE_ONCE(page->chunks, mc->stats.chunks);
+	smp_wmb();	/* the fields before even */
+	WRITE_ONCE(page->sequence, ++dev->status_sequence);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TERN_VFIO_REGION_H
+#define TERN_VFIO_REGION_H
+
+#include <linux/types.h>
+
+struct tern_device;
+struct tern_session_config;
+struct vfio_info_cap;
+struct vm_area_struct;
+
+int tern_region_open(struct tern_device *dev, struct tern_session_config *config);
+void tern_region_close(struct tern_device *dev);
+u64 tern_region_size(const struct tern_device *dev);
+int tern_region_caps(struct tern_device *dev, struct vfio_info_cap *caps);
+int tern_region_mmap(struct tern_device *dev, struct vm_area_struct *vma,
+		     unsigned long pgoff);
+int tern_region_check(u64 at, size_t n, bool write);
+int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
+void tern_region_publish(struct tern_device *dev);
+
+#endif /* TERN_VFIO_REGION_H */
