@@ -50,6 +50,7 @@ enum chunk_state {
  * @chunk_bytes: its length [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
+ * @walked: the pass has come to its end [lock]
  * @section: the section to be sent next; n_sections is END, one more is "all
  *	is sent" [lock]
  */
@@ -64,6 +65,7 @@ struct tern_session {
 	size_t chunk_bytes;
 	bool stopped;
 	bool fresh;
+	bool walked;
 	unsigned int section;
 };
 
@@ -268,10 +270,10 @@ static ssize_t fill(struct tern_session *s)
 	size_t used = 0;
 	ssize_t ret;
 
-	/* A pass that has nothing left and gave nothing more is over. */
-	if (!s->stopped && !tern_dirty_ahead(s->m->dirty)) {
+	if (!s->stopped && (s->walked || !tern_dirty_ahead(s->m->dirty))) {
 		tern_dirty_rewind(s->m->dirty);
 		s->fresh = true;
+		s->walked = false;
 	}
 	if (!s->writer.seq)
 		used = put_begin(s, buf);
@@ -280,6 +282,7 @@ static ssize_t fill(struct tern_session *s)
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
+			s->walked = true;
 			if (s->stopped)
 				used += put_final(s, buf + used, room - used);
 			break;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The core's surroundings in user space: stands in for src/core/env.h, whose
+ * guard it has, and is put in front of every file of the host build.
+ *
+ * One thread, so a lock only checks that it is used right. An allocation can
+ * be made to fail (host_fail_alloc), and a test can hang a function on the
+ * step points (host_step).
+ */
+#ifndef TERN_CORE_ENV_H
+#define TERN_CORE_ENV_H
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <linux/types.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+
+#define BITS_PER_LONG		((int)(8 * sizeof(long)))
+#define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
+#define BIT(n)			(1UL << (n))
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define min(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
+#define max(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+#define min_t(t, a, b)		({ t x_ = (a), y_ = (b); x_ < y_ ? x_ : y_; })
+#define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))
+#define READ_ONCE(x)		(*(volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#define smp_mb__before_atomic()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
+
+#define cpu_to_le32(v)		htole32(v)
+#define cpu_to_le64(v)		htole64(v)
+#define le32_to_cpu(v)		le32toh(v)
+#define le64_to_cpu(v)		le64toh(v)
+
+#undef static_assert
+#define static_assert(cond)	_Static_assert(cond, #cond)
+
+/* What must never happen ends the test. */
+#define WARN_ON_ONCE(cond)	({ bool w_ = (cond); assert(!w_ && #cond); w_; })
+
+/* Bits. */
+static inline unsigned long *host_word(unsigned long bit, const unsigned long *map)
+{
+	return (unsigned long *)map + bit / BITS_PER_LONG;
+}
+
+static inline bool test_bit(unsigned long bit, const unsigned long *map)
+{
+	return *host_word(bit, map) >> bit % BITS_PER_LONG & 1;
+}
+
+static inline bool test_and_set_bit(unsigned long bit, unsigned long *map)
+{
+	bool was = test_bit(bit, map);
+
+	*host_word(bit, map) |= BIT(bit % BITS_PER_LONG);
+	return was;
+}
+
+static inline bool test_and_clear_bit(unsigned long bit, unsigned long *map)
+{
+	bool was = test_bit(bit, map);
+
+	*host_word(bit, map) &= ~BIT(bit % BITS_PER_LONG);
+	return was;
+}
+
+#define set_bit(bit, map)	((void)test_and_set_bit(bit, map))
+#define __set_bit(bit, map)	set_bit(bit, map)
+
+static inline unsigned long find_next_bit(const unsigned long *map, unsigned long size,
+					  unsigned long bit)
+{
+	while (bit < size && !test_bit(bit, map))
+		bit++;
+	return min(bit, size);
+}
+
+#define find_first_bit(map, size)	find_next_bit(map, size, 0)
+#define for_each_set_bit(bit, map, size)				\
+	for ((bit) = find_first_bit(map, size); (bit) < (size);		\
+	     (bit) = find_next_bit(map, size, (bit) + 1))
+
+static inline void bitmap_zero(unsigned long *map, unsigned long bits)
+{
+	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(long));
+}
+
+typedef struct { long v; } atomic_long_t;
+#define atomic_long_read(a)	((a)->v)
+#define atomic_long_set(a, n)	((void)((a)->v = (n)))
+#define atomic_long_inc(a)	((void)(a)->v++)
+#define atomic_long_dec(a)	((void)(a)->v--)
+
+/* Locks. */
+struct mutex { bool held; };
+#define mutex_init(m)		((void)((m)->held = false))
+#define mutex_destroy(m)	assert(!(m)->held)
+#define mutex_lock(m)		((void)(assert(!(m)->held), (m)->held = true))
+#define mutex_unlock(m)		((void)(assert((m)->held), (m)->held = false))
+#define lockdep_assert_held(m)	assert((m)->held)
+
+/* Memory. */
+extern long host_fail_alloc;	/* the n-th allocation from now on fails; 0: none */
+#define GFP_KERNEL_ACCOUNT	0
+
+static inline void *host_alloc(size_t n)
+{
+	if (host_fail_alloc && !--host_fail_alloc)
+		return NULL;
+	return calloc(1, n);
+}
+
+#define kzalloc(n, gfp)		host_alloc(n)
+#define kvzalloc(n, gfp)	host_alloc(n)
+#define kvmalloc(n, gfp)	host_alloc(n)
+#define kfree(p)		free(p)
+#define kvfree(p)		free(p)
+
+u32 crc32c(u32 crc, const void *p, size_t n);
+void get_random_bytes(void *p, size_t n);
+
+extern void (*host_step)(const char *name, unsigned long page);
+#define tern_step_point(name, page)					\
+	do {								\
+		if (host_step)						\
+			host_step(#name, page);				\
+	} while (0)
+
+#endif /* TERN_CORE_ENV_H */

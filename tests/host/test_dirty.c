@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The dirty tracker: against a naive model, and take() against stores. */
+#include "device.h"
+#include "tap.h"
+
+#define PAGES	300
+
+/* Every store is in the copy or leaves its page dirty; random, with a shadow. */
+static void test_naive_model(void)
+{
+	static bool touched[PAGES], dirty[PAGES];
+	struct host_device *dev = host_device_create(PAGES);
+	struct tern_dirty *d = &dev->dirty;
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+	unsigned int round, i, n;
+
+	srand(1);
+	for (round = 0; round < 4000; round++) {
+		unsigned long page = rand() % PAGES;
+
+		switch (rand() % 8) {
+		case 0:
+			n = tern_dirty_next_window(d, &b, 1 + rand() % 200);
+			if (!n) {
+				CHECK(!tern_dirty_ahead(d));
+				tern_dirty_rewind(d);
+				break;
+			}
+			CHECK(n <= TERN_BATCH_PAGES);
+			CHECK_EQ(tern_dirty_take(d, &dev->m, &b, out, HOST_PAGE), 0);
+			for (i = 0; i < n; i++) {
+				CHECK(dirty[b.page[i]], "page %lu", b.page[i]);
+				CHECK(!memcmp(out + i * HOST_PAGE,
+					      dev->mem + b.page[i] * HOST_PAGE, HOST_PAGE));
+				dirty[b.page[i]] = false;
+			}
+			break;
+		case 1:
+			if (rand() % 50)
+				break;
+			tern_dirty_begin(d);
+			memcpy(dirty, touched, sizeof(dirty));
+			break;
+		default:
+			host_store(dev, page, rand());
+			touched[page] = dirty[page] = true;
+		}
+		for (n = 0, i = 0; i < PAGES; i++) {
+			n += dirty[i];
+			CHECK_EQ(test_bit(i, d->dirty), dirty[i]);
+			CHECK_EQ(tern_dirty_touched(d, i), touched[i]);
+		}
+		CHECK_EQ(tern_dirty_count(d), n);
+		CHECK_EQ(tern_dirty_any(d), n > 0);
+	}
+	host_device_destroy(dev);
+}
+
+/* A second store to a page faults only if the page was harvested since. */
+static void test_second_store_is_free(void)
+{
+	struct host_device *dev = host_device_create(4);
+	static u8 out[HOST_PAGE];
+	struct tern_batch b;
+
+	host_store(dev, 2, 1);
+	host_store(dev, 2, 2);
+	CHECK_EQ(dev->faults, 1);
+	tern_dirty_begin(&dev->dirty);
+	host_store(dev, 2, 3);
+	CHECK_EQ(dev->faults, 1);
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 9), 1);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	host_store(dev, 2, 4);
+	host_store(dev, 2, 5);
+	CHECK_EQ(dev->faults, 2);
+	CHECK(tern_dirty_any(&dev->dirty));
+	host_device_destroy(dev);
+}
+
+static struct {
+	struct host_device *dev;
+	const char *at, *mark_at;
+	bool kernel;
+	unsigned int hits;
+} script;
+
+/* At the named point somebody stores to page 1, with or without a fault. */
+static void interfere(const char *name, unsigned long page)
+{
+	if (!strcmp(name, script.at)) {
+		script.hits++;
+		if (script.kernel)
+			host_store_unmarked(script.dev, 1, 0x55);
+		else
+			host_store(script.dev, 1, 0x55);
+	}
+	if (script.kernel && !strcmp(name, script.mark_at))
+		host_mark(script.dev, 1);
+}
+
+static const char *const points[] = { "locked", "cleared", "unlocked", "rearmed", "copied" };
+
+/* Take page 1 while the script interferes, then the rest: what was sent last? */
+static void run_script(bool writable)
+{
+	struct host_device *dev = host_device_create(3);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+	u8 last;
+
+	script.dev = dev;
+	script.hits = 0;
+	host_store(dev, 1, 0x11);
+	dev->writable[1] = writable;
+	host_step = interfere;
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 3), 1);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	host_step = NULL;
+	last = out[7];
+	CHECK(script.hits, "%s was not reached", script.at);
+	/* A store after the copy through an entry that is still writable is lost. */
+	host_store(dev, 1, 0x66);
+	tern_dirty_rewind(&dev->dirty);
+	CHECK(tern_dirty_any(&dev->dirty), "store at %s: page not dirty (sent %x)",
+	      script.at, last);
+	while (tern_dirty_next_window(&dev->dirty, &b, 3)) {
+		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+		last = out[7];
+	}
+	CHECK_EQ(last, dev->mem[HOST_PAGE]);
+	host_device_destroy(dev);
+}
+
+/* The same without the closing store: the interfering one must not be lost. */
+static void run_script_alone(bool writable)
+{
+	struct host_device *dev = host_device_create(3);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+	u8 last = 0;
+
+	script.dev = dev;
+	host_store(dev, 1, 0x11);
+	dev->writable[1] = writable;
+	host_step = interfere;
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 3), 1);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	host_step = NULL;
+	last = out[7];
+	tern_dirty_rewind(&dev->dirty);
+	while (tern_dirty_next_window(&dev->dirty, &b, 3)) {
+		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+		last = out[7];
+		tern_dirty_rewind(&dev->dirty);
+	}
+	CHECK(last == dev->mem[HOST_PAGE], "store at %s, mark at %s: sent %x, memory has %x",
+	      script.at, script.kernel ? script.mark_at : "fault", last, dev->mem[HOST_PAGE]);
+	host_device_destroy(dev);
+}
+
+static void test_take_against_stores(void)
+{
+	unsigned int i, k;
+
+	script.kernel = false;
+	for (i = 0; i < ARRAY_SIZE(points); i++) {
+		script.at = points[i];
+		for (k = 0; k < 2; k++) {
+			run_script(k);
+			run_script_alone(k);
+		}
+	}
+}
+
+/* The kernel stores at one point and marks at that or a later one. */
+static void test_take_against_kernel_stores(void)
+{
+	unsigned int i, k;
+
+	script.kernel = true;
+	for (i = 0; i < ARRAY_SIZE(points); i++)
+		for (k = i; k < ARRAY_SIZE(points); k++) {
+			script.at = points[i];
+			script.mark_at = points[k];
+			run_script_alone(true);
+		}
+}
+
+/* Whatever step fails, at whatever page: nothing counts as taken. */
+static void test_take_fails(void)
+{
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	unsigned int fail, kind;
+	struct tern_batch b;
+
+	for (kind = 0; kind < 2; kind++)
+		for (fail = 1; fail <= 8; fail++) {
+			struct host_device *dev = host_device_create(64);
+			unsigned int i;
+
+			for (i = 0; i < 8; i++)
+				host_store(dev, i * 7, i);
+			if (kind)
+				tern_dirty_freeze(&dev->dirty);
+			dev->fail_get = fail % 2 ? fail : 0;
+			dev->fail_copy = fail % 2 ? 0 : fail;
+			tern_dirty_next_window(&dev->dirty, &b, 64);
+			CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE),
+				 fail % 2 ? -ENOMEM : -EIO);
+			CHECK_EQ(tern_dirty_count(&dev->dirty), 8);
+			CHECK_EQ(dev->gets, dev->puts);
+			CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 64), 8);
+			CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+			CHECK_EQ(tern_dirty_count(&dev->dirty), 0);
+			CHECK_EQ(atomic_long_read(&dev->dirty.late_marks), 0);
+			host_device_destroy(dev);
+		}
+}
+
+/* A pinned page is sent in each pass, and once after the stop. */
+static void test_pinned(void)
+{
+	struct host_device *dev = host_device_create(4);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+	unsigned int i;
+
+	host_store(dev, 1, 1);
+	dev->pinned[1] = true;
+	for (i = 0; i < 3; i++) {
+		CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 4), 1);
+		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+		tern_dirty_rewind(&dev->dirty);
+	}
+	tern_dirty_freeze(&dev->dirty);
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 4), 1);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	CHECK(!tern_dirty_any(&dev->dirty));
+	host_device_destroy(dev);
+}
+
+/* After the stop a mark is only counted, and cannot hold up the end. */
+static void test_late_marks(void)
+{
+	struct host_device *dev = host_device_create(8);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+
+	host_store(dev, 5, 1);
+	tern_dirty_begin(&dev->dirty);
+	tern_dirty_freeze(&dev->dirty);
+	host_store(dev, 2, 1);
+	host_store(dev, 3, 1);
+	CHECK_EQ(atomic_long_read(&dev->dirty.late_marks), 2);
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 8), 1);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	CHECK(!tern_dirty_any(&dev->dirty));
+	/* They are touched, so the next session sends them. */
+	tern_dirty_begin(&dev->dirty);
+	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 8), 3);
+	host_device_destroy(dev);
+}
+
+/* A mark that raced with the freeze leaves a bit behind the cursor. */
+static void test_bit_behind_the_cursor(void)
+{
+	struct host_device *dev = host_device_create(8);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_batch b;
+
+	host_store(dev, 5, 1);
+	tern_dirty_freeze(&dev->dirty);
+	tern_dirty_next_window(&dev->dirty, &b, 8);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	atomic_long_inc(&dev->dirty.count);
+	set_bit(1, dev->dirty.dirty);
+	CHECK(tern_dirty_count(&dev->dirty) == 1 && !tern_dirty_any(&dev->dirty));
+	host_device_destroy(dev);
+}
+
+/* Runs near each other are re-armed together, and only what lies between. */
+static void test_rearm_runs(void)
+{
+	struct host_device *dev = host_device_create(PAGES);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	static const unsigned long at[] = { 0, 1, 33, 100, 101, 140, 299 };
+	struct tern_batch b;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		host_store(dev, at[i], 1);
+	tern_dirty_next_window(&dev->dirty, &b, PAGES);
+	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		CHECK(!dev->writable[at[i]], "page %lu", at[i]);
+	host_device_destroy(dev);
+}
+
+static const struct tap_test tests[] = {
+	{ "dirty: equal to a naive model over 4000 random steps", test_naive_model },
+	{ "S-10 dirty: a second store faults only if harvested since", test_second_store_is_free },
+	{ "P-1 P-4 take: a store at any step point is sent or leaves its page dirty", test_take_against_stores },
+	{ "P-1 take: a kernel store, marked later, is not lost", test_take_against_kernel_stores },
+	{ "take: whatever fails, the same pages come again", test_take_fails },
+	{ "take: a pinned page is sent in each pass and once after the stop", test_pinned },
+	{ "P-3 dirty: marks after the stop are counted and nothing else", test_late_marks },
+	{ "V1-6 dirty: a bit behind the cursor is no data after the stop", test_bit_behind_the_cursor },
+	{ "dirty: what was taken is re-armed, in runs", test_rearm_runs },
+};
+
+TAP_MAIN(tests)

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The phase table, and the machine that walks it. The oracle does not repeat
+ * the table: it derives from rules which arcs there must be, and from the two
+ * properties of a phase what its device and session must look like after.
+ */
+#include "device.h"
+#include "core/loader.h"
+#include "core/phase.h"
+#include "tap.h"
+
+/* What a phase is: two properties. */
+static const struct {
+	bool running, saving, loading;
+} is[TERN_PHASES] = {
+	[TERN_PHASE_RUNNING]		= { .running = true },
+	[TERN_PHASE_RUNNING_SAVING]	= { .running = true, .saving = true },
+	[TERN_PHASE_STOPPED_SAVING]	= { .saving = true },
+	[TERN_PHASE_STOPPED]		= { },
+	[TERN_PHASE_LOADING]		= { .loading = true },
+};
+
+/* Which arcs there are, by rule. */
+static bool allowed(enum tern_phase from, enum tern_phase to)
+{
+	if (from == to)
+		return true;
+	/* A load and a session have nothing to do with each other. */
+	if ((is[from].loading && is[to].saving) || (is[from].saving && is[to].loading))
+		return false;
+	/* A session that records changes begins on a running device. */
+	if (to == TERN_PHASE_RUNNING_SAVING)
+		return from == TERN_PHASE_RUNNING;
+	return true;
+}
+
+static void check_machine(const struct feeder *f, enum tern_phase phase)
+{
+	CHECK_EQ(f->mc.phase, phase);
+	CHECK_EQ(f->dev->running, is[phase].running);
+	CHECK_EQ(!!f->mc.session, is[phase].saving);
+	CHECK_EQ(!!f->mc.loader, is[phase].loading);
+	CHECK_EQ(tern_phase_saving(phase), is[phase].saving);
+}
+
+/* A machine in a phase, on the shortest way from running. */
+static void feeder_in(struct feeder *f, enum tern_phase phase)
+{
+	feeder_init(f, 4, true);
+	host_store(f->dev, 2, 9);
+	CHECK_EQ(tern_machine_go(&f->mc, phase), 0);
+	check_machine(f, phase);
+}
+
+static void test_all_pairs(void)
+{
+	enum tern_phase from, to;
+
+	for (from = 0; from < TERN_PHASES; from++)
+		for (to = 0; to < TERN_PHASES; to++) {
+			struct feeder f;
+			int ret;
+
+			feeder_in(&f, from);
+			ret = tern_machine_go(&f.mc, to);
+			if (from == TERN_PHASE_LOADING && to == TERN_PHASE_RUNNING) {
+				/* Nothing was loaded: it must not run. */
+				CHECK_EQ(ret, -EIO);
+				check_machine(&f, from);
+			} else if (allowed(from, to)) {
+				CHECK(!ret, "%d -> %d: %d", from, to, ret);
+				check_machine(&f, to);
+			} else {
+				CHECK(ret == -EINVAL, "%d -> %d: %d", from, to, ret);
+				check_machine(&f, from);
+			}
+			tern_machine_reset(&f.mc);
+			check_machine(&f, TERN_PHASE_RUNNING);
+			CHECK(host_device_blank(f.dev));
+			feeder_uninit(&f);
+		}
+}
+
+/* N - 1 is a phase, N and N + 1 are not, nor is anything far away. */
+static void test_no_such_phase(void)
+{
+	static const unsigned int bad[] = { TERN_PHASES, TERN_PHASES + 1, 0x80000000, ~0U };
+	enum tern_phase from;
+	unsigned int i;
+
+	for (from = 0; from < TERN_PHASES; from++) {
+		struct feeder f;
+
+		CHECK(allowed(from, TERN_PHASES - 1) ==
+		      !!tern_phase_arc(from, TERN_PHASES - 1));
+		feeder_in(&f, from);
+		for (i = 0; i < ARRAY_SIZE(bad); i++) {
+			CHECK_EQ(tern_machine_go(&f.mc, bad[i]), -EINVAL);
+			check_machine(&f, from);
+		}
+		feeder_uninit(&f);
+	}
+}
+
+/* Each allocation of each arc fails once: everything is as it was. */
+static void test_failed_arc(void)
+{
+	enum tern_phase from, to;
+	unsigned int failed = 0;
+	long nth;
+
+	for (from = 0; from < TERN_PHASES; from++)
+		for (to = 0; to < TERN_PHASES; to++)
+			for (nth = 1; nth < 20; nth++) {
+				unsigned int clears;
+				struct feeder f;
+				int ret;
+
+				feeder_in(&f, from);
+				clears = f.dev->clears;
+				host_fail_alloc = nth;
+				ret = tern_machine_go(&f.mc, to);
+				if (!host_fail_alloc) {
+					failed++;
+					CHECK_EQ(ret, -ENOMEM);
+					check_machine(&f, from);
+					CHECK_EQ(f.dev->clears, clears);
+				}
+				host_fail_alloc = 0;
+				feeder_uninit(&f);
+			}
+	CHECK(failed > 10, "only %u arcs failed", failed);
+}
+
+/* The law of the table: a step that can fail is the first of its arc. */
+static void test_law_of_the_table(void)
+{
+	enum tern_phase from, to;
+	unsigned int i;
+
+	for (from = 0; from < TERN_PHASES; from++)
+		for (to = 0; to < TERN_PHASES; to++) {
+			const enum tern_step *step = tern_phase_arc(from, to);
+
+			for (i = 1; step && step[0] && step[i]; i++)
+				CHECK(step[i] != TERN_STEP_BEGIN_SAVE &&
+				      step[i] != TERN_STEP_BEGIN_LOAD &&
+				      step[i] != TERN_STEP_COMMIT_LOAD, "%d -> %d", from, to);
+		}
+}
+
+static const struct tap_test tests[] = {
+	{ "V1-1 V1-30 phases: all pairs as the rules say", test_all_pairs },
+	{ "V1-2 phases: N - 1, N, N + 1", test_no_such_phase },
+	{ "phases: a failed arc leaves everything as it was", test_failed_arc },
+	{ "phases: what can fail comes first", test_law_of_the_table },
+};
+
+TAP_MAIN(tests)

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The session's rules, by a feeder that reads chunks, and a reader of its own. */
+#include "device.h"
+#include "tap.h"
+
+#define MEMORY_RECORD	(24 + 8 + HOST_PAGE)
+#define BEGIN_RECORD	(24 + 48)
+#define FINAL_RECORDS	(24 + 72 + 24 + 4096 + 24 + 264 + 24 + 16)
+
+/* Count the records of a type without the core's reader. */
+static unsigned int count(const struct feeder *f, u32 type, size_t from)
+{
+	unsigned int n = 0;
+	size_t at;
+
+	for (at = from; at < f->len; ) {
+		u32 t, length;
+
+		memcpy(&t, f->stream + at, 4);
+		memcpy(&length, f->stream + at + 16, 4);
+		n += le32toh(t) == type;
+		at += 24 + le32toh(length);
+	}
+	CHECK_EQ(at, f->len);
+	return n;
+}
+
+/* Load all of a feeder's stream elsewhere and compare. */
+static void check_moves(struct feeder *f)
+{
+	struct feeder to;
+
+	feeder_init(&to, f->dev->dirty.pages, true);
+	CHECK_EQ(feeder_load(&to, f->stream, f->len, 0), 0);
+	CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+	CHECK(host_device_equal(f->dev, to.dev));
+	feeder_uninit(&to);
+}
+
+static void test_snapshot_then_iterations(void)
+{
+	struct feeder f;
+	unsigned int pass, i;
+	size_t before;
+
+	feeder_init(&f, 64, true);
+	host_device_dress(f.dev, 3);
+	for (i = 0; i < 40; i++)
+		host_store(f.dev, i, i + 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	/* S-4: at first, the whole snapshot, to the byte. */
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + 40 * MEMORY_RECORD);
+	feeder_drain(&f);
+	CHECK_EQ(f.len, BEGIN_RECORD + 40 * MEMORY_RECORD);
+	for (pass = 0; pass < 5; pass++) {
+		before = f.len;
+		for (i = 0; i < 7; i++)
+			host_store(f.dev, (pass * 11 + i * 3) % 64, pass * 16 + i);
+		CHECK_EQ(tern_session_pending(f.mc.session), 7 * MEMORY_RECORD);
+		feeder_drain(&f);
+		CHECK_EQ(f.len - before, 7 * MEMORY_RECORD);
+	}
+	/* S-5: none of the final records while it runs. */
+	CHECK_EQ(count(&f, TERN_RECORD_REGISTERS, 0), 0);
+	before = f.len;
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), FINAL_RECORDS);
+	feeder_drain(&f);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	CHECK_EQ(feeder_chunk(&f), 0);
+	CHECK_EQ(count(&f, TERN_RECORD_REGISTERS, before), 1);
+	CHECK_EQ(count(&f, TERN_RECORD_CONFIG_SPACE, before), 1);
+	CHECK_EQ(count(&f, TERN_RECORD_INTERRUPTS, before), 1);
+	CHECK_EQ(count(&f, TERN_RECORD_END, before), 1);
+	CHECK_EQ(f.mc.stats.passes, 6);
+	CHECK_EQ(f.mc.stats.stopped_bytes, FINAL_RECORDS);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+/* S-3: stopped after any chunk of a run that dirties all the while. */
+static void test_stop_anywhere(void)
+{
+	unsigned int stop, i;
+
+	for (stop = 0; stop < 30; stop++) {
+		struct feeder f;
+
+		feeder_init(&f, 32, true);
+		srand(stop);
+		host_device_dress(f.dev, stop);
+		for (i = 0; i < 32; i += 2)
+			host_store(f.dev, i, i);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		for (i = 0; i < stop; i++) {
+			feeder_chunk(&f);
+			host_store(f.dev, rand() % 32, rand());
+			host_store(f.dev, rand() % 32, rand());
+		}
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		feeder_drain(&f);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
+static void test_logging_again(void)
+{
+	struct feeder f;
+	unsigned int i;
+
+	feeder_init(&f, 16, true);
+	for (i = 0; i < 16; i++)
+		host_store(f.dev, i, i);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	feeder_drain(&f);
+	CHECK_EQ(tern_session_prepare(f.mc.session), 0);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING), 0);
+	f.len = 0;
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + 16 * MEMORY_RECORD);
+	CHECK_EQ(f.mc.stats.passes, 0);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_drain(&f);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+static void test_no_precopy(void)
+{
+	struct feeder f;
+
+	feeder_init(&f, 16, false);
+	host_store(f.dev, 3, 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	CHECK_EQ(feeder_chunk(&f), 0);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session),
+		 BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+	feeder_drain(&f);
+	CHECK_EQ(f.mc.stats.passes, 0);
+	CHECK_EQ(f.mc.stats.stopped_bytes, f.len);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+/* An idle device, never touched: nothing to say before the stop, little after. */
+static void test_untouched(void)
+{
+	struct feeder f;
+
+	feeder_init(&f, 4096, true);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_drain(&f);
+	CHECK_EQ(f.len, BEGIN_RECORD + FINAL_RECORDS);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+/* Only a retired chunk is gone; nothing else moves the session on. */
+static void test_chunk_is_stable(void)
+{
+	u8 first[FEEDER_CAPACITY];
+	struct feeder f;
+	ssize_t n;
+	u64 left;
+
+	feeder_init(&f, 64, true);
+	for (n = 0; n < 64; n++)
+		host_store(f.dev, n, n);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	left = tern_session_pending(f.mc.session);
+	tern_session_retire(f.mc.session);
+	CHECK_EQ(tern_session_pending(f.mc.session), left);
+	n = tern_session_prepare(f.mc.session);
+	CHECK(n > 0 && n <= (ssize_t)FEEDER_CAPACITY);
+	memcpy(first, f.staging, n);
+	CHECK_EQ(tern_session_prepare(f.mc.session), n);
+	CHECK(!memcmp(first, f.staging, n));
+	CHECK_EQ(tern_session_pending(f.mc.session), left);
+	tern_session_retire(f.mc.session);
+	CHECK_EQ(tern_session_pending(f.mc.session), left - n);
+	tern_session_retire(f.mc.session);
+	CHECK_EQ(tern_session_pending(f.mc.session), left - n);
+	feeder_uninit(&f);
+}
+
+/* Prepared, read or not, and then stopped: it comes again, and does no harm. */
+static void test_unacknowledged_chunk(void)
+{
+	unsigned int delivered;
+
+	for (delivered = 0; delivered < 2; delivered++) {
+		u8 chunk[FEEDER_CAPACITY];
+		struct feeder f;
+		ssize_t n;
+		u64 left;
+
+		feeder_init(&f, 64, true);
+		for (n = 0; n < 64; n++)
+			host_store(f.dev, n, n + 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		CHECK(feeder_chunk(&f) > 0);
+		n = tern_session_prepare(f.mc.session);
+		memcpy(chunk, f.staging, n);
+		if (delivered)
+			feeder_append(&f, chunk, n);
+		left = tern_session_pending(f.mc.session);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		/* Offered: a retire does not make it go. */
+		tern_session_retire(f.mc.session);
+		CHECK_EQ(tern_session_pending(f.mc.session), left + FINAL_RECORDS);
+		CHECK_EQ(tern_session_prepare(f.mc.session), n);
+		CHECK(!memcmp(chunk, f.staging, n));
+		feeder_drain(&f);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
+/* A page that cannot be had is had later; nothing is lost in between. */
+static void test_take_fails(void)
+{
+	long fail;
+
+	for (fail = 1; fail < 40; fail++) {
+		struct feeder f;
+		unsigned int i, errors = 0;
+
+		feeder_init(&f, 32, true);
+		for (i = 0; i < 32; i++)
+			host_store(f.dev, i, i + fail);
+		CHECK_EQ(tern_machine_go(&f.mc, fail % 2 ? TERN_PHASE_RUNNING_SAVING :
+					 TERN_PHASE_STOPPED_SAVING), 0);
+		f.dev->fail_get = fail;
+		while (tern_session_pending(f.mc.session)) {
+			ssize_t n = feeder_chunk(&f);
+
+			CHECK(n > 0 || n == -ENOMEM, "%zd", n);
+			errors += n < 0;
+		}
+		CHECK(errors <= 1);
+		if (fail % 2)
+			CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		f.dev->fail_get = 0;
+		feeder_drain(&f);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
+/* Every store while the chunk is put together, at every step point. */
+static struct feeder *racing;
+static unsigned int step_n, step_hit;
+
+static void store_at_step(const char *name, unsigned long page)
+{
+	if (++step_n == step_hit)
+		host_store(racing->dev, page, 0xaa);
+}
+
+static void test_stores_while_saving(void)
+{
+	for (step_hit = 1; step_hit < 120; step_hit++) {
+		struct feeder f;
+		unsigned int i;
+
+		feeder_init(&f, 24, true);
+		for (i = 0; i < 24; i++)
+			host_store(f.dev, i, i + 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		racing = &f;
+		step_n = 0;
+		host_step = store_at_step;
+		feeder_drain(&f);
+		host_step = NULL;
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		feeder_drain(&f);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
+/* pass_bytes and stopped_bytes add up to all that was offered. */
+static void test_accounts(void)
+{
+	struct feeder f;
+	unsigned int i, k;
+	u64 sum;
+
+	feeder_init(&f, 64, true);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	for (i = 0; i < TERN_PASSES_KEPT + 10; i++) {
+		for (k = 0; k <= i % 40; k++)
+			host_store(f.dev, (i + k) % 64, i);
+		feeder_drain(&f);
+	}
+	CHECK_EQ(f.mc.stats.passes, TERN_PASSES_KEPT + 10);
+	sum = f.mc.stats.older_bytes;
+	for (i = 0; i < TERN_PASSES_KEPT; i++)
+		sum += f.mc.stats.pass_bytes[i];
+	CHECK_EQ(sum, f.len);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_drain(&f);
+	CHECK_EQ(sum + f.mc.stats.stopped_bytes, f.len);
+	feeder_uninit(&f);
+}
+
+static const struct tap_test tests[] = {
+	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
+	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
+	{ "S-6 V1-25 P-8 session: logging again is a new session with a new snapshot", test_logging_again },
+	{ "S-8 session: without pre-copy nothing before the stop", test_no_precopy },
+	{ "S-4 session: what was never touched is not sent", test_untouched },
+	{ "V1-4 P-6 session: a chunk stays until it is retired, once", test_chunk_is_stable },
+	{ "V1-7 session: an unacknowledged chunk is offered again", test_unacknowledged_chunk },
+	{ "V1-8 session: a page that could not be had is had later", test_take_fails },
+	{ "P-1 session: a store at any step of a save arrives", test_stores_while_saving },
+	{ "session: the passes' bytes add up", test_accounts },
+};
+
+TAP_MAIN(tests)
