@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The device as a VMM finds it: info, config space, registers, interrupts. */
+#include "tern.h"
+#include "kselftest_harness.h"
+
+FIXTURE(device) {
+	struct dev d;
+};
+
+FIXTURE_SETUP(device)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+}
+
+FIXTURE_TEARDOWN(device)
+{
+	dev_close(&self->d);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+}
+
+#define CONFIG(d, reg, v)	dev_read(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
+#define SET_CONFIG(d, reg, v)	dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
+
+/* P-30 V1-13: what QEMU 7.2 asks of any vfio-pci device. */
+TEST_F(device, P30_V1_13_info)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct vfio_region_info r;
+	struct vfio_irq_info irq = { .argsz = sizeof(irq) };
+	unsigned int i;
+
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, &info), 0);
+	EXPECT_EQ(info.flags, VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET);
+	EXPECT_EQ(info.num_regions, VFIO_PCI_NUM_REGIONS + 1);
+	EXPECT_EQ(info.num_irqs, VFIO_PCI_NUM_IRQS);
+	for (i = 0; i < info.num_regions; i++) {
+		ASSERT_EQ(region_info(&self->d, i, &r, sizeof(r)), 0);
+		EXPECT_EQ(r.offset % 8, 0);	/* V1-14 */
+	}
+	EXPECT_EQ(region_info(&self->d, i, &r, sizeof(r)), -EINVAL);
+	ASSERT_EQ(region_info(&self->d, VFIO_PCI_CONFIG_REGION_INDEX, &r, sizeof(r)), 0);
+	EXPECT_EQ(r.size, 4096);
+	EXPECT_EQ(self->d.bar2.size, 64 * MIB);
+	EXPECT_TRUE(self->d.bar2.flags & VFIO_REGION_INFO_FLAG_MMAP);
+	irq.index = VFIO_PCI_MSIX_IRQ_INDEX;
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, &irq), 0);
+	EXPECT_EQ(irq.count, TERN_VECTORS);
+	irq.index = VFIO_PCI_NUM_IRQS;
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, &irq), -1);
+	EXPECT_EQ(errno, EINVAL);
+	info.argsz = 4;
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, &info), -1);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(ioctl(self->d.fd, _IO(VFIO_TYPE, VFIO_BASE + 99)), -1);
+	EXPECT_EQ(errno, ENOTTY);
+}
+
+/* V1-22: identity, and a list of capabilities that comes to its end. */
+TEST_F(device, V1_22_config_space)
+{
+	uint16_t vendor, dev, msix, command;
+	uint8_t next, seen = 0;
+	uint32_t class;
+
+	ASSERT_EQ(CONFIG(&self->d, 0, vendor), 2);
+	ASSERT_EQ(CONFIG(&self->d, 2, dev), 2);
+	ASSERT_EQ(CONFIG(&self->d, 8, class), 4);
+	EXPECT_EQ(vendor, 0x1234);
+	EXPECT_EQ(dev, 0x7e10);
+	EXPECT_EQ(class >> 8, 0xff0000);
+	ASSERT_EQ(CONFIG(&self->d, 0x34, next), 1);
+	while (next && seen++ < 10) {
+		uint8_t id;
+
+		CONFIG(&self->d, next, id);
+		if (id == 0x11) {
+			CONFIG(&self->d, next + 2, msix);
+			EXPECT_EQ((msix & 0x7ff) + 1, TERN_VECTORS);
+		}
+		CONFIG(&self->d, next + 1, next);
+	}
+	EXPECT_EQ(seen, 3);
+	/* What cannot be written is not written, and that is no error. */
+	vendor = 0xffff;
+	EXPECT_EQ(SET_CONFIG(&self->d, 0, vendor), 2);
+	CONFIG(&self->d, 0, vendor);
+	EXPECT_EQ(vendor, 0x1234);
+	command = 0xffff;
+	EXPECT_EQ(SET_CONFIG(&self->d, 4, command), 2);
+	CONFIG(&self->d, 4, command);
+	EXPECT_EQ(command, 0x0546);
+}
+
+/* BARs are sized as PCI says: write ones, read back the mask. */
+TEST_F(device, config_bar_sizing)
+{
+	static const struct {
+		unsigned int reg;
+		uint32_t expect;
+	} bars[] = {
+		{ 0x10, 0xfffff000 }, { 0x14, 0 }, { 0x18, 0xfc00000c }, { 0x1c, 0xffffffff },
+		{ 0x20, 0xfffff000 }, { 0x24, 0 }, { 0x30, 0 },
+	};
+	uint32_t v;
+	int i;
+
+	for (i = 0; i < 7; i++) {
+		v = ~0U;
+		EXPECT_EQ(SET_CONFIG(&self->d, bars[i].reg, v), 4);
+		CONFIG(&self->d, bars[i].reg, v);
+		EXPECT_EQ(v, bars[i].expect);
+	}
+}
+
+TEST_F(device, registers)
+{
+	const uint64_t bar0 = region_base(VFIO_PCI_BAR0_REGION_INDEX);
+	uint64_t both;
+	uint8_t byte = 0xaa;
+	int i;
+
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_VERSION), 1);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_VECTORS), 16);
+	EXPECT_EQ(dev_read(&self->d, bar0 + TERN_REG_MEMORY_LOW, &both, 8), 8);
+	EXPECT_EQ(both, 64 * MIB);
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(i), 0x1000 + i), 0);
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(i)), 0x1000 + i);
+	/* A byte does not reach a register, and reads as part of one. */
+	EXPECT_EQ(dev_write(&self->d, bar0 + TERN_REG_SCRATCH(0), &byte, 1), 1);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0x1000);
+	EXPECT_EQ(dev_read(&self->d, bar0 + TERN_REG_SCRATCH(0) + 1, &byte, 1), 1);
+	EXPECT_EQ(byte, 0x10);
+	/* What is not there ignores, and reads 0. */
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_ID, 7), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(bar0_write(&self->d, 0x800, 7), 0);
+	EXPECT_EQ(bar0_read(&self->d, 0x800), 0);
+	/* Beyond the end is nothing, not even in part. */
+	EXPECT_EQ(dev_read(&self->d, bar0 + 4094, &both, 4), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, bar0 + 4096, &both, 4), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, region_base(1), &both, 4), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, region_base(10), &both, 4), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, region_base(900000), &both, 4), -EINVAL);
+}
+
+TEST_F(device, doorbell)
+{
+	int fds[TERN_VECTORS], i;
+
+	for (i = 0; i < TERN_VECTORS; i++) {
+		fds[i] = eventfd(0, EFD_NONBLOCK);
+		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, i, fds[i]), 0);
+	}
+	for (i = 0; i < TERN_VECTORS; i++) {
+		EXPECT_EQ(bar0_write(&self->d, TERN_REG_DOORBELL, i), 0);
+		EXPECT_EQ(signals(fds[i]), 1);
+	}
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_IRQ_STATUS), 0xffff);
+	bar0_write(&self->d, TERN_REG_IRQ_STATUS, 0x0f0f);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_IRQ_STATUS), 0xf0f0);
+	/* There is no vector 16. */
+	bar0_write(&self->d, TERN_REG_DOORBELL, TERN_VECTORS);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_IRQ_STATUS), 0xf0f0);
+	/* Masked it waits, and comes once when unmasked. */
+	bar0_write(&self->d, TERN_REG_IRQ_STATUS, ~0U);
+	bar0_write(&self->d, TERN_REG_IRQ_MASK, 1 << 3);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 3);
+	EXPECT_EQ(signals(fds[3]), 0);
+	bar0_write(&self->d, TERN_REG_IRQ_MASK, 0);
+	EXPECT_EQ(signals(fds[3]), 1);
+	/* Nobody listens: it waits in the pending bits of BAR4. */
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 5, -1), 0);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 5);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 5);
+	EXPECT_EQ(dev_read(&self->d, region_base(4) + TERN_MSIX_PBA, &i, 4), 4);
+	EXPECT_EQ(i, 1 << 5);
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 5, fds[5]), 0);
+	EXPECT_EQ(signals(fds[5]), 1);
+}
+
+static int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		    int fd)
+{
+	struct {
+		struct vfio_irq_set hdr;
+		int fd[32];
+	} set = {
+		.hdr = {
+			.argsz = sizeof(set), .flags = flags, .index = index,
+			.start = start, .count = count,
+		},
+	};
+	int i;
+
+	for (i = 0; i < 32; i++)
+		set.fd[i] = fd;
+	return ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
+/* A wrong SET_IRQS has one errno and changes nothing. */
+TEST_F(device, set_irqs_refused)
+{
+	const uint32_t fds = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 17, fd), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 16, 1, fd), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_NUM_IRQS, 0, 1, fd), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, fd), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 999), -EBADF);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, -2), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK,
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd), -EINVAL);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
+	EXPECT_EQ(signals(fd), 1);
+	/* Loopback, and the end of them all. */
+	EXPECT_EQ(set_irqs(&self->d, none, VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, 0), 0);
+	EXPECT_EQ(signals(fd), 1);
+	EXPECT_EQ(set_irqs(&self->d, none, VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0), 0);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
+	EXPECT_EQ(signals(fd), 0);
+}
+
+/* P-36: who removes an open device is heard. */
+static void *remover(void *arg)
+{
+	return (void *)(long)mdev_remove(UUID_A);
+}
+
+TEST_F(device, P36_remove_while_open)
+{
+	int fd = eventfd(0, 0);
+	pthread_t thread;
+	uint64_t n;
+	void *ret;
+
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_REQ_IRQ_INDEX, 0, fd), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, remover, NULL), 0);
+	ASSERT_EQ(read(fd, &n, 8), 8);
+	dev_close(&self->d);
+	pthread_join(thread, &ret);
+	EXPECT_EQ((long)ret, 0);
+	EXPECT_EQ(mdev_create(UUID_A), 0);
+}
+
+TEST_F(device, reset)
+{
+	uint32_t v = 0x12345678;
+	uint16_t command = 6;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	SET_CONFIG(&self->d, 4, command);
+	bar0_write(&self->d, TERN_REG_SCRATCH(3), v);
+	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset + MIB, &v, 4), 4);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(3)), 0);
+	CONFIG(&self->d, 4, command);
+	EXPECT_EQ(command, 0);
+	ASSERT_EQ(dev_read(&self->d, self->d.bar2.offset + MIB, &v, 4), 4);
+	EXPECT_EQ(v, 0);
+	/* The host's wiring is not the device's state. */
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
+	EXPECT_EQ(signals(fd), 1);
+}
+
+TEST_F(device, attributes)
+{
+	char buf[64];
+
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "128"), -EBUSY);
+	EXPECT_EQ(attr_set(UUID_A, "precopy", "0"), -EBUSY);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "256"), -EBUSY);
+	EXPECT_EQ(attr_set(UUID_A, "state", "running"), -EACCES);
+	dev_close(&self->d);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "0"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "96"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "131072"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "-1"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "4294967296"), -ERANGE);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "large"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "precopy", "2"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "64"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "130"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "65540"), -EINVAL);
+	EXPECT_TRUE(attr_is(UUID_A, "memory_mib", "64"));
+	EXPECT_TRUE(attr_is(UUID_A, "precopy", "1"));
+	EXPECT_TRUE(attr_is(UUID_A, "window_kib", "4096"));
+	EXPECT_TRUE(attr_is(UUID_A, "state", "running"));
+	EXPECT_EQ(attr_text(UUID_A, "pass_bytes", buf, sizeof(buf)), 0);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
+	EXPECT_EQ(attr_set(UUID_A, "precopy", "0"), 0);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "128"), 0);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	EXPECT_EQ(self->d.bar2.size, MIB);
+	EXPECT_EQ(self->d.mig.size, TERN_REGION_WINDOW + 128 * 1024);
+	dev_close(&self->d);
+	/* 64 GiB is promised, not used. */
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	EXPECT_EQ(self->d.bar2.size, 65536 * MIB);
+	/* All of the limit is promised now: no other device, and no bigger one. */
+	EXPECT_EQ(mdev_create(UUID_B), -ENOSPC);
+	EXPECT_NE(access(MDEV_DEVICES "/" UUID_B, F_OK), 0);
+}
+
+TEST_HARNESS_MAIN

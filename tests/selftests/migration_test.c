@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A save and a load between two mdevs, by the v1 protocol, with no VMM. */
+#include "tern.h"
+#include "kselftest_harness.h"
+
+#define MEMORY	(4 * MIB)
+
+FIXTURE(pair) {
+	struct dev a, b;
+	uint32_t *mem;		/* BAR2 of the source, mapped */
+	struct stream s;
+};
+
+/* Each test with the windows mapped, as QEMU does it, and not. */
+FIXTURE_VARIANT(pair) {
+	bool map_a, map_b;
+};
+
+FIXTURE_VARIANT_ADD(pair, mapped) { .map_a = true, .map_b = true };
+FIXTURE_VARIANT_ADD(pair, save_trapped) { .map_b = true };
+FIXTURE_VARIANT_ADD(pair, load_trapped) { .map_a = true };
+
+FIXTURE_SETUP(pair)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(mdev_create(UUID_B), 0);
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "4"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "4"), 0);
+	ASSERT_EQ(attr_set(UUID_A, "window_kib", "256"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "window_kib", "256"), 0);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	if (variant->map_a)
+		ASSERT_EQ(dev_map_window(&self->a), 0);
+	if (variant->map_b)
+		ASSERT_EQ(dev_map_window(&self->b), 0);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->a.fd, self->a.bar2.offset);
+	ASSERT_NE(self->mem, MAP_FAILED);
+}
+
+FIXTURE_TEARDOWN(pair)
+{
+	munmap(self->mem, MEMORY);
+	dev_close(&self->a);
+	dev_close(&self->b);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	free(self->s.buf);
+}
+
+static void touch(uint32_t *mem, unsigned long page, uint32_t value)
+{
+	mem[page * (PAGE / 4) + page % 1024] = value;
+}
+
+/* Is the other device's memory the same, read by its trapped path? */
+static bool same_memory(struct dev *b, const void *mem)
+{
+	uint8_t *copy = malloc(MEMORY);
+	bool ret = dev_read(b, b->bar2.offset, copy, MEMORY) == MEMORY &&
+		   !memcmp(copy, mem, MEMORY);
+
+	free(copy);
+	return ret;
+}
+
+/* From any state of a, all of it to b; b runs then. */
+#define MOVE(_self)							\
+	do {								\
+		ASSERT_EQ(set_state(&(_self)->a, SAVING), 0);		\
+		ASSERT_EQ(save_all(&(_self)->a, &(_self)->s), 0);	\
+		ASSERT_EQ(set_state(&(_self)->a, STOP), 0);		\
+		ASSERT_EQ(set_state(&(_self)->b, RESUMING), 0);		\
+		ASSERT_EQ(load_all(&(_self)->b, &(_self)->s, 100000), 0); \
+		ASSERT_EQ(set_state(&(_self)->b, RUNNING), 0);		\
+		EXPECT_TRUE(same_memory(&(_self)->b, (_self)->mem));	\
+	} while (0)
+
+/* S-1 S-2 S-4 S-5: snapshot, iterations, and the final sections once. */
+TEST_F(pair, S1_S2_S4_S5_save_and_load)
+{
+	uint32_t line = 0x5a, command = 0x0406;
+	unsigned int i, pass;
+	size_t stop;
+
+	for (i = 0; i < 300; i++)
+		touch(self->mem, i * 3, i + 1);
+	for (i = 0; i < 16; i++)
+		bar0_write(&self->a, TERN_REG_SCRATCH(i), i * 77);
+	bar0_write(&self->a, TERN_REG_IRQ_MASK, 0x8000);
+	dev_write(&self->a, region_base(7) + 0x3c, &line, 1);
+	dev_write(&self->a, region_base(7) + 4, &command, 2);
+
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->a), BEGIN_RECORD + 300 * MEMORY_RECORD);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	EXPECT_EQ(self->s.len, BEGIN_RECORD + 300 * MEMORY_RECORD);
+	for (pass = 0; pass < 4; pass++) {
+		for (i = 0; i < 10; i++)
+			touch(self->mem, pass + 7 * i, pass * 100 + i);
+		EXPECT_EQ(pending(&self->a), 10 * MEMORY_RECORD);
+		/* A second write to a page is no second page. */
+		touch(self->mem, pass, 1);
+		EXPECT_EQ(pending(&self->a), 10 * MEMORY_RECORD);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	}
+	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_REGISTERS), 0);
+	stop = self->s.len;
+	EXPECT_EQ(attr_sum(UUID_A, "passes"), 5);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), stop);
+	MOVE(self);
+	EXPECT_EQ(pending(&self->a), 0);
+	EXPECT_EQ(self->s.len - stop, FINAL_RECORDS);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), stop);
+	EXPECT_EQ(attr_sum(UUID_A, "stopped_bytes"), FINAL_RECORDS);
+	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
+	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_REGISTERS), 1);
+	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_CONFIG_SPACE), 1);
+	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_INTERRUPTS), 1);
+	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_END), 1);
+
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(i)), i * 77);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_MASK), 0x8000);
+	line = command = 0;
+	dev_read(&self->b, region_base(7) + 0x3c, &line, 1);
+	dev_read(&self->b, region_base(7) + 4, &command, 2);
+	EXPECT_EQ(line, 0x5a);	/* V1-23 */
+	EXPECT_EQ(command, 0x0406);
+}
+
+/* S-3 P-34: stopped at once, with nothing read before. */
+TEST_F(pair, S3_P34_stop_at_once)
+{
+	unsigned int i;
+
+	for (i = 0; i < 100; i++)
+		touch(self->mem, i * 10, i + 1);
+	MOVE(self);
+	EXPECT_EQ(attr_sum(UUID_A, "passes"), 0);
+	EXPECT_EQ(attr_sum(UUID_A, "stopped_bytes"), self->s.len);
+}
+
+/* P-35: a device that was stopped before. */
+TEST_F(pair, P35_from_stop)
+{
+	touch(self->mem, 5, 9);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	MOVE(self);
+	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_MEMORY), 1);
+}
+
+/* S-6 V1-25 P-8: cancelled in each phase, and then whole. */
+TEST_F(pair, S6_V1_25_cancel_and_again)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < 100; i++)
+		touch(self->mem, i, i + 1);
+	for (k = 0; k < 5; k++) {
+		ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+		EXPECT_EQ(pending(&self->a), BEGIN_RECORD + 100 * MEMORY_RECORD);
+		if (k > 0)
+			EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+		if (k > 1)
+			ASSERT_EQ(save_all(&self->a, &self->s), 0);
+		if (k > 2)
+			ASSERT_EQ(set_state(&self->a, SAVING), 0);
+		if (k > 3)
+			EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		EXPECT_EQ(pending(&self->a), 0);
+		EXPECT_EQ(data_size(&self->a), 0);
+		touch(self->mem, k, 1000 + k);
+	}
+	self->s.len = 0;
+	MOVE(self);
+	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_MEMORY), 100);
+}
+
+/* V1-26: the first session's bytes came too; the second starts over. */
+TEST_F(pair, V1_26_new_session_in_mid_stream)
+{
+	unsigned int i;
+
+	for (i = 0; i < 50; i++)
+		touch(self->mem, i, i + 1);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+	pending(&self->a);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(pending(&self->a), 0);
+	touch(self->mem, 3, 999);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	MOVE(self);
+	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_SESSION_BEGIN), 2);
+}
+
+/* V1-4 P-5 P-6: nothing moves but by the read of pending_bytes. */
+TEST_F(pair, V1_4_P5_P6_acknowledge)
+{
+	struct stream again = { 0 };
+	uint64_t all, n;
+	unsigned int i;
+
+	for (i = 0; i < 200; i++)
+		touch(self->mem, i, i + 1);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	all = pending(&self->a);
+	EXPECT_EQ(pending(&self->a), all);
+	n = save_chunk(&self->a, &self->s);
+	EXPECT_LT(n, all);
+	/* V1-6: pending means data; the same chunk as often as it is asked for. */
+	EXPECT_GT(n, 0);
+	EXPECT_EQ(data_size(&self->a), n);
+	EXPECT_EQ(save_chunk(&self->a, &again), n);
+	EXPECT_EQ(memcmp(self->s.buf, again.buf, n), 0);
+	EXPECT_EQ(attr_sum(UUID_A, "pending_bytes"), all);
+	EXPECT_EQ(pending(&self->a), all - n);
+	EXPECT_EQ(pending(&self->a), all - n);
+	free(again.buf);
+	MOVE(self);
+}
+
+/* V1-7: prepared, read or not, then stopped: offered again. */
+TEST_F(pair, V1_7_unacknowledged_chunk)
+{
+	struct stream again = { 0 };
+	unsigned int i;
+	uint64_t n, left;
+
+	for (i = 0; i < 200; i++)
+		touch(self->mem, i, i + 1);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	n = save_chunk(&self->a, &self->s);
+	left = pending(&self->a);
+	n = save_chunk(&self->a, &self->s);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	EXPECT_EQ(pending(&self->a), left + FINAL_RECORDS);
+	EXPECT_EQ(pending(&self->a), left + FINAL_RECORDS);
+	EXPECT_EQ(save_chunk(&self->a, &again), n);
+	EXPECT_EQ(memcmp(self->s.buf + self->s.len - n, again.buf, n), 0);
+	stream_add(&self->s, again.buf, n);
+	free(again.buf);
+	MOVE(self);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes") + attr_sum(UUID_A, "stopped_bytes"), self->s.len);
+}
+
+/* V1-10 V1-12: cut into pieces of every kind. */
+TEST_F(pair, V1_10_segmentation)
+{
+	static const size_t pieces[] = { 1, 7, 24, 4096, 4127, 65536, 262144 };
+	unsigned int i;
+
+	touch(self->mem, 1, 1);
+	touch(self->mem, 1023, 2);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (i = 0; i < 7; i++) {
+		if (pieces[i] == 1 && !variant->map_b)
+			continue;	/* three system calls a byte */
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		ASSERT_EQ(load_all(&self->b, &self->s, pieces[i]), 0);
+		ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+		EXPECT_TRUE(same_memory(&self->b, self->mem));
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+	}
+}
+
+/* S-9 P-9 P-10 V1-20: damaged, cut or foreign: never run, nothing left, and a good one works. */
+TEST_F(pair, S9_P9_P10_bad_streams)
+{
+	static const uint8_t zero[PAGE];
+	uint8_t page[PAGE];
+	unsigned int i;
+
+	for (i = 0; i < 10; i++)
+		touch(self->mem, i, i + 1);
+	bar0_write(&self->a, TERN_REG_SCRATCH(0), 42);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (i = 0; i < 4; i++) {
+		struct stream bad = self->s;
+		int expect = 0;
+
+		if (i == 0)
+			bad.len -= 1;				/* cut */
+		if (i == 1)
+			bad.buf[bad.len / 2] ^= 4, expect = -EBADMSG;
+		if (i == 2)
+			bad.buf += BEGIN_RECORD, bad.len -= BEGIN_RECORD, expect = -EINVAL;
+		if (i == 3)
+			bad.len = BEGIN_RECORD + MEMORY_RECORD;	/* cut between records */
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		EXPECT_EQ(load_all(&self->b, &bad, 5000), expect);
+		if (i == 1)
+			bad.buf[bad.len / 2] ^= 4;
+		EXPECT_EQ(set_state(&self->b, RUNNING), -EIO);
+		EXPECT_EQ(get_state(&self->b), RESUMING);
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, page, PAGE), PAGE);
+		EXPECT_EQ(memcmp(page, zero, PAGE), 0);
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(0)), 0);
+	}
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, 5000), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->b, self->mem));
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(0)), 42);
+	/* The source can always go on. */
+	EXPECT_EQ(set_state(&self->a, RUNNING), 0);
+}
+
+/* P-11 P-13: another geometry is refused before anything is touched. */
+TEST_F(pair, P13_other_geometry)
+{
+	touch(self->mem, 0, 1);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	dev_close(&self->b);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	EXPECT_EQ(load_all(&self->b, &self->s, 4000), -ERANGE);
+	EXPECT_EQ(set_state(&self->b, RUNNING), -EIO);
+}
+
+/* S-8: without pre-copy, nothing before the stop. */
+TEST_F(pair, S8_no_precopy)
+{
+	munmap(self->mem, MEMORY);
+	dev_close(&self->a);
+	ASSERT_EQ(attr_set(UUID_A, "precopy", "0"), 0);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 self->a.fd, self->a.bar2.offset);
+	ASSERT_NE(self->mem, MAP_FAILED);
+	touch(self->mem, 7, 7);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->a), 0);
+	EXPECT_EQ(data_size(&self->a), 0);
+	MOVE(self);
+	EXPECT_EQ(attr_sum(UUID_A, "passes"), 0);
+	EXPECT_EQ(self->s.len, BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+}
+
+/* V1-24 P-28: raised while stopped: not delivered there, delivered once here. */
+TEST_F(pair, V1_24_P28_interrupts)
+{
+	int a = eventfd(0, EFD_NONBLOCK), b = eventfd(0, EFD_NONBLOCK);
+
+	ASSERT_EQ(set_trigger(&self->a, VFIO_PCI_MSIX_IRQ_INDEX, 2, a), 0);
+	ASSERT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, b), 0);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	bar0_write(&self->a, TERN_REG_DOORBELL, 2);
+	EXPECT_EQ(signals(a), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, 9999), 0);
+	EXPECT_EQ(signals(b), 0);
+	/* V1-21: eventfds are set anew while it resumes, and survive the load. */
+	ASSERT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, b), 0);
+	EXPECT_EQ(signals(b), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_EQ(signals(b), 1);
+	EXPECT_EQ(signals(b), 0);
+	EXPECT_EQ(signals(a), 0);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << 2);
+}
+
+/* What came goes on: a device that was loaded is saved in turn. */
+TEST_F(pair, there_and_back)
+{
+	struct stream back = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < 64; i++)
+		touch(self->mem, i * 16, i + 1);
+	MOVE(self);
+	ASSERT_EQ(set_state(&self->b, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->b), BEGIN_RECORD + 64 * MEMORY_RECORD);
+	ASSERT_EQ(set_state(&self->b, SAVING), 0);
+	ASSERT_EQ(save_all(&self->b, &back), 0);
+	memset(self->mem, 0xee, PAGE);
+	ASSERT_EQ(set_state(&self->a, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->a, &back, 100000), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->b, self->mem));
+	free(back.buf);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The v1 region itself: what it looks like, and what it refuses. */
+#include "tern.h"
+#include "kselftest_harness.h"
+
+FIXTURE(region) {
+	struct dev d;
+};
+
+FIXTURE_SETUP(region)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+}
+
+FIXTURE_TEARDOWN(region)
+{
+	dev_close(&self->d);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+}
+
+/* V1-13 V1-31: found by its type; what can be mapped lies where data_offset is. */
+TEST_F(region, V1_13_V1_31_capabilities)
+{
+	char buf[512] __attribute__((aligned(8)));
+	struct vfio_region_info *info = (void *)buf;
+	struct vfio_region_info_cap_sparse_mmap *sparse = NULL;
+	struct vfio_region_info_cap_type *type = NULL;
+	struct vfio_info_cap_header *cap;
+	uint64_t offset;
+	uint32_t at;
+
+	/* A small buffer learns how much there is. */
+	ASSERT_EQ(region_info(&self->d, VFIO_PCI_NUM_REGIONS, info, sizeof(*info)), 0);
+	EXPECT_GT(info->argsz, sizeof(*info));
+	EXPECT_EQ(info->cap_offset, 0);
+	ASSERT_LE(info->argsz, sizeof(buf));
+	ASSERT_EQ(region_info(&self->d, VFIO_PCI_NUM_REGIONS, info, info->argsz), 0);
+	EXPECT_EQ(info->flags, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
+		  VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS);
+	for (at = info->cap_offset; at; at = cap->next) {
+		cap = (void *)(buf + at);
+		if (cap->id == VFIO_REGION_INFO_CAP_TYPE)
+			type = (void *)cap;
+		if (cap->id == VFIO_REGION_INFO_CAP_SPARSE_MMAP)
+			sparse = (void *)cap;
+	}
+	ASSERT_TRUE(type && sparse);
+	EXPECT_EQ(type->type, VFIO_REGION_TYPE_MIGRATION_DEPRECATED);
+	EXPECT_EQ(type->subtype, VFIO_REGION_SUBTYPE_MIGRATION_DEPRECATED);
+	ASSERT_EQ(sparse->nr_areas, 2);
+	EXPECT_EQ(sparse->areas[0].offset, 0x1000);
+	EXPECT_EQ(sparse->areas[0].size, 0x1000);
+	EXPECT_EQ(sparse->areas[1].offset, 0x2000);
+	/* V1-19: from data_offset to the end of the region it is all window. */
+	EXPECT_EQ(sparse->areas[1].offset + sparse->areas[1].size, info->size);
+	ASSERT_EQ(reg_read(&self->d, V1(data_offset), &offset), 0);
+	EXPECT_EQ(offset, sparse->areas[1].offset);
+}
+
+/* V1-9: no session, no data, no error. */
+TEST_F(region, S7_V1_9_outside_a_session)
+{
+	static const uint32_t states[] = { RUNNING, STOP, RESUMING };
+	uint64_t v;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(set_state(&self->d, states[i]), 0);
+		EXPECT_EQ(pending(&self->d), 0);
+		EXPECT_EQ(data_size(&self->d), 0);
+		ASSERT_EQ(reg_read(&self->d, V1(data_offset), &v), 0);
+		EXPECT_EQ(v, self->d.window);
+	}
+}
+
+/*
+ * V1-1: every arc that QEMU uses, and no other. The oracle is the protocol's
+ * text: S and Z exclude each other, Z and R too, and to start logging needs a
+ * running device.
+ */
+static bool arc_allowed(uint32_t from, uint32_t to)
+{
+	if (from == to)
+		return true;
+	if (((from | to) & (SAVING | RESUMING)) == (SAVING | RESUMING))
+		return false;
+	if (to == (RUNNING | SAVING))
+		return from == RUNNING;
+	return true;
+}
+
+static int walk_to(struct dev *d, uint32_t state)
+{
+	if (ioctl(d->fd, VFIO_DEVICE_RESET))
+		return -errno;
+	return set_state(d, state);
+}
+
+TEST_F(region, V1_1_V1_2_V1_3_arcs)
+{
+	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
+	static const uint32_t bad[] = { 5, 6, 7, 8, 9, 0x10, 0x80000001, ~0U };
+	int i, k;
+
+	EXPECT_EQ(get_state(&self->d), RUNNING);
+	for (i = 0; i < 5; i++) {
+		for (k = 0; k < 5; k++) {
+			uint32_t from = states[i], to = states[k];
+			int ret, expect = arc_allowed(from, to) ? 0 : -EINVAL;
+
+			/* Nothing was loaded, so it must not run. */
+			if (from == RESUMING && to == RUNNING)
+				expect = -EIO;
+			ASSERT_EQ(walk_to(&self->d, from), 0);
+			ret = set_state(&self->d, to);
+			EXPECT_EQ(ret, expect)
+				TH_LOG("%d -> %d: %d", from, to, ret);
+			EXPECT_EQ(get_state(&self->d), ret ? from : to);
+		}
+		for (k = 0; k < 8; k++) {
+			ASSERT_EQ(walk_to(&self->d, states[i]), 0);
+			EXPECT_EQ(set_state(&self->d, bad[k]), -EINVAL);
+			EXPECT_EQ(get_state(&self->d), states[i]);
+		}
+	}
+}
+
+TEST_F(region, V1_5_sizes_and_alignment)
+{
+	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
+	static const struct {
+		unsigned int at, n;
+	} good[] = { { 0, 4 }, { 4, 4 }, { 8, 8 }, { 16, 8 }, { 24, 8 } };
+	uint8_t buf[8192];
+	unsigned int at, n;
+	int i;
+
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	for (at = 0; at < 40; at++) {
+		for (n = 1; n <= 40; n++) {
+			bool ok = false;
+
+			for (i = 0; i < 5; i++)
+				ok |= good[i].at == at && good[i].n == n;
+			EXPECT_EQ(dev_read(&self->d, mig + at, buf, n), ok ? (int)n : -EINVAL)
+				TH_LOG("read of %u at %u", n, at);
+			if (!ok)
+				EXPECT_EQ(dev_write(&self->d, mig + at, buf, n), -EINVAL);
+		}
+	}
+	memset(buf, 0, sizeof(buf));
+	/* Read-only registers; the reserved one ignores. */
+	EXPECT_EQ(dev_write(&self->d, mig + V1(pending_bytes), buf, 8), -EINVAL);
+	EXPECT_EQ(dev_write(&self->d, mig + V1(data_offset), buf, 8), -EINVAL);
+	EXPECT_EQ(dev_write(&self->d, mig + V1(data_size), buf, 8), -EINVAL);
+	EXPECT_EQ(dev_write(&self->d, mig + V1(reserved), buf, 4), 4);
+	/* Between the parts, across them, beyond the end. */
+	EXPECT_EQ(dev_read(&self->d, mig + 0x800, buf, 4), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, mig + 0xffc, buf, 8), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, mig + 0x1ffc, buf, 8), -EINVAL);
+	EXPECT_EQ(dev_write(&self->d, mig + 0x1000, buf, 8), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, mig + 0x1000, buf, sizeof(struct tern_status_page)),
+		  sizeof(struct tern_status_page));
+	EXPECT_EQ(dev_read(&self->d, mig + size - 4, buf, 8), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, mig + size, buf, 1), -EINVAL);
+	/* V1-15: the window at any natural size, and longer. */
+	for (n = 1; n <= 8; n++) {
+		for (at = 0; at < 16; at++) {
+			bool ok = (n & (n - 1)) == 0 && at % n == 0;
+
+			EXPECT_EQ(dev_read(&self->d, mig + 0x2000 + at, buf, n), ok ? (int)n : -EINVAL);
+			EXPECT_EQ(dev_write(&self->d, mig + 0x2000 + at, buf, n), ok ? (int)n : -EINVAL);
+		}
+	}
+	EXPECT_EQ(dev_read(&self->d, mig + 0x2003, buf, 5001), 5001);
+	EXPECT_EQ(get_state(&self->d), RUNNING | SAVING);
+}
+
+TEST_F(region, V1_31_mapping)
+{
+	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
+	const int rw = PROT_READ | PROT_WRITE;
+	void *p;
+
+#define TRY(len, prot, flags, at) mmap(NULL, len, prot, flags, self->d.fd, mig + (at))
+	EXPECT_EQ(TRY(PAGE, rw, MAP_SHARED, 0), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(TRY(size, rw, MAP_SHARED, 0), MAP_FAILED);
+	EXPECT_EQ(TRY(PAGE, rw, MAP_SHARED, size), MAP_FAILED);
+	EXPECT_EQ(TRY(2 * PAGE, rw, MAP_SHARED, size - PAGE), MAP_FAILED);
+	EXPECT_EQ(TRY(PAGE, rw, MAP_PRIVATE, 0x2000), MAP_FAILED);
+	p = TRY(PAGE, rw, MAP_SHARED, 0x1000);
+	ASSERT_NE(p, MAP_FAILED);
+	EXPECT_EQ(munmap(p, PAGE), 0);
+	p = TRY(size - 0x2000, rw, MAP_SHARED, 0x2000);
+	ASSERT_NE(p, MAP_FAILED);
+	/* The same bytes, by either way. */
+	memcpy(p, "tern", 4);
+	EXPECT_EQ(dev_write(&self->d, mig + 0x2004, "mem", 4), 4);
+	EXPECT_EQ(memcmp(p, "ternmem", 8), 0);
+	EXPECT_EQ(munmap(p, size - 0x2000), 0);
+#undef TRY
+}
+
+/* V1-11: data_size takes what is in the window, when resuming. */
+TEST_F(region, V1_11_data_size)
+{
+	uint64_t n;
+
+	n = 24;
+	EXPECT_EQ(dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8), -EINVAL);
+	ASSERT_EQ(set_state(&self->d, RESUMING), 0);
+	n = 0;
+	EXPECT_EQ(dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8), 8);
+	n = self->d.mig.size - self->d.window + 1;
+	EXPECT_EQ(dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8), -EINVAL);
+	n = ~0ULL;
+	EXPECT_EQ(dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8), -EINVAL);
+	EXPECT_TRUE(attr_is(UUID_A, "state", "resuming"));
+	/* A window of zeroes is no stream. */
+	n = 24;
+	EXPECT_EQ(dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8), -EINVAL);
+	EXPECT_TRUE(attr_is(UUID_A, "state", "error"));
+	EXPECT_EQ(get_state(&self->d), RESUMING);
+	EXPECT_EQ(set_state(&self->d, RUNNING), -EIO);
+	EXPECT_EQ(set_state(&self->d, STOP), 0);
+	EXPECT_EQ(set_state(&self->d, RUNNING), 0);
+}
+
+/* The status page follows, acknowledges nothing, and is not believed. */
+TEST_F(region, status_page)
+{
+	struct tern_status_page *page;
+	uint32_t v = 1;
+
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->d.fd,
+		    self->d.mig.offset + TERN_REGION_STATUS);
+	ASSERT_NE(page, MAP_FAILED);
+	EXPECT_EQ(page->state, RUNNING);
+	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	EXPECT_EQ(page->state, RUNNING | SAVING);
+	EXPECT_EQ(page->pending_bytes, BEGIN_RECORD + MEMORY_RECORD);
+	EXPECT_EQ(page->chunks, 0);
+	EXPECT_EQ(data_size(&self->d), BEGIN_RECORD + MEMORY_RECORD);
+	EXPECT_EQ(page->chunks, 1);
+	EXPECT_EQ(page->passes, 1);
+	EXPECT_EQ(page->pending_bytes, BEGIN_RECORD + MEMORY_RECORD);
+	EXPECT_EQ(pending(&self->d), 0);
+	EXPECT_EQ(page->pending_bytes, 0);
+	EXPECT_EQ(page->sequence % 2, 0);
+	memset(page, 0xff, PAGE);
+	EXPECT_EQ(get_state(&self->d), RUNNING | SAVING);
+	EXPECT_EQ(page->state, RUNNING | SAVING);
+	EXPECT_EQ(page->sequence % 2, 0);
+	EXPECT_EQ(munmap(page, PAGE), 0);
+}
+
+/* P-15: each open is a new device. */
+TEST_F(region, P15_close_ends_everything)
+{
+	uint32_t v = 77;
+
+	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
+	bar0_write(&self->d, TERN_REG_SCRATCH(0), v);
+	ASSERT_EQ(set_state(&self->d, SAVING), 0);
+	data_size(&self->d);
+	dev_close(&self->d);
+	EXPECT_TRUE(attr_is(UUID_A, "state", "running"));
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	EXPECT_EQ(get_state(&self->d), RUNNING);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0);
+	ASSERT_EQ(dev_read(&self->d, self->d.bar2.offset, &v, 4), 4);
+	EXPECT_EQ(v, 0);
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->d), 0);
+}
+
+/* P-14: reset from each state; the next session is whole. */
+TEST_F(region, P14_reset_in_each_state)
+{
+	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
+	uint32_t v = 5;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
+		ASSERT_EQ(set_state(&self->d, states[i]), 0);
+		if (states[i] & SAVING)
+			EXPECT_GT(data_size(&self->d), 0);
+		ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+		EXPECT_EQ(get_state(&self->d), RUNNING);
+		EXPECT_EQ(pending(&self->d), 0);
+		ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+		EXPECT_EQ(pending(&self->d), 0);
+		ASSERT_EQ(set_state(&self->d, RUNNING), 0);
+	}
+}
+
+TEST_HARNESS_MAIN
