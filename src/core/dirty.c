@@ -302,15 +302,15 @@ int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
 		ret = m->ops->page_get(m, b->page[got], &b->handle[got]);
 		if (ret)
 			goto err_mark_again;
-		tern_step_point(locked, b->page[got]);
+		tern_step_point("locked", b->page[got]);
 		clear_dirty(d, b->page[got]);
-		tern_step_point(cleared, b->page[got]);
+		tern_step_point("cleared", b->page[got]);
 		m->ops->page_unlock(m, b->handle[got]);
-		tern_step_point(unlocked, b->page[got]);
+		tern_step_point("unlocked", b->page[got]);
 	}
 
 	rearm_runs(m, b);
-	tern_step_point(rearmed, b->page[0]);
+	tern_step_point("rearmed", b->page[0]);
 
 	for (i = 0; i < b->n; i++) {
 		/*
@@ -322,7 +322,7 @@ int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
 		ret = m->ops->page_copy(m, b->handle[i], dst + i * stride);
 		if (ret)
 			goto err_mark_again;
-		tern_step_point(copied, b->page[i]);
+		tern_step_point("copied", b->page[i]);
 	}
 
 	put_pages(m, b, b->n);

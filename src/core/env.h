@@ -24,10 +24,15 @@
 #include <linux/types.h>
 #include <asm/byteorder.h>
 
-/*
- * A named point between two steps whose order matters. A test hangs a fault
- * on it; here it is nothing.
+/**
+ * tern_step_point() - a named point between two steps whose order matters
+ * @name: of the step that was just taken
+ * @page: of it
+ *
+ * A test hangs a store on it; here it is nothing.
  */
-#define tern_step_point(name, page)	do { } while (0)
+static inline void tern_step_point(const char *name, unsigned long page)
+{
+}
 
 #endif /* TERN_CORE_ENV_H */

@@ -135,10 +135,10 @@ u32 crc32c(u32 crc, const void *p, size_t n);
 void get_random_bytes(void *p, size_t n);
 
 extern void (*host_step)(const char *name, unsigned long page);
-#define tern_step_point(name, page)					\
-	do {								\
-		if (host_step)						\
-			host_step(#name, page);				\
-	} while (0)
+static inline void tern_step_point(const char *name, unsigned long page)
+{
+	if (host_step)
+		host_step(name, page);
+}
 
 #endif /* TERN_CORE_ENV_H */

@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lint.sh - what can be said of the tree by reading it.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kernel=$(scripts/cache.sh kselftest)
+
+passed=0
+failed=0
+try() { # NAME COMMAND...
+	local name=$1 log
+	shift
+	if log=$("$@" 2>&1); then
+		passed=$((passed + 1))
+		echo "ok - $name"
+	else
+		failed=$((failed + 1))
+		printf '%s\n' "$log" | head -n 40 | sed 's/^/# /'
+		echo "not ok - $name"
+	fi
+}
+
+files() { # PATHSPEC...: in a clone what git knows, else what is there
+	if git rev-parse --git-dir >/dev/null 2>&1; then
+		git ls-files -co --exclude-standard -- "$@"
+	else
+		find . -type f -not -path './build/*' -printf '%P\n'
+	fi
+}
+
+spdx() {
+	local file
+	files | grep -vE '^LICENSE$|^tests/golden/|\.(txt|svg)$' | while read -r file; do
+		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
+	done | grep . && return 1
+	! grep -rL 'WITH Linux-syscall-note' include/uapi
+}
+
+checkpatch() {
+	local file found=''
+	for file in $(files '*.c' '*.h'); do
+		found+=$(perl "$kernel/scripts/checkpatch.pl" --no-tree --strict --terse \
+			--no-summary --max-line-length=100 --show-types -f "$file" \
+			--ignore "$(ignored "$file")" | grep -E ': (ERROR|WARNING):' || true)
+	done
+	[ -z "$found" ] || {
+		printf '%s\n' "$found"
+		return 1
+	}
+}
+
+# Rules that a file has a reason to break.
+ignored() {
+	local rules=FILE_PATH_CHANGES
+	case $1 in
+	# The one place that asks for the version; its macros are lists of members.
+	src/compat/*) rules+=,LINUX_VERSION_CODE,NEW_TYPEDEFS,CONSTANT_COMPARISON,COMPLEX_MACRO,MACRO_ARG_UNUSED ;;
+	# Copies of another file system's operations cannot be const.
+	src/device/memory.c) rules+=,CONST_STRUCT ;;
+	# Stands in for the kernel, whose macros take what these do not use.
+	tests/host/*) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
+	esac
+	case $1 in
+	# Not the kernel: no __aligned(), and a flag between threads is volatile.
+	tests/*) rules+=,VOLATILE,PREFER_DEFINED_ATTRIBUTE_MACRO,EMBEDDED_FUNCTION_NAME ;;
+	esac
+	echo "$rules"
+}
+
+kernel_doc() {
+	files 'src/*.c' 'src/*.h' 'include/*.h' | xargs perl "$kernel/scripts/kernel-doc" -none -Werror
+}
+
+# Every function that another file can call says what it guarantees.
+documented() {
+	local name bad=0
+	for name in $(grep -hoE '^[a-z].*\b(tern_[a-z_]+)\(' src/core/*.h src/device/*.h src/vfio/*.h |
+		grep -oE 'tern_[a-z_]+\($' | tr -d '(' | sort -u); do
+		grep -rqF "* $name() - " src || {
+			echo "$name() has no kernel-doc"
+			bad=1
+		}
+	done
+	return $bad
+}
+
+shell() {
+	files '*.sh' | xargs shellcheck -x -S warning
+}
+
+spelling() {
+	files | grep -v '^LICENSE$' | xargs codespell -L fro
+}
+
+python() {
+	files '*.py' | xargs -r python3 -c 'import ast, sys
+for name in sys.argv[1:]:
+    ast.parse(open(name).read(), name)'
+}
+
+# Links and paths of the documents lead somewhere.
+links() {
+	local doc target bad=0
+	for doc in $(files '*.md' 'Documentation/*'); do
+		for target in $(grep -oE '\]\([^)#:]+\)' "$doc" | tr -d ']()'); do
+			[ -e "$(dirname "$doc")/$target" ] || {
+				echo "$doc: no $target"
+				bad=1
+			}
+		done
+		for target in $(grep -oE '\b(src|tests|scripts|include|Documentation)/[a-zA-Z0-9_./-]+[a-zA-Z0-9_]' "$doc" | sort -u); do
+			[ -e "$target" ] || {
+				echo "$doc: no $target"
+				bad=1
+			}
+		done
+	done
+	return $bad
+}
+
+# Each target of the Makefile that a person can say has a line in `make help`.
+help_lines() {
+	local target bad=0
+	for target in $(sed -n 's/^\.PHONY: //p;/^\.PHONY/,/[^\\]$/s/^\t//p' Makefile | tr -d '\\'); do
+		make -s help | grep -qE "^  $target " || [ "$target" = kdir ] || {
+			echo "make help does not know $target"
+			bad=1
+		}
+	done
+	return $bad
+}
+
+try "A1-1 every file has its SPDX line" spdx
+try "A1-1 checkpatch --strict: no error, no warning" checkpatch
+try "A1-3 the layers point one way" scripts/layers.sh
+try "kernel-doc is well-formed" kernel_doc
+try "every function that is called from elsewhere has kernel-doc" documented
+try "shell scripts" shell
+try "Python files" python
+try "spelling" spelling
+try "A1-17 what the documents name is there" links
+try "A1-2 make help has a line a target" help_lines
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
