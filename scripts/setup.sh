@@ -17,7 +17,7 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
 	qemu-system-x86:qemu-system-x86_64 pahole:pahole libelf1
 	util-linux:flock apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
-check=("${demo[@]}" perl:perl rsync:rsync pciutils:lspci sparse:sparse
+check=("${demo[@]}" perl:perl rsync:rsync pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format
 	shellcheck:shellcheck codespell:codespell)
 

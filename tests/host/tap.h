@@ -34,6 +34,7 @@ static inline int tap_main(const struct tap_test *tests, int n)
 {
 	int i, failed = 0;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("TAP version 13\n1..%d\n", n);
 	for (i = 0; i < n; i++) {
 		tap_bad = 0;

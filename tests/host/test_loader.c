@@ -34,6 +34,8 @@ static int load(const void *stream, size_t len, size_t cut, bool good)
 		CHECK(host_device_equal(from.dev, to.dev));
 	} else {
 		CHECK_EQ(run, -EIO);
+		/* What was refused is gone at once, not only when the load is left. */
+		CHECK(!ret || host_device_blank(to.dev));
 		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_STOPPED), 0);
 		CHECK(host_device_blank(to.dev));
 		/* And the device is as good as new. */

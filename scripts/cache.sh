@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# cache.sh kernel 6.1|6.12 - a stock Debian kernel, as a directory that holds
+#	release      the kernel's release (uname -r)
+#	boot/        vmlinux (PVH, what QEMU boots fastest), vmlinuz, config
+#	modules/     lib/modules/<release>, with modules.dep
+#	kdir         KDIR for building modules for it
+# cache.sh kselftest - Linux's kselftest headers, scripts and .clang-format
+# cache.sh prefetch  - all of these
+#
+# Each prints the path of what it fetched or had already. Nothing is installed:
+# packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
+# May also be sourced, for cache_entry.
+
+set -euo pipefail
+
+cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
+
+cache_note() {
+	printf 'cache: %s\n' "$*" >&2
+}
+
+cache_die() {
+	cache_note "$*"
+	exit 1
+}
+
+# cache_entry KEY BUILDER [ARGS...] - print the path of the entry KEY. If there
+# is none, BUILDER makes it in the current directory; its last argument is the
+# path that the entry will have. The rename at the end is what makes an entry,
+# so a half-made one is never seen. Not for use in a condition (`if', `||'):
+# there bash ignores errors inside BUILDER.
+cache_entry() {
+	local key=$1 final=$cache/$1 lock
+	shift
+	if [ ! -d "$final" ]; then
+		mkdir -p "$cache"
+		exec {lock}>"$cache/.lock-$key"
+		flock "$lock"
+		[ -d "$final" ] || cache_build "$@"
+		exec {lock}>&-
+	fi
+	printf '%s\n' "$final"
+}
+
+cache_build() (
+	set -e
+	# We hold the lock, so what lies there was left by a build that was killed.
+	rm -rf "$cache/.new-$key"
+	trap 'rm -rf "$cache/.new-$key"; cache_note "could not make $key"' EXIT
+	mkdir "$cache/.new-$key"
+	cd "$cache/.new-$key"
+	"$@" "$final" >&2
+	mv -T "$cache/.new-$key" "$final"
+	trap - EXIT
+)
+
+# The newest entry whose key begins with $1, for use without a network.
+cache_newest() {
+	{ compgen -G "$cache/$1-*" || true; } | sort -V | tail -n 1
+}
+
+# Dependencies of package $1 whose names match the regular expression $2.
+depends_on() {
+	apt-cache depends --no-recommends --no-suggests "$1" 2>/dev/null |
+		awk -v re="^($2)" '$1 ~ /Depends:$/ && $2 ~ re { print $2 }'
+}
+
+candidate() {
+	LC_ALL=C apt-cache policy "$1" 2>/dev/null |
+		awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
+}
+
+download() {
+	# apt's sandbox user cannot write here, and says so at length.
+	apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$@" >/dev/null
+}
+
+download_mib() {
+	apt-get -qq --print-uris download "$@" |
+		awk '{ sum += $3 } END { print int((sum + 1048575) / 1048576) }'
+}
+
+# A bzImage carries the compressed vmlinux; its header says where
+# (Documentation/arch/x86/boot.rst). The last 4 bytes are the unpacked length.
+extract_vmlinux() {
+	local sectors offset length
+	sectors=$(od -An -tu1 -j 0x1f1 -N 1 "$1")
+	offset=$(od -An -tu4 -j 0x248 -N 4 "$1")
+	length=$(od -An -tu4 -j 0x24c -N 4 "$1")
+	dd if="$1" of=payload bs=1M iflag=skip_bytes,count_bytes status=none \
+		skip=$(((sectors + 1) * 512 + offset)) count=$((length - 4))
+	case $(od -An -tx1 -N 4 payload) in
+	' fd 37 7a 58') xz -dc payload ;;
+	' 28 b5 2f fd') zstd -qdc payload ;;
+	*) cache_die "$1: unknown compression" ;;
+	esac
+	rm payload
+}
+
+# $1: release, $2: the path to be; the rest: packages
+build_kernel() {
+	local release=$1 final=${*: -1} packages=("${@:2:$#-2}") deb
+	cache_note "fetching Linux $release ($(download_mib "${packages[@]}") MiB)"
+	download "${packages[@]}"
+	mkdir boot headers modules
+	for deb in linux-image-*.deb; do dpkg-deb -x "$deb" image; done
+	for deb in linux-headers-*.deb linux-kbuild-*.deb linux-compiler-*.deb; do
+		[ ! -e "$deb" ] || dpkg-deb -x "$deb" headers
+	done
+	rm ./*.deb
+
+	cache_note "unpacking Linux $release"
+	mv "image/boot/vmlinuz-$release" boot/vmlinuz
+	mv "image/boot/config-$release" boot/config
+	extract_vmlinux boot/vmlinuz >boot/vmlinux
+	mv image/lib modules/lib
+	rm -r image
+	depmod -b modules "$release"
+
+	# The packages expect to be installed: their absolute paths need our prefix.
+	grep -rlI --include=Makefile ' /usr/src/' "headers/usr/src/linux-headers-$release" |
+		xargs sed -i "s# /usr/src/# $final/headers/usr/src/#"
+	ln -s "headers/usr/src/linux-headers-$release" kdir
+	ln -sfn "$final/kdir" "modules/lib/modules/$release/build"
+	echo "$release" >release
+}
+
+# Package names change with each ABI, so they are taken from the meta packages.
+fetch_kernel() {
+	local meta image headers version release
+	# 6.1 is bookworm's own kernel, whose meta packages have no version
+	case $1 in
+	6.1) meta=amd64 ;;
+	*) meta=$1-amd64 ;;
+	esac
+	image=$(depends_on "linux-image-$meta" "linux-image-$1[.]")
+	headers=$(depends_on "linux-headers-$meta" "linux-headers-$1[.]")
+	[ "${image:+1}${headers:+1}" = 11 ] ||
+		cache_die "no linux-image-$meta for $1 in apt's lists (run scripts/setup.sh)"
+	version=$(candidate "$image")
+	release=${image#linux-image-}
+	# shellcheck disable=SC2046 # one word each
+	cache_entry "kernel-$1-$version" build_kernel "$release" "$image" "$headers" \
+		$(depends_on "$headers" 'linux-headers|linux-kbuild|linux-compiler')
+}
+
+build_kselftest() {
+	local deb tree=linux-source-6.12
+	cache_note "fetching Linux's selftest and checking scripts ($(download_mib "$tree") MiB)"
+	download "$tree"
+	cache_note "unpacking them"
+	for deb in "$tree"_*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$tree.tar.xz" |
+			xz -dc | tar -x --strip-components=1 --wildcards \
+			"$tree/.clang-format" \
+			"$tree"/tools/testing/selftests/{lib.mk,run_kselftest.sh,'kselftest*.h','kselftest/*'} \
+			"$tree"/include/uapi/linux/{vfio.h,iommufd.h} \
+			"$tree"/scripts/{checkpatch.pl,spelling.txt,const_structs.checkpatch} \
+			"$tree"/scripts/{kernel-doc,extract-vmlinux,Makefile.compiler}
+		rm "$deb"
+	done
+	# As `make headers_install' does: user space has no __user.
+	sed -i -E 's/([[:space:](])__user[[:space:]]/\1/g; s/#(ifndef|define) _UAPI/#\1 /' \
+		include/uapi/linux/*.h
+}
+
+fetch_kselftest() {
+	local version
+	version=$(candidate linux-source-6.12)
+	[ -n "$version" ] ||
+		cache_die "no linux-source-6.12 in apt's lists (run scripts/setup.sh)"
+	cache_entry "kselftest-$version" build_kselftest
+}
+
+# Fetch in a process of its own, where errors count; without success an older
+# entry will do.
+fetch_or_newest() {
+	local path known
+	known=$cache/.known-$(IFS=-; echo "$*")
+	# apt needs seconds to answer; it has nothing new to say before its lists change.
+	if [ "$known" -nt /var/lib/apt/lists ]; then
+		path=$(<"$known")
+		if [ -d "$path" ]; then
+			printf '%s\n' "$path"
+			return
+		fi
+	fi
+	if path=$("${BASH_SOURCE[0]}" "fetch-$1" "${@:2}"); then
+		printf '%s\n' "$path" >"$known"
+	else
+		path=$(cache_newest "$(IFS=-; echo "$*")")
+		[ -n "$path" ] || cache_die "cannot fetch $*, and there is none in $cache"
+		cache_note "using ${path##*/}, fetched before"
+	fi
+	printf '%s\n' "$path"
+}
+
+cache_main() {
+	case "$*" in
+	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
+	prefetch)
+		fetch_or_newest kernel 6.1
+		fetch_or_newest kernel 6.12
+		fetch_or_newest kselftest
+		;;
+	fetch-kernel\ *) fetch_kernel "$2" ;;
+	fetch-kselftest) fetch_kselftest ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | prefetch' ;;
+	esac
+}
+
+[ "${BASH_SOURCE[0]}" != "$0" ] || cache_main "$@"

@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# check-vm.sh [KERNEL...] - the module and its selftests in a VM with a stock
+# Debian kernel (6.1 and 6.12), by /dev/vfio and with no VMM; and the README's
+# session by hand, as it is printed there.
+#
+# What the kernel complains of fails the run (vm.sh), and so does silence.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+
+[ $# -gt 0 ] || set -- 6.1 6.12
+kselftest=$(scripts/cache.sh kselftest)
+make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
+	OUTPUT="$(mkdir -p build/selftests && readlink -e build/selftests)" >build/selftests.log 2>&1 || {
+	cat build/selftests.log
+	exit 1
+}
+
+passed=0
+failed=0
+skipped=0
+for kernel; do
+	module=$(scripts/build-module.sh "$kernel")
+	kdir=$(readlink -e "$(scripts/cache.sh kernel "$kernel")/kdir")
+	out=build/vm/selftests-$kernel
+	mkdir -p "$out"
+	echo "# kernel $kernel"
+	by_hand=''
+	[ "$kernel" != 6.1 ] || by_hand=yes
+	status=0
+	scripts/vm.sh --kernel "$kernel" --kvm --out "$out" -- bash tests/vm/selftests.sh \
+		"$top" "$module" "$kselftest/tools/testing/selftests" "$kdir" "$by_hand" |
+		tee "$out/tap" || status=$?
+	# TAP of the programs; the totals that kselftest prints are not counted twice.
+	passed=$((passed + $(grep -cE '^ok ' "$out/tap" || true)))
+	failed=$((failed + $(grep -cE '^not ok ' "$out/tap" || true)))
+	skipped=$((skipped + $(grep -cE '^ok .*# SKIP' "$out/tap" || true)))
+	if [ "$status" -ne 0 ]; then
+		failed=$((failed + 1))
+		echo "not ok - the VM with $kernel: status $status (see $out)"
+	elif [ "$(grep -cE '^ok ' "$out/tap")" -lt 70 ]; then
+		failed=$((failed + 1))
+		echo "not ok - the VM with $kernel: too few tests spoke"
+	fi
+done
+passed=$((passed - skipped))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# selftests.sh TOP MODULE KSFT KDIR BY_HAND - what check-vm runs in the VM.
+
+top=$1 module=$2 ksft=$3 kdir=$4 by_hand=$5
+bad=0
+say() { # STATUS NAME
+	if [ "$1" -eq 0 ]; then
+		echo "ok - $2"
+	else
+		echo "not ok - $2"
+		bad=1
+	fi
+}
+
+# The way the README names for insmod: by hand, in this order.
+eval "$(sed -n '/<!-- insmod -->/,/^```$/p' "$top/README.md" | grep '^modprobe ')" &&
+	insmod "$module"
+say $? "A1-6 insmod, after the modules that the README names"
+[ -e /sys/module/tern ] || exit 1
+
+# The programs by themselves: each speaks TAP, and its exit status counts.
+cd "$top/build/selftests" || exit 1
+for test in device_test region_test migration_test memory_test; do
+	"./$test"
+	say $? "$test"
+done
+sh "$top/tests/selftests/module_test.sh"
+say $? "module_test.sh"
+
+# As a kernel developer would: lib.mk's runner.
+make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
+	TEST_GEN_PROGS=region_test run_tests >/tmp/run_tests 2>&1
+grep -q '^ok 1 selftests: .*region_test$' /tmp/run_tests &&
+	grep -q '^ok 2 selftests: .*module_test.sh$' /tmp/run_tests
+say $? "A1-7 make run_tests, with lib.mk"
+grep -q '^ok 2' /tmp/run_tests || sed 's/^/# /' /tmp/run_tests
+
+[ "$(cat /sys/module/tern/refcnt)" = 0 ]
+say $? "A1-8 no reference to the module is left"
+rmmod tern
+say $? "A1-6 rmmod"
+
+# Limits as parameters.
+insmod "$module" max_devices=1 max_memory_mib=128
+type=/sys/class/mdev_bus/tern/mdev_supported_types/tern-mem
+uuid=7e100000-0000-4000-8000-0000000000
+echo ${uuid}01 >$type/create && [ "$(cat $type/available_instances)" = 0 ] &&
+	! echo ${uuid}02 2>/tmp/error >$type/create && grep -q 'Too many users' /tmp/error
+say $? "A1-5 max_devices"
+attr=/sys/bus/mdev/devices/${uuid}01/tern/memory_mib
+echo 128 >$attr && ! echo 256 2>/tmp/error >$attr && grep -q 'No space left' /tmp/error &&
+	[ "$(cat $attr)" = 128 ]
+say $? "A1-5 max_memory_mib: a larger value is refused, the old one kept"
+# rmmod takes the devices along.
+rmmod tern && [ ! -e /sys/bus/mdev/devices/${uuid}01 ]
+say $? "A1-6 rmmod removes the devices that are left"
+
+if [ -n "$by_hand" ]; then
+	# The session by hand, word for word, in a copy of the tree that was built.
+	ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
+	cp -r "$(dirname "$module")" /tmp/tern
+	cp -r "$top/Makefile" "$top/scripts" /tmp/tern/
+	cd /tmp/tern || exit 1
+	sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
+	[ -s /tmp/by-hand ] && timeout 300 bash -euo pipefail /tmp/by-hand >/tmp/by-hand.log 2>&1
+	status=$?
+	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
+	say $status "A1-6 the README's session by hand"
+	[ ! -e /sys/module/tern ]
+	say $? "A1-6 nothing of it is left"
+fi
+
+# kmemleak, where a kernel has it: Debian's do not.
+exit $bad
