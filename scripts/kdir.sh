@@ -20,6 +20,7 @@ check)
 	fi
 	;;
 release)
-	cat "$kdir/include/config/kernel.release"
+	# kernel.release is the upstream number in Debian's headers.
+	sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h"
 	;;
 esac

@@ -132,6 +132,16 @@ help_lines() {
 	return $bad
 }
 
+# tests/README.md lists every mutant, with its rule and its suite, and no other.
+mutants() {
+	local patch row=''
+	for patch in tests/mutants/*.patch; do
+		row+="| \`$(basename "$patch" .patch)\` | $(sed -n 's/^Rule: //p' "$patch")"
+		row+=" | $(sed -n 's/^Suite: //p' "$patch") |"$'\n'
+	done
+	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
+}
+
 try "A1-1 every file has its SPDX line" spdx
 try "A1-1 checkpatch --strict: no error, no warning" checkpatch
 try "A1-3 the layers point one way" scripts/layers.sh
@@ -140,6 +150,7 @@ try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
 try "Python files" python
 try "spelling" spelling
+try "A1-16 the table of mutants is complete" mutants
 try "A1-17 what the documents name is there" links
 try "A1-2 make help has a line a target" help_lines
 

@@ -112,11 +112,16 @@ err_free:
 
 /**
  * tern_memory_put() - the device is done with its memory
- * @mem: the memory; gone with its last mapping
+ * @mem: the memory; gone with its last mapping, or else on return
+ *
+ * fput() would leave the end to later, and the module's last reference with
+ * it: who removed the device could not rely on unloading the module then.
+ *
+ * Context: may sleep.
  */
 void tern_memory_put(struct tern_memory *mem)
 {
-	fput(mem->file);
+	__fput_sync(mem->file);
 }
 
 /*

@@ -58,11 +58,9 @@ rmmod tern && [ ! -e /sys/bus/mdev/devices/${uuid}01 ]
 say $? "A1-6 rmmod removes the devices that are left"
 
 if [ -n "$by_hand" ]; then
-	# The session by hand, word for word, in a copy of the tree that was built.
+	# The session by hand, word for word, in a copy of the tree.
 	ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
-	cp -r "$(dirname "$module")" /tmp/tern
-	cp -r "$top/Makefile" "$top/scripts" /tmp/tern/
-	cd /tmp/tern || exit 1
+	cd "$by_hand" || exit 1
 	sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
 	[ -s /tmp/by-hand ] && timeout 300 bash -euo pipefail /tmp/by-hand >/tmp/by-hand.log 2>&1
 	status=$?
