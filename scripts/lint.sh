@@ -35,7 +35,7 @@ spdx() {
 	files | grep -vE '^LICENSE$|^tests/golden/|\.(txt|svg)$' | while read -r file; do
 		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | grep . && return 1
-	! grep -rL 'WITH Linux-syscall-note' include/uapi
+	[ -z "$(grep -rL 'WITH Linux-syscall-note' include/uapi)" ]
 }
 
 checkpatch() {

@@ -41,7 +41,7 @@ field() { # NAME FILE
 	sed -n "s/^$1: //p" "$2" | head -n 1
 }
 
-[ $# -gt 0 ] || set -- $(cd tests/mutants && ls -- *.patch)
+[ $# -gt 0 ] || set -- tests/mutants/*.patch
 
 # The programs that the VM runs, from the tree as it is.
 mkdir -p build/selftests
@@ -68,7 +68,7 @@ spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^vm: '
 killed=0
 survived=0
 for name; do
-	name=${name%.patch}
+	name=$(basename "$name" .patch)
 	patch=tests/mutants/$name.patch
 	copy "$work/$name"
 	if ! patch -s -p1 -d "$work/$name" <"$patch" >"$work/$name.log" 2>&1; then
