@@ -33,6 +33,7 @@
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
+#include <linux/workqueue.h>
 
 #include "device/memory.h"
 
@@ -110,18 +111,35 @@ err_free:
 	return ERR_PTR(ret);
 }
 
+/* The last put of a file, carried to a kernel thread. */
+struct put_work {
+	struct work_struct work;
+	struct file *file;
+};
+
+static void put_now(struct work_struct *work)
+{
+	__fput_sync(container_of(work, struct put_work, work)->file);
+}
+
 /**
  * tern_memory_put() - the device is done with its memory
  * @mem: the memory; gone with its last mapping, or else on return
  *
- * fput() would leave the end to later, and the module's last reference with
- * it: who removed the device could not rely on unloading the module then.
+ * fput() by a user's thread would leave the end to later, and with it the last
+ * reference to the module: who removed the device could not count on unloading
+ * the module then. Only a kernel thread can put a file at once.
  *
  * Context: may sleep.
  */
 void tern_memory_put(struct tern_memory *mem)
 {
-	__fput_sync(mem->file);
+	struct put_work put = { .file = mem->file };
+
+	INIT_WORK_ONSTACK(&put.work, put_now);
+	schedule_work(&put.work);
+	flush_work(&put.work);
+	destroy_work_on_stack(&put.work);
 }
 
 /*
