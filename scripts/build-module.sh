@@ -1,18 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# build-module.sh [KERNEL] - build tern.ko for a kernel of cache.sh (6.1).
+# build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
+# cache.sh (6.1) and print its path.
 #
-# Builds from a copy in build/module-KERNEL/, if the sources have changed, and
-# prints the path of tern.ko. The tree itself stays as it is.
+# Builds from a copy in build/module-KERNEL/, if the sources have changed; the
+# tree itself stays as it is. With arguments for make (W=1) it always builds,
+# in a folder of its own. What the compiler has to say goes to stderr.
 
 set -euo pipefail
 
 kernel=${1:-6.1}
+shift || true
 scripts=$(dirname "$(readlink -f "$0")")
 cd "$scripts/.."
 
-dir=$PWD/build/module-$kernel
+dir=$PWD/build/module-$kernel${*:+-checked}
 entry=$("$scripts/cache.sh" kernel "$kernel")
 
 mkdir -p "$dir"
@@ -24,15 +27,15 @@ sources=$(
 	echo "$entry"
 	find Kbuild src include -type f -print0 | sort -z | xargs -0 sha256sum
 )
-if [ ! -e "$dir/tern.ko" ] || [ "$sources" != "$(cat "$dir/sources" 2>/dev/null)" ]; then
+if [ $# -gt 0 ] || [ ! -e "$dir/tern.ko" ] ||
+	[ "$sources" != "$(cat "$dir/sources" 2>/dev/null)" ]; then
 	rm -rf "$dir"
 	mkdir "$dir"
 	cp -r Kbuild src include "$dir/"
-	if ! make -C "$entry/kdir" M="$dir" -j "$(nproc)" modules >"$dir/log" 2>&1; then
-		cat "$dir/log" >&2
+	make -C "$entry/kdir" M="$dir" -j "$(nproc)" "$@" modules >"$dir/log" || {
 		echo "build-module: tern.ko does not build for $kernel" >&2
 		exit 1
-	fi
+	}
 	printf '%s\n' "$sources" >"$dir/sources"
 fi
 echo "$dir/tern.ko"

@@ -10,6 +10,8 @@
 #	--out DIR		shared read-write, /run/out inside (build/vm/NAME)
 #	--log FILE		the kernel's console (OUT/console)
 #	--kvm			load KVM inside, for guests of the VM's own
+#	--cpus N		processors (2; with --kvm and no /dev/kvm 1: with two,
+#				QEMU 7.2's emulation of AMD's SVM spoils a guest in four)
 #	--append ARGS		more for the kernel's command line
 #
 # The VM sees the machine's files at their own paths; what it writes there goes
@@ -25,7 +27,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/cache.sh
 . "$scripts/cache.sh"
 
-kernel=6.1 mem=2048 timeout=600 out='' log='' kvm='' append=''
+kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' append=''
 complaints='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic'
 complaints+='|KASAN|UBSAN|KCSAN|refcount_t:|kmemleak: [0-9]+ new|list_(add|del) corruption'
 complaints+='|possible (circular|recursive|irq lock|deadlock)|suspicious RCU|detected stall'
@@ -171,7 +173,7 @@ write_job() {
 run_qemu() {
 	local shared=security_model=none,multidevs=remap
 	local arguments=(
-		-accel "$accel" -cpu max -smp 2 -m "$mem"
+		-accel "$accel" -cpu max -smp "$cpus" -m "$mem"
 		-nodefaults -display none -no-reboot
 		-kernel "$entry/boot/vmlinux" -initrd "$initramfs/initramfs"
 		-append "console=ttyS0 loglevel=5 log_buf_len=4M panic=-1 $slow $append"
@@ -221,6 +223,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
 	--mem) mem=$2 ;;
+	--cpus) cpus=$2 ;;
 	--timeout) timeout=$2 ;;
 	--out) out=$2 ;;
 	--log) log=$2 ;;
@@ -235,7 +238,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/vm/${kernel##*/}-$(basename "$1")}
@@ -251,6 +254,11 @@ initramfs=$(cache_entry "initramfs-$release-$(sha256sum "$0" | cut -c -16)" buil
 # An emulated CPU is slow, not stuck.
 slow=''
 [ "$accel" = kvm ] || slow='rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60'
+
+if [ -z "$cpus" ]; then
+	cpus=2
+	[ -z "$kvm" ] || [ "$accel" = kvm ] || cpus=1
+fi
 
 trap stop EXIT
 trap 'exit 130' INT

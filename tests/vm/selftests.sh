@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# selftests.sh TOP MODULE KSFT KDIR BY_HAND - what check-vm runs in the VM.
+# selftests.sh TOP MODULE KSFT - what check-vm runs in the VM.
 
-top=$1 module=$2 ksft=$3 kdir=$4 by_hand=$5
+top=$1 module=$2 ksft=$3
 bad=0
 say() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
@@ -57,18 +57,4 @@ say $? "A1-5 max_memory_mib: a larger value is refused, the old one kept"
 rmmod tern && [ ! -e /sys/bus/mdev/devices/${uuid}01 ]
 say $? "A1-6 rmmod removes the devices that are left"
 
-if [ -n "$by_hand" ]; then
-	# The session by hand, word for word, in a copy of the tree.
-	ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
-	cd "$by_hand" || exit 1
-	sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
-	[ -s /tmp/by-hand ] && timeout 300 bash -euo pipefail /tmp/by-hand >/tmp/by-hand.log 2>&1
-	status=$?
-	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
-	say $status "A1-6 the README's session by hand"
-	[ ! -e /sys/module/tern ]
-	say $? "A1-6 nothing of it is left"
-fi
-
-# kmemleak, where a kernel has it: Debian's do not.
 exit $bad

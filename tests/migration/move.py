@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One live migration, and what three witnesses say of it: tern, QEMU, a clock."""
+
+import re
+import tempfile
+import time
+
+from qmp import event_time
+
+RUNNING = 1  # bit of the device's state
+SAMPLE_SECONDS = 0.05
+PATIENT_MS = 1  # no switchover while the guest writes
+READY_MS = 10000  # switchover whatever is left
+
+
+class Failed(Exception):
+    """QEMU said that the migration failed."""
+
+
+class Trace:
+    """What the source QEMU took from the device, by its own trace."""
+
+    def __init__(self, path):
+        self.running_bytes = self.stopped_bytes = self.buffers = 0
+        stopped = False
+        for line in path.read_text().splitlines():
+            if match := re.fullmatch(r"vfio_migration_set_state .* state (\d+)", line):
+                stopped = not int(match[1]) & RUNNING
+            elif match := re.match(r"vfio_save_buffer .* size 0x([0-9a-f]+) ", line):
+                self.buffers += 1
+                if stopped:
+                    self.stopped_bytes += int(match[1], 16)
+                else:
+                    self.running_bytes += int(match[1], 16)
+
+
+class Move:
+    """Moves a guest from one QEMU to another.
+
+    It leaves once so many passes are complete: until then QEMU is told that no
+    downtime to speak of is allowed, so it goes on iterating. Left alone it
+    would take a small device in one gulp, stopped. With no passes asked for it
+    leaves as soon as QEMU likes.
+    """
+
+    def __init__(self, loop, source, bandwidth, passes=0, steady_bandwidth=None, notice=None):
+        """
+        bandwidth: bytes a second
+        passes: how many before the guest leaves
+        steady_bandwidth: the same from the second pass on
+        notice: called with this after each sample
+        """
+        self.source = source
+        self.samples = []  # (time, pending bytes, passes, stamps)
+        self._loop = loop
+        self._bandwidth = bandwidth
+        self._steady_bandwidth = steady_bandwidth or bandwidth
+        self._least_passes = passes
+        self._notice = notice
+
+    def run(self, guest, destination):
+        """Move to that QEMU, and see the one before off."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._migrate(destination, guest, f"unix:{folder}/socket")
+        guest.vmm = destination
+        self._see_off()
+
+    def _migrate(self, destination, guest, uri):
+        source = self.source
+        for vmm in source, destination:
+            wanted = [{"capability": name, "state": True} for name in ("events", "return-path")]
+            vmm.qmp.command("migrate-set-capabilities", capabilities=wanted)
+        destination.qmp.command("migrate-incoming", uri=uri)
+        self._limit(self._bandwidth, PATIENT_MS if self._least_passes else READY_MS)
+        source.qmp.events.clear()
+        self.started = time.time()
+        source.qmp.command("migrate", uri=uri)
+        end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
+        try:
+            if self._least_passes:
+                self._until_pass(2)
+                self._limit(self._steady_bandwidth, PATIENT_MS)
+                # The pass after the last one has begun: the last one is complete.
+                self._until_pass(self._least_passes + 1)
+                self._limit(self._steady_bandwidth, READY_MS)
+            self._loop.until(self._completed, "migration")
+            self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
+        finally:
+            end_of_samples()
+        self._sample(guest)
+        self.stopped = event_time(source.qmp.event("STOP"))
+        self.resumed = event_time(destination.qmp.event("RESUME"))
+        self.downtime_ms = round((self.resumed - self.stopped) * 1000)
+
+    def _limit(self, bandwidth, downtime_ms):
+        limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
+        self.source.qmp.command("migrate-set-parameters", **limits)
+
+    def _sample(self, guest):
+        mdev = self.source.mdev
+        pending, passes = mdev.number("pending_bytes"), mdev.number("passes")
+        self.samples.append((time.time(), pending, passes, guest.stamps))
+        if self._notice:
+            self._notice(self)
+
+    def _until_pass(self, number):
+        def begun():
+            return self._completed() or self.samples and self.samples[-1][2] >= number
+
+        self._loop.until(begun, f"pass {number}")
+
+    def _completed(self):
+        qmp = self.source.qmp
+        if qmp.event("MIGRATION", status="failed"):
+            raise Failed(qmp.command("query-migrate").get("error-desc", "no reason given"))
+        return qmp.event("MIGRATION", status="completed")
+
+    def _see_off(self):
+        """The source and its device must be gone before anybody judges."""
+        mdev = self.source.mdev
+        self.source.quit(self._loop)
+        self.passes = mdev.number("passes")
+        self.pass_bytes = mdev.numbers("pass_bytes")
+        self.stopped_bytes = mdev.number("stopped_bytes")
+        self.late_marks = mdev.number("late_marks")
+        mdev.remove()
+        self.trace = Trace(self.source.trace)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU's monitor: as much of QMP as a migration takes."""
+
+import json
+
+
+class QmpError(Exception):
+    """QEMU refused a command."""
+
+
+class Qmp:
+    def __init__(self, loop, sock, name):
+        self.name = name
+        self.events = []
+        self._loop = loop
+        self._sock = sock
+        self._tail = b""
+        self._replies = []
+        self._greeted = False
+        self._closed = False
+        loop.watch_bytes(sock, self._feed, self._close)
+
+    def _feed(self, data):
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "QMP" in message:
+                self._greeted = True
+            elif "event" in message:
+                self.events.append(message)
+            else:
+                self._replies.append(message)
+
+    def _close(self):
+        self._closed = True
+
+    def start(self):
+        self._loop.until(lambda: self._greeted, f"{self.name}: QMP greeting")
+        self.command("qmp_capabilities")
+
+    def command(self, name, **arguments):
+        """Run a command and give what it returns."""
+        request = {"execute": name, "arguments": arguments}
+        self._sock.sendall(json.dumps(request).encode() + b"\n")
+        self._loop.until(lambda: self._replies or self._closed, f"{self.name}: {name}")
+        if not self._replies:
+            raise QmpError(f"{self.name}: {name}: the monitor hung up")
+        reply = self._replies.pop(0)
+        if "error" in reply:
+            raise QmpError(f"{self.name}: {name}: {reply['error']['desc']}")
+        return reply["return"]
+
+    def event(self, name, **data):
+        """The first event of that name with these data, or None."""
+        for event in self.events:
+            if event["event"] == name and data.items() <= event.get("data", {}).items():
+                return event
+        return None
+
+
+def event_time(event):
+    stamp = event["timestamp"]
+    return stamp["seconds"] + stamp["microseconds"] / 1e6

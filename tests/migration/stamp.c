@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * stamp - runs in the guest, writes to the device, and keeps books.
+ *
+ * It looks for the device itself, and obeys whoever is on the other end of
+ * ttyS1.
+ *
+ * A stamp fills a page of device memory: number of the page, generation,
+ * checksum of the two, and a pattern made from the two up to the page's end.
+ * The books, in guest memory, say for every page of the device which
+ * generation it must hold; 0 is a page that was never written, and is zero.
+ * Before a page is written again it is checked. Device and books move with the
+ * guest on two different ways: whatever the device loses, the books tell.
+ *
+ * A bad page is
+ *
+ *   lost	zero, and should not be
+ *   stale	its own stamp of an older generation
+ *   ahead	its own stamp of a generation that the books do not know yet
+ *   doubled	another page's stamp
+ *   torn	no whole stamp at all
+ *
+ * The registers are in the books too: scratch, interrupt mask, and the
+ * interrupt status that the doorbell sets.
+ *
+ * Lines that it obeys, and what it answers:
+ *
+ *   rate N	stamp N pages a second			"rate N"
+ *   set N	stamp pages of the first N of the order	"set N"
+ *   fill N	stamp the first N of the order once	"filled N"
+ *   verify	check all there is	lines "bad ...", then
+ *		"verified PAGES pages, STAMPS stamps, bad N"
+ *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
+ *		or torn			"sabotaged page N: KIND"
+ *
+ * Unasked it says "ready PAGES" once, and "stamps N" now and then.
+ *
+ * The peer on the other end of the line changes when the guest moves, and for
+ * a while there is none. Nothing here waits for the line: what does not fit is
+ * kept, and what cannot be kept is dropped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tern/registers.h"
+
+#define PAGE		4096
+#define WORDS		(PAGE / sizeof(uint64_t))
+#define TICK_MS		10
+#define REPORT_MS	500
+#define REGISTERS_MS	100
+#define BATCH		64	/* pages between two looks at the line */
+#define NAMED_BAD	32	/* bad pages that are named one by one */
+#define SCRATCH		16
+#define VECTORS		16
+#define VECTOR_BITS	((1U << VECTORS) - 1)
+
+/* Words of a stamp. The pattern follows. */
+enum { NUMBER, GENERATION, CHECKSUM, PATTERN };
+
+enum verdict { GOOD, LOST, STALE, AHEAD, DOUBLED, TORN };
+
+static const char *const verdicts[] = {
+	[GOOD] = "good", [LOST] = "lost", [STALE] = "stale", [AHEAD] = "ahead",
+	[DOUBLED] = "doubled", [TORN] = "torn",
+};
+
+static volatile uint64_t *memory;
+static volatile uint32_t *registers;
+static uint64_t pages;
+
+/* The books. */
+static uint32_t *generations;
+static uint32_t scratch[SCRATCH];
+static uint32_t irq_status;
+
+static uint64_t rate, working_set, fill_goal, filled;
+static uint64_t next, turns, stamps, bad, spoiled;
+
+static int line_fd;
+static char out[1 << 16];
+static size_t out_len;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "stamp: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void flush(void)
+{
+	ssize_t n = write(line_fd, out, out_len);
+
+	if (n <= 0)
+		return;
+	memmove(out, out + n, out_len - n);
+	out_len -= n;
+}
+
+static void say(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (out_len + n <= sizeof(out)) {
+		memcpy(out + out_len, text, n);
+		out_len += n;
+	}
+	flush();
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+}
+
+/* Any word of either input changes every bit of the result about half the time. */
+static uint64_t mix(uint64_t number, uint64_t generation)
+{
+	uint64_t x = number * 0x9e3779b97f4a7c15ULL ^ (generation + 1) * 0xc2b2ae3d27d4eb4fULL;
+
+	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9ULL;
+	return x ^ x >> 32;
+}
+
+static uint64_t checksum(uint64_t number, uint64_t generation)
+{
+	return ~mix(generation, number);
+}
+
+static uint64_t pattern(uint64_t base, unsigned int i)
+{
+	return base + i * 0x9e3779b97f4a7c15ULL;
+}
+
+static volatile uint64_t *page_at(uint64_t page)
+{
+	return memory + page * WORDS;
+}
+
+static void write_stamp(uint64_t to, uint64_t number, uint64_t generation)
+{
+	volatile uint64_t *w = page_at(to);
+	uint64_t base = mix(number, generation);
+	unsigned int i;
+
+	w[NUMBER] = number;
+	w[GENERATION] = generation;
+	w[CHECKSUM] = checksum(number, generation);
+	for (i = PATTERN; i < WORDS; i++)
+		w[i] = pattern(base, i);
+}
+
+/* Does the page hold this stamp? If not: the first word that differs. */
+static bool holds_stamp(uint64_t page, uint64_t number, uint64_t generation, unsigned int *at)
+{
+	volatile uint64_t *w = page_at(page);
+	uint64_t base = mix(number, generation);
+	unsigned int i;
+
+	*at = 0;
+	if (w[NUMBER] != number || w[GENERATION] != generation ||
+	    w[CHECKSUM] != checksum(number, generation))
+		return false;
+	for (i = PATTERN; i < WORDS; i++) {
+		if (w[i] != pattern(base, i)) {
+			*at = i;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool holds_zeroes(uint64_t page)
+{
+	volatile uint64_t *w = page_at(page);
+	unsigned int i;
+
+	for (i = 0; i < WORDS; i++)
+		if (w[i])
+			return false;
+	return true;
+}
+
+static enum verdict judge(uint64_t page, uint64_t *number, uint64_t *generation, unsigned int *at)
+{
+	uint64_t expected = generations[page];
+
+	if (expected ? holds_stamp(page, page, expected, at) : holds_zeroes(page))
+		return GOOD;
+	*number = page_at(page)[NUMBER];
+	*generation = page_at(page)[GENERATION];
+	if (expected && holds_zeroes(page))
+		return LOST;
+	if (!holds_stamp(page, *number, *generation, at))
+		return TORN;
+	if (*number != page)
+		return DOUBLED;
+	return *generation < expected ? STALE : AHEAD;
+}
+
+static void check_page(uint64_t page)
+{
+	uint64_t number, generation;
+	unsigned int at;
+	enum verdict v = judge(page, &number, &generation, &at);
+
+	if (v == GOOD)
+		return;
+	if (++bad > NAMED_BAD)
+		return;
+	if (v == TORN)
+		say("bad page %llu: torn: expected generation %u, found generation %llu of page %llu up to byte %zu\n",
+		    (unsigned long long)page, generations[page], (unsigned long long)generation,
+		    (unsigned long long)number, at * sizeof(uint64_t));
+	else if (v == LOST)
+		say("bad page %llu: lost: expected generation %u, found zeroes\n",
+		    (unsigned long long)page, generations[page]);
+	else
+		say("bad page %llu: %s: expected generation %u, found generation %llu of page %llu\n",
+		    (unsigned long long)page, verdicts[v], generations[page],
+		    (unsigned long long)generation, (unsigned long long)number);
+}
+
+static void stamp(uint64_t page)
+{
+	check_page(page);
+	write_stamp(page, page, ++generations[page]);
+	stamps++;
+}
+
+/*
+ * The order in which pages are used: an odd factor visits each of a power of
+ * two once, and puts neighbours in the order far apart.
+ */
+static uint64_t in_order(uint64_t k)
+{
+	return k * 0x9e3779b1ULL & (pages - 1);
+}
+
+static volatile uint32_t *reg(unsigned int offset)
+{
+	return registers + offset / sizeof(uint32_t);
+}
+
+static void check_register(unsigned int offset, uint32_t expected, const char *name)
+{
+	uint32_t found = *reg(offset);
+
+	if (found == expected)
+		return;
+	if (++bad <= NAMED_BAD)
+		say("bad register %s (0x%x): expected 0x%x, found 0x%x\n", name, offset, expected, found);
+}
+
+static void check_registers(void)
+{
+	unsigned int i;
+
+	check_register(TERN_REG_ID, TERN_ID, "id");
+	check_register(TERN_REG_IRQ_STATUS, irq_status, "interrupt status");
+	check_register(TERN_REG_IRQ_MASK, VECTOR_BITS, "interrupt mask");
+	for (i = 0; i < SCRATCH; i++)
+		check_register(TERN_REG_SCRATCH(i), scratch[i], "scratch");
+}
+
+/* Check a register or two and change them: each access is an exit to the VMM. */
+static void turn_registers(void)
+{
+	unsigned int i = turns++ % SCRATCH;
+
+	check_register(TERN_REG_SCRATCH(i), scratch[i], "scratch");
+	scratch[i] = turns;
+	*reg(TERN_REG_SCRATCH(i)) = turns;
+
+	check_register(TERN_REG_IRQ_STATUS, irq_status, "interrupt status");
+	if (irq_status == VECTOR_BITS) {
+		*reg(TERN_REG_IRQ_STATUS) = VECTOR_BITS;
+		irq_status = 0;
+	} else {
+		*reg(TERN_REG_DOORBELL) = i;
+		irq_status |= 1U << i;
+	}
+}
+
+static void verify(void)
+{
+	uint64_t page;
+
+	for (page = 0; page < pages; page++) {
+		check_page(page);
+		if (page % BATCH == 0)
+			flush();
+	}
+	check_registers();
+	if (bad > NAMED_BAD)
+		say("bad: %llu more\n", (unsigned long long)(bad - NAMED_BAD));
+	say("verified %llu pages, %llu stamps, bad %llu\n", (unsigned long long)pages,
+	    (unsigned long long)stamps, (unsigned long long)bad);
+}
+
+/* What a device could do wrong, done on purpose, to see it found. */
+static void sabotage(const char *kind)
+{
+	uint64_t page = in_order(spoiled++), other = in_order(spoiled);
+	unsigned int i;
+
+	if (!strcmp(kind, "stale")) {
+		write_stamp(page, page, generations[page] - 1);
+	} else if (!strcmp(kind, "doubled")) {
+		write_stamp(page, other, generations[other]);
+	} else {
+		i = strcmp(kind, "torn") ? 0 : WORDS / 2;
+		for (; i < WORDS; i++)
+			page_at(page)[i] = 0;
+	}
+	say("sabotaged page %llu: %s\n", (unsigned long long)page, kind);
+}
+
+static uint64_t at_most_pages(uint64_t n)
+{
+	return n < pages ? n : pages;
+}
+
+static void obey(const char *line)
+{
+	unsigned long long n;
+	char word[16];
+
+	if (sscanf(line, "rate %llu", &n) == 1) {
+		rate = n;
+		say("rate %llu\n", n);
+	} else if (sscanf(line, "set %llu", &n) == 1) {
+		working_set = at_most_pages(n);
+		next = 0;
+		say("set %llu\n", n);
+	} else if (sscanf(line, "fill %llu", &n) == 1) {
+		fill_goal = at_most_pages(n);
+		filled = 0;
+	} else if (!strcmp(line, "verify")) {
+		verify();
+	} else if (sscanf(line, "sabotage %15s", word) == 1) {
+		sabotage(word);
+	} else {
+		say("what is \"%.100s\"?\n", line);
+	}
+}
+
+static void listen(void)
+{
+	static char line[128];
+	static size_t len;
+	char c;
+
+	while (read(line_fd, &c, 1) == 1) {
+		if (c != '\n') {
+			if (len < sizeof(line) - 1)
+				line[len++] = c;
+			continue;
+		}
+		line[len] = 0;
+		len = 0;
+		obey(line);
+	}
+}
+
+/* The first stamps: as fast as it goes, but not deaf meanwhile. */
+static void fill_some(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH && filled < fill_goal; i++)
+		stamp(in_order(filled++));
+	if (filled == fill_goal) {
+		say("filled %llu\n", (unsigned long long)filled);
+		fill_goal = 0;
+		filled = 0;
+	}
+}
+
+/*
+ * Stamp what is due. Who falls behind does not make up for it: it is the rate
+ * that is asked for, not the sum.
+ */
+static bool stamp_due(uint64_t *since_ms, uint64_t now)
+{
+	uint64_t due, i;
+
+	if (!rate || !working_set) {
+		*since_ms = now;
+		return false;
+	}
+	due = (now - *since_ms) * rate / 1000;
+	if (!due)
+		return false;
+	*since_ms = due > BATCH ? now : *since_ms + due * 1000 / rate;
+	for (i = 0; i < due && i < BATCH; i++) {
+		stamp(in_order(next));
+		next = (next + 1) % working_set;
+	}
+	return due > BATCH;
+}
+
+static void run(void)
+{
+	uint64_t since = now_ms(), reported = since, turned = since, now;
+	struct pollfd line = { .fd = line_fd };
+	bool busy;
+
+	for (;;) {
+		now = now_ms();
+		busy = stamp_due(&since, now);
+		if (filled < fill_goal) {
+			fill_some();
+			busy = true;
+		}
+		if (now - turned >= REGISTERS_MS) {
+			turn_registers();
+			turned = now;
+		}
+		if (now - reported >= REPORT_MS) {
+			say("stamps %llu\n", (unsigned long long)stamps);
+			reported = now;
+		}
+		flush();
+		line.events = POLLIN | (out_len ? POLLOUT : 0);
+		if (poll(&line, 1, busy ? 0 : TICK_MS) > 0)
+			listen();
+	}
+}
+
+static void *map(const char *dir, const char *name, size_t *size)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	void *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR);
+	if (fd < 0 || fstat(fd, &st))
+		die(path);
+	*size = st.st_size;
+	p = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		die(path);
+	close(fd);
+	return p;
+}
+
+/* The BARs answer once the device is enabled. */
+static void enable(const char *dir)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/enable", dir);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		die(path);
+	close(fd);
+}
+
+static unsigned int read_id(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	unsigned int id = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%x", &id) != 1)
+		id = 0;
+	if (f)
+		fclose(f);
+	return id;
+}
+
+/* The device's folder in sysfs. */
+static const char *find_device(void)
+{
+	size_t i;
+	glob_t g;
+
+	if (glob("/sys/bus/pci/devices/*", 0, NULL, &g))
+		die("no PCI device");
+	for (i = 0; i < g.gl_pathc; i++)
+		if (read_id(g.gl_pathv[i], "vendor") == TERN_PCI_VENDOR &&
+		    read_id(g.gl_pathv[i], "device") == TERN_PCI_DEVICE)
+			return g.gl_pathv[i];
+	die("no tern-mem among the PCI devices");
+	return NULL;
+}
+
+static void open_line(const char *path)
+{
+	struct termios t;
+
+	line_fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK);
+	if (line_fd < 0 || tcgetattr(line_fd, &t))
+		die(path);
+	cfmakeraw(&t);
+	cfsetspeed(&t, B115200);
+	t.c_cflag |= CLOCAL;
+	if (tcsetattr(line_fd, TCSANOW, &t))
+		die(path);
+}
+
+int main(void)
+{
+	const char *dir = find_device();
+	size_t size;
+
+	open_line("/dev/ttyS1");
+	enable(dir);
+	registers = map(dir, "resource0", &size);
+	memory = map(dir, "resource2", &size);
+	pages = size / PAGE;
+	generations = calloc(pages, sizeof(*generations));
+	if (!generations)
+		die("no memory for the books");
+
+	/* Nobody handles interrupts here: the doorbell is to set bits only. */
+	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
+	check_registers();
+	say("ready %llu\n", (unsigned long long)pages);
+	run();
+	return 0;
+}

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A QEMU that holds a device, and the guest program that talks through it."""
+
+import re
+import socket
+import subprocess
+
+from qmp import Qmp
+
+
+class Unexpected(Exception):
+    """A QEMU ended that should not have."""
+
+
+class Guest:
+    """stamp.c, wherever its guest is: the line to it moves along with it."""
+
+    def __init__(self, loop):
+        self.stamps = 0
+        self.vmm = None
+        self._loop = loop
+        self._tail = b""
+        self._lines = []
+
+    def feed(self, data):
+        """Bytes of the line. One that was cut by the move is put together."""
+        *lines, self._tail = (self._tail + data).split(b"\n")
+        for line in lines:
+            text = line.decode(errors="replace").strip()
+            if text.startswith("stamps "):
+                self.stamps = int(text.split()[1])
+            else:
+                self._lines.append(text)
+
+    def wait(self, pattern, seconds=120):
+        """Wait for a line; give its match and the lines before it."""
+
+        def found():
+            for i, line in enumerate(self._lines):
+                match = re.fullmatch(pattern, line)
+                if match:
+                    before, self._lines = self._lines[:i], self._lines[i + 1 :]
+                    return match, before
+            return None
+
+        return self._loop.until(found, f"the guest saying {pattern!r}", seconds)
+
+    def tell(self, command):
+        self.vmm.control.sendall(command.encode() + b"\n")
+
+    def load(self, working_set, rate):
+        """Stamp so many pages, so many a second, from now on."""
+        for command in f"set {working_set}", f"rate {rate}":
+            self.tell(command)
+            self.wait(command)
+
+    def fill(self, pages):
+        self.tell(f"fill {pages}")
+        self.wait(f"filled {pages}")
+
+    def verify(self):
+        """Give what stamp.c found: pages, stamps, number and names of bad ones."""
+        self.tell("verify")
+        match, before = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)", 300)
+        pages, stamps, bad = map(int, match.groups())
+        return pages, stamps, bad, [line for line in before if line.startswith("bad ")]
+
+
+class Qemu:
+    """A QEMU process with a tern device; with a guest's kernel, or just the BIOS."""
+
+    def __init__(self, name, logs, mdev, boot, incoming=False):
+        self.name = name
+        self.mdev = mdev
+        self.trace = logs / f"{name}.trace"
+        self.stderr = logs / f"{name}.stderr"
+        self.status = None
+        self._expected_to_end = False
+        self._monitor, their_monitor = socket.socketpair()
+        self.control, their_control = socket.socketpair()
+        command = ["qemu-system-x86_64", "-name", name, "-accel", "kvm", *boot]
+        command += ["-chardev", f"socket,id=monitor,fd={their_monitor.fileno()}"]
+        command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
+        command += ["-chardev", f"socket,id=control,fd={their_control.fileno()}"]
+        command += ["-mon", "monitor,mode=control"]
+        command += ["-serial", "chardev:console", "-serial", "chardev:control"]
+        command += ["-device", f"vfio-pci,sysfsdev={mdev.path},x-enable-migration=on"]
+        command += ["-trace", "vfio_save_buffer"]
+        command += ["-trace", f"vfio_migration_set_state,file={self.trace}"]
+        if incoming:
+            command += ["-incoming", "defer"]
+        with their_monitor, their_control, open(self.stderr, "wb") as stderr:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
+                pass_fds=(their_monitor.fileno(), their_control.fileno()),
+            )
+
+    def start(self, loop, feed):
+        """Listen to it: what its guest says goes to feed()."""
+        loop.watch_exit(self._process.pid, self._exited)
+        loop.watch_bytes(self.control, feed)
+        self.qmp = Qmp(loop, self._monitor, self.name)
+        self.qmp.start()
+
+    def _exited(self):
+        self.status = self._process.wait()
+        if not self._expected_to_end:
+            raise Unexpected(f"{self.name} ended with {self.status}: {self.complaints()}")
+
+    def quit(self, loop):
+        """End it, and wait until it is gone."""
+        self._expected_to_end = True
+        self.qmp.command("quit")
+        loop.until(lambda: self.status is not None, f"{self.name}: exit")
+        if self.status:
+            raise Unexpected(f"{self.name} quit with {self.status}: {self.complaints()}")
+
+    def kill(self):
+        if self.status is None:
+            self._expected_to_end = True
+            self._process.kill()
+            self.status = self._process.wait()
+
+    def complaints(self):
+        return self.stderr.read_text().strip()
