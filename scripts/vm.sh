@@ -251,9 +251,9 @@ flock -n "$lock" || die "another VM is using $out"
 entry=$(kernel_directory)
 release=$(<"$entry/release")
 initramfs=$(cache_entry "initramfs-$release-$(sha256sum "$0" | cut -c -16)" build_initramfs "$entry")
-# An emulated CPU is slow, not stuck.
+# An emulated CPU is slow, not stuck; and two of its long searches find nothing.
 slow=''
-[ "$accel" = kvm ] || slow='rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60'
+[ "$accel" = kvm ] || slow='rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 pci=noearly cryptomgr.notests'
 
 if [ -z "$cpus" ]; then
 	cpus=2
