@@ -7,21 +7,21 @@ TAP what it found. Where a guest is lost, the tests that it was meant for fail,
 and the next scenario has a guest of its own.
 """
 
-import argparse
 import contextlib
 import sys
 import time
 import traceback
 
-from lab import Lab
+from lab import Lab, arguments
 
 MIB = 1 << 20
 RAM_MIB = 128
 
 # Chunks that fit into a tenth of a second, which is the grain of QEMU's limit.
 WINDOW_KIB = 1024
-FAST = 256 * MIB  # faster than it goes: the snapshot
-SLOW = 4 * MIB  # slower than the guest writes: so each pass leaves one more
+FAST = 256 * MIB  # faster than it goes
+SLOW = 4 * MIB  # slower than the guest writes: each pass leaves enough for one more
+STEADY = {0: FAST, 2: SLOW}  # the snapshot fast, the passes after it slow
 UNTOUCHED_MIB = 64, 16384
 
 
@@ -94,8 +94,9 @@ def check_bytes(move):
 
 
 def check_pages(guest):
-    pages, stamps, bad, names = guest.verify()
-    assert not bad and not names, "\n".join(names) or f"bad {bad}"
+    """By now the source is gone, and so is its device: Move saw to that."""
+    pages, stamps, bad = guest.verify()
+    assert not bad and not guest.bad, "\n".join([f"bad {bad}", *guest.bad])
     equal(pages, guest.pages, "pages verified")
     assert stamps, "nothing was ever stamped"
 
@@ -103,7 +104,7 @@ def check_pages(guest):
 def check_load(move, least_passes):
     """The move went on for several passes, and the guest wrote all the while."""
     assert move.passes >= least_passes, f"{move.passes} passes, not {least_passes}"
-    assert move.samples[-1][3] > move.samples[0][3], "the guest stamped nothing meanwhile"
+    assert move.samples[-1].stamps > move.samples[0].stamps, "the guest stamped nothing meanwhile"
 
 
 def under_load(tap, lab, rounds):
@@ -118,7 +119,7 @@ def under_load(tap, lab, rounds):
     for n in range(1, rounds + 1):
         # The device that the guest moves to is the next one that it leaves.
         mdev = lab.mdev(precopy=int(n < rounds), **memory)
-        move = lab.move(guest, mdev, bandwidth=FAST, steady_bandwidth=SLOW, passes=5)
+        move = lab.move(guest, mdev, bandwidth=STEADY, passes=5)
         tap.note(describe(move))
         with tap.test(f"A1-11 migration {n} under load: three passes or more"):
             check_load(move, 3)
@@ -143,16 +144,11 @@ def under_load(tap, lab, rounds):
 
 
 def check_sabotage(guest):
-    guest.tell("rate 0")
-    guest.wait("rate 0")
-    spoiled = []
-    for kind in "lost", "stale", "doubled", "torn":
-        guest.tell(f"sabotage {kind}")
-        page = guest.wait(rf"sabotaged page (\d+): {kind}")[0][1]
-        spoiled.append(f"bad page {page}: {kind}")
-    _, _, bad, names = guest.verify()
+    guest.stop()
+    spoiled = [guest.sabotage(kind) for kind in ("lost", "stale", "doubled", "torn")]
+    _, _, bad = guest.verify()
     equal(bad, len(spoiled), "bad pages")
-    equal(sorted(name.split(": expected")[0] for name in names), sorted(spoiled), "names")
+    equal(sorted(guest.named()), sorted(spoiled), "their names")
 
 
 def one_percent(tap, lab):
@@ -167,7 +163,7 @@ def one_percent(tap, lab):
     whole = lab.move(guest, lab.mdev(precopy=1, **memory), bandwidth=FAST)
     tap.note(f"precopy 0: {describe(whole)}")
     tap.took("migration without pre-copy")
-    rest = lab.move(guest, lab.mdev(**memory), bandwidth=FAST, steady_bandwidth=SLOW, passes=5)
+    rest = lab.move(guest, lab.mdev(**memory), bandwidth=STEADY, passes=5)
     tap.note(f"precopy 1: {describe(rest)}")
     tap.took("migration with pre-copy")
     with tap.test("A1-12 256 MiB, 1 % dirty a pass: a tenth or less is sent stopped"):
@@ -214,17 +210,11 @@ def run(tap, lab, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--module", required=True, help="tern.ko")
-    parser.add_argument("--kernel", required=True, help="the guest's kernel")
-    parser.add_argument("--initrd", required=True, help="the guest's initramfs")
-    parser.add_argument("--append", default="", help="the guest's command line")
-    parser.add_argument("--logs", required=True, help="a folder for what the QEMUs say")
+    parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="migrations under load (3)")
     args = parser.parse_args()
     tap = Tap(plan=3 * args.rounds + 7 + len(UNTOUCHED_MIB))
-    lab = Lab(args.module, args.kernel, args.initrd, args.append, args.logs)
-    run(tap, lab, args.rounds)
+    run(tap, Lab(args), args.rounds)
     return 1 if tap.failed else 0
 
 

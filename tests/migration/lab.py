@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The lab of one run: what was started in it, and how all of it ends."""
 
+import argparse
 import pathlib
 
 from loop import Loop
@@ -9,18 +10,29 @@ from move import Move
 from vmm import Guest, Qemu
 
 
+def arguments(description):
+    """A parser that knows what a lab needs to be told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--module", required=True, help="tern.ko")
+    parser.add_argument("--kernel", required=True, help="the guest's kernel")
+    parser.add_argument("--initrd", required=True, help="the guest's initramfs")
+    parser.add_argument("--logs", required=True, help="a folder for what the QEMUs say")
+    return parser
+
+
 class Lab:
     """Makes devices, QEMUs and guests, and leaves nothing of them behind."""
 
-    def __init__(self, module, kernel, initrd, append, logs):
-        self._logs = pathlib.Path(logs)
+    def __init__(self, args):
+        self._logs = pathlib.Path(args.logs)
         self._logs.mkdir(parents=True, exist_ok=True)
         self.loop = Loop()
         self.qemus = []
         self._mdevs = []
         self._boot = ["-nodefaults", "-display", "none", "-cpu", "host", "-no-reboot"]
-        self._linux = ["-kernel", kernel, "-initrd", initrd, "-append", append]
-        load_module(module)
+        self._linux = ["-kernel", args.kernel, "-initrd", args.initrd]
+        self._linux += ["-append", "console=ttyS0 quiet panic=-1"]
+        load_module(args.module)
 
     def clear(self):
         """End what is still there; after a good run that is nothing."""
@@ -47,7 +59,7 @@ class Lab:
         guest.boot = [*self._boot, "-m", str(ram_mib), *(self._linux if linux else [])]
         guest.vmm = self._qemu(mdev, guest)
         if linux:
-            guest.pages = int(guest.wait(r"ready (\d+)")[0][1])
+            guest.pages = int(guest.wait(r"ready (\d+)")[1])
         return guest
 
     def move(self, guest, mdev, **options):

@@ -52,8 +52,12 @@ class Loop:
         self._ticks.append(tick)
         return lambda: self._ticks.remove(tick)
 
-    def until(self, condition, what, seconds=120):
-        """Wait for condition() to be true and give what it gave."""
+    def until(self, condition, what, seconds=300):
+        """Wait for condition() to be true and give what it gave.
+
+        The time limit is for what never comes: an emulated machine that shares
+        its processor may take a minute for what else takes two seconds.
+        """
         deadline = time.monotonic() + seconds
         while not (result := condition()):
             if time.monotonic() > deadline:

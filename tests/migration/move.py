@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One live migration, and what three witnesses say of it: tern, QEMU, a clock."""
 
+import collections
 import re
 import tempfile
 import time
@@ -11,6 +12,10 @@ RUNNING = 1  # bit of the device's state
 SAMPLE_SECONDS = 0.05
 PATIENT_MS = 1  # no switchover while the guest writes
 READY_MS = 10000  # switchover whatever is left
+
+
+# The state of things while a guest moves. sent: bytes that tern has given.
+Sample = collections.namedtuple("Sample", "time pending passes sent stamps")
 
 
 class Failed(Exception):
@@ -43,18 +48,16 @@ class Move:
     leaves as soon as QEMU likes.
     """
 
-    def __init__(self, loop, source, bandwidth, passes=0, steady_bandwidth=None, notice=None):
+    def __init__(self, loop, source, bandwidth, passes=0, notice=None):
         """
-        bandwidth: bytes a second
+        bandwidth: bytes a second; or such limits by the pass that they begin with
         passes: how many before the guest leaves
-        steady_bandwidth: the same from the second pass on
         notice: called with this after each sample
         """
         self.source = source
-        self.samples = []  # (time, pending bytes, passes, stamps)
+        self.samples = []
         self._loop = loop
-        self._bandwidth = bandwidth
-        self._steady_bandwidth = steady_bandwidth or bandwidth
+        self._bandwidth = bandwidth if isinstance(bandwidth, dict) else {0: bandwidth}
         self._least_passes = passes
         self._notice = notice
 
@@ -71,18 +74,21 @@ class Move:
             wanted = [{"capability": name, "state": True} for name in ("events", "return-path")]
             vmm.qmp.command("migrate-set-capabilities", capabilities=wanted)
         destination.qmp.command("migrate-incoming", uri=uri)
-        self._limit(self._bandwidth, PATIENT_MS if self._least_passes else READY_MS)
+        bandwidths = sorted(self._bandwidth.items())
+        limit = bandwidths.pop(0)[1]
+        self._limit(limit, PATIENT_MS if self._least_passes else READY_MS)
         source.qmp.events.clear()
         self.started = time.time()
         source.qmp.command("migrate", uri=uri)
         end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
         try:
+            for number, limit in bandwidths:
+                self._until_pass(number)
+                self._limit(limit, PATIENT_MS)
             if self._least_passes:
-                self._until_pass(2)
-                self._limit(self._steady_bandwidth, PATIENT_MS)
                 # The pass after the last one has begun: the last one is complete.
                 self._until_pass(self._least_passes + 1)
-                self._limit(self._steady_bandwidth, READY_MS)
+                self._limit(limit, READY_MS)
             self._loop.until(self._completed, "migration")
             self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
         finally:
@@ -98,14 +104,20 @@ class Move:
 
     def _sample(self, guest):
         mdev = self.source.mdev
-        pending, passes = mdev.number("pending_bytes"), mdev.number("passes")
-        self.samples.append((time.time(), pending, passes, guest.stamps))
+        sample = Sample(
+            time=time.time(),
+            pending=mdev.number("pending_bytes"),
+            passes=mdev.number("passes"),
+            sent=sum(mdev.numbers("pass_bytes")) + mdev.number("stopped_bytes"),
+            stamps=guest.stamps,
+        )
+        self.samples.append(sample)
         if self._notice:
             self._notice(self)
 
     def _until_pass(self, number):
         def begun():
-            return self._completed() or self.samples and self.samples[-1][2] >= number
+            return self._completed() or self.samples and self.samples[-1].passes >= number
 
         self._loop.until(begun, f"pass {number}")
 

@@ -16,8 +16,9 @@ class Guest:
     """stamp.c, wherever its guest is: the line to it moves along with it."""
 
     def __init__(self, loop):
-        self.stamps = 0
         self.vmm = None
+        self.stamps = 0
+        self.bad = []  # what it called bad, ever
         self._loop = loop
         self._tail = b""
         self._lines = []
@@ -29,24 +30,28 @@ class Guest:
             text = line.decode(errors="replace").strip()
             if text.startswith("stamps "):
                 self.stamps = int(text.split()[1])
+            elif text.startswith("bad "):
+                self.bad.append(text)
             else:
                 self._lines.append(text)
 
-    def wait(self, pattern, seconds=120):
-        """Wait for a line; give its match and the lines before it."""
+    def wait(self, pattern):
+        """Wait for a line, and give its match. What came before it is forgotten."""
 
         def found():
-            for i, line in enumerate(self._lines):
-                match = re.fullmatch(pattern, line)
-                if match:
-                    before, self._lines = self._lines[:i], self._lines[i + 1 :]
-                    return match, before
+            while self._lines:
+                if match := re.fullmatch(pattern, self._lines.pop(0)):
+                    return match
             return None
 
-        return self._loop.until(found, f"the guest saying {pattern!r}", seconds)
+        return self._loop.until(found, f"the guest saying {pattern!r}")
 
     def tell(self, command):
         self.vmm.control.sendall(command.encode() + b"\n")
+
+    def stop(self):
+        self.tell("rate 0")
+        self.wait("rate 0")
 
     def load(self, working_set, rate):
         """Stamp so many pages, so many a second, from now on."""
@@ -59,11 +64,20 @@ class Guest:
         self.wait(f"filled {pages}")
 
     def verify(self):
-        """Give what stamp.c found: pages, stamps, number and names of bad ones."""
+        """Have every page checked; give how many pages, stamps and bad ones."""
         self.tell("verify")
-        match, before = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)", 300)
-        pages, stamps, bad = map(int, match.groups())
-        return pages, stamps, bad, [line for line in before if line.startswith("bad ")]
+        match = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)")
+        return tuple(map(int, match.groups()))
+
+    def sabotage(self, kind):
+        """Have a page spoiled in secret; give what verify() should call it."""
+        self.tell(f"sabotage {kind}")
+        page = self.wait(rf"sabotaged page (\d+): {kind}")[1]
+        return f"bad page {page}: {kind}"
+
+    def named(self):
+        """The bad pages by name, without what was expected and found."""
+        return [text.split(": expected")[0] for text in self.bad]
 
 
 class Qemu:

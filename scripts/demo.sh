@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# demo.sh - see a guest with a Tern device move from one QEMU to another.
+#
+#	MEMORY_MIB=64	the device's memory, a power of two
+#	RATE_MIBS=8	what the guest writes, in MiB a second
+#
+# All of it runs in a VM (scripts/vm.sh). The plot is left in build/demo.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() {
+	printf 'demo: %s\n' "$*" >&2
+	exit 1
+}
+
+memory=${MEMORY_MIB:-64}
+rate=${RATE_MIBS:-8}
+[[ $memory =~ ^[1-9][0-9]*$ ]] && ((memory <= 4096 && (memory & (memory - 1)) == 0)) ||
+	die "MEMORY_MIB=$memory: a power of two is needed, 4096 at most"
+[[ $rate =~ ^[1-9][0-9]*$ ]] && ((rate <= 1024)) ||
+	die "RATE_MIBS=$rate: a number is needed, 1024 at most"
+
+out=build/demo
+rm -rf "$out"
+mkdir -p "$out"
+
+echo "A guest with $memory MiB of device memory writes $rate MiB/s, and moves. This takes a minute or two."
+module=$(scripts/build-module.sh)
+initrd=$(scripts/migration-guest.sh)
+kernel=$(scripts/cache.sh kernel 6.1)
+
+# Both sides hold the memory while the guest moves.
+scripts/vm.sh --kvm --mem $((1536 + 2 * memory)) --timeout 1800 --out "$out/vm" -- \
+	python3 tests/migration/demo.py --module "$module" --kernel "$kernel/boot/vmlinux" \
+	--initrd "$initrd" --logs /run/out/logs --result /run/out/result.json \
+	--memory-mib "$memory" --rate-mibs "$rate" 2>&1 |
+	python3 tests/migration/show.py --result "$out/vm/result.json" --out "$out"

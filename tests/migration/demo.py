@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The demo's part in the VM: one live migration under load, told as it goes.
+
+Says on each line of its output what is going on, in JSON; show.py makes it
+readable. The result goes to a file.
+"""
+
+import json
+import pathlib
+import sys
+
+from lab import Lab, arguments
+from move import SAMPLE_SECONDS
+
+MIB = 1 << 20
+PAGE = 4096
+RAM_MIB = 128
+PASSES = 8
+SPOILED = "lost", "stale", "doubled", "torn"
+TELL_SECONDS = 0.2
+SPAN_SECONDS = 2  # over which rates are taken
+FAST = 256 * MIB
+
+
+def tell(**what):
+    print(json.dumps(what), flush=True)
+
+
+def tell_move():
+    """Something for Move to call: says how it goes, a few times a second."""
+    told = [0]
+
+    def notice(move):
+        now = move.samples[-1]
+        if now.time - told[0] < TELL_SECONDS:
+            return
+        told[0] = now.time
+        # The guest reports twice a second, so shorter spans would tell nothing.
+        then = next(old for old in move.samples if now.time - old.time <= SPAN_SECONDS)
+        seconds = max(now.time - then.time, SAMPLE_SECONDS)
+        tell(
+            stage="migrating",
+            passes=now.passes,
+            pending=now.pending,
+            rate=(now.sent - then.sent) / seconds,
+            dirty_rate=(now.stamps - then.stamps) * PAGE / seconds,
+        )
+
+    return notice
+
+
+def demo(lab, memory_mib, rate_mibs):
+    # A chunk is what QEMU sends at least in each tenth of a second. So small, the
+    # guest writes faster than that, and pass follows pass; but the snapshot is to
+    # come to an end, too.
+    window_kib = max(128, 64 * rate_mibs, 4 * memory_mib)
+    attributes = {"memory_mib": memory_mib, "window_kib": window_kib}
+    tell(stage="booting", text="a guest with the device boots")
+    guest = lab.boot(lab.mdev(**attributes), RAM_MIB)
+
+    tell(stage="filling", text="the guest fills three quarters of the device's memory")
+    guest.fill(guest.pages * 3 // 4)
+    rate = rate_mibs * MIB // PAGE
+    # Half a second's worth: small enough to be written again in each pass.
+    working_set = min(rate // 2, guest.pages // 2)
+    guest.load(working_set, rate)
+
+    tell(stage="connecting", text="a second QEMU starts, and the migration with it")
+    move = lab.move(
+        guest,
+        lab.mdev(**attributes),
+        # The guest's memory, the snapshot of the device, the passes that follow.
+        bandwidth={0: FAST, 1: max(1, memory_mib // 8) * MIB, 2: max(1, rate_mibs // 2) * MIB},
+        passes=PASSES,
+        notice=tell_move(),
+    )
+    tell(stage="verifying", text="source and its device are gone: the guest checks every page")
+    pages, stamps, bad = guest.verify()
+    names = list(guest.bad)
+    tell(stage="spoiling", text="four pages are spoiled, to see them found")
+    guest.stop()
+    spoiled = [guest.sabotage(kind) for kind in SPOILED]
+    guest.verify()
+    found = sorted(set(spoiled) & set(guest.named()))
+    lab.end(guest)
+    return {
+        "memory_mib": memory_mib,
+        "pages": guest.pages,
+        "filled": guest.pages * 3 // 4,
+        "working_set": working_set,
+        "passes": move.passes,
+        "pass_bytes": move.pass_bytes,
+        "stopped_bytes": move.stopped_bytes,
+        "trace": [move.trace.running_bytes, move.trace.stopped_bytes],
+        "downtime_ms": move.downtime_ms,
+        "seconds": move.resumed - move.started,
+        "stamps": stamps,
+        "stamps_meanwhile": move.samples[-1].stamps - move.samples[0].stamps,
+        "verified": pages,
+        "bad": bad,
+        "bad_names": names,
+        "spoiled": len(spoiled),
+        "found": len(found),
+        "complaints": [qemu.complaints() for qemu in lab.qemus if qemu.complaints()],
+        "left": lab.leftovers(),
+        "stopped": move.stopped - move.started,
+        "resumed": move.resumed - move.started,
+        "samples": [
+            [round(sample.time - move.started, 3), sample.pending, sample.passes]
+            for sample in move.samples
+        ],
+    }
+
+
+def main():
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--memory-mib", type=int, required=True)
+    parser.add_argument("--rate-mibs", type=int, required=True)
+    parser.add_argument("--result", required=True, help="file for the result")
+    args = parser.parse_args()
+    tell(stage="loading", text="the module is loaded")
+    result = demo(Lab(args), args.memory_mib, args.rate_mibs)
+    pathlib.Path(args.result).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
