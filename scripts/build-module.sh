@@ -6,7 +6,7 @@
 #
 # Builds from a copy in build/module-KERNEL/, if the sources have changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,
-# in a folder of its own. What the compiler has to say goes to stderr.
+# in a folder of its own, and what the compiler has to say goes to stderr.
 
 set -euo pipefail
 
@@ -32,7 +32,10 @@ if [ $# -gt 0 ] || [ ! -e "$dir/tern.ko" ] ||
 	rm -rf "$dir"
 	mkdir "$dir"
 	cp -r Kbuild src include "$dir/"
-	make -C "$entry/kdir" M="$dir" -j "$(nproc)" "$@" modules >"$dir/log" || {
+	exec {messages}>>"$dir/log"
+	[ $# -eq 0 ] || exec {messages}>&2
+	make -C "$entry/kdir" M="$dir" -j "$(nproc)" "$@" modules >>"$dir/log" 2>&"$messages" || {
+		[ $# -gt 0 ] || cat "$dir/log" >&2
 		echo "build-module: tern.ko does not build for $kernel" >&2
 		exit 1
 	}

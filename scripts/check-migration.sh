@@ -32,5 +32,6 @@ elif [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
 	echo "not ok - the VM: status $status"
 	failed=1
 fi
+[ "$failed" -eq 0 ] || echo "# what the QEMUs and guests said: $out/logs"
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

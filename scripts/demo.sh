@@ -23,6 +23,11 @@ rate=${RATE_MIBS:-8}
 [[ $rate =~ ^[1-9][0-9]*$ ]] && ((rate <= 1024)) ||
 	die "RATE_MIBS=$rate: a number is needed, 1024 at most"
 
+# Both sides hold the memory while the guest moves.
+ram=$((1536 + 2 * memory))
+free=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
+((free > ram)) || die "$free MiB of memory are free, $ram needed"
+
 out=build/demo
 rm -rf "$out"
 mkdir -p "$out"
@@ -32,8 +37,7 @@ module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
 
-# Both sides hold the memory while the guest moves.
-scripts/vm.sh --kvm --mem $((1536 + 2 * memory)) --timeout 1800 --out "$out/vm" -- \
+scripts/vm.sh --kvm --mem "$ram" --timeout 1800 --out "$out/vm" -- \
 	python3 tests/migration/demo.py --module "$module" --kernel "$kernel/boot/vmlinux" \
 	--initrd "$initrd" --logs /run/out/logs --result /run/out/result.json \
 	--memory-mib "$memory" --rate-mibs "$rate" 2>&1 |

@@ -51,11 +51,11 @@ def tell_move():
 
 
 def demo(lab, memory_mib, rate_mibs):
-    # A chunk is what QEMU sends at least in each tenth of a second. So small, the
-    # guest writes faster than that, and pass follows pass; but the snapshot is to
-    # come to an end, too.
+    # QEMU sends a chunk at least in each tenth of a second. Where the guest writes
+    # more than that, pass follows pass; but the snapshot is to end some time, too.
     window_kib = max(128, 64 * rate_mibs, 4 * memory_mib)
     attributes = {"memory_mib": memory_mib, "window_kib": window_kib}
+    steady_mibs = max(1, min(rate_mibs // 2, max(4, rate_mibs // 4)))
     tell(stage="booting", text="a guest with the device boots")
     guest = lab.boot(lab.mdev(**attributes), RAM_MIB)
 
@@ -71,18 +71,16 @@ def demo(lab, memory_mib, rate_mibs):
         guest,
         lab.mdev(**attributes),
         # The guest's memory, the snapshot of the device, the passes that follow.
-        bandwidth={0: FAST, 1: max(1, memory_mib // 8) * MIB, 2: max(1, rate_mibs // 2) * MIB},
+        bandwidth={0: FAST, 1: max(1, memory_mib // 8) * MIB, 2: steady_mibs * MIB},
         passes=PASSES,
         notice=tell_move(),
     )
     tell(stage="verifying", text="source and its device are gone: the guest checks every page")
-    pages, stamps, bad = guest.verify()
-    names = list(guest.bad)
+    verdict = guest.verify()
     tell(stage="spoiling", text="four pages are spoiled, to see them found")
     guest.stop()
     spoiled = [guest.sabotage(kind) for kind in SPOILED]
-    guest.verify()
-    found = sorted(set(spoiled) & set(guest.named()))
+    found = set(spoiled) & set(guest.verify().names())
     lab.end(guest)
     return {
         "memory_mib": memory_mib,
@@ -95,11 +93,11 @@ def demo(lab, memory_mib, rate_mibs):
         "trace": [move.trace.running_bytes, move.trace.stopped_bytes],
         "downtime_ms": move.downtime_ms,
         "seconds": move.resumed - move.started,
-        "stamps": stamps,
+        "stamps": verdict.stamps,
         "stamps_meanwhile": move.samples[-1].stamps - move.samples[0].stamps,
-        "verified": pages,
-        "bad": bad,
-        "bad_names": names,
+        "verified": verdict.pages,
+        "bad": verdict.bad,
+        "bad_names": verdict.lines,
         "spoiled": len(spoiled),
         "found": len(found),
         "complaints": [qemu.complaints() for qemu in lab.qemus if qemu.complaints()],

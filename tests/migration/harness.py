@@ -38,7 +38,7 @@ class Tap:
         end = self._count + tests
         try:
             yield
-        except Exception:  # pylint: disable=broad-except
+        except Exception:
             self.note(traceback.format_exc())
             lab.clear()
         while self._count < end:
@@ -52,7 +52,7 @@ class Tap:
         except AssertionError as error:
             self.note(str(error))
             self._result(False, name)
-        except Exception:  # pylint: disable=broad-except
+        except Exception:
             self.note(traceback.format_exc())
             self._result(False, name)
         else:
@@ -93,12 +93,14 @@ def check_bytes(move):
     assert move.trace.stopped_bytes, "QEMU's trace names no bytes at all"
 
 
-def check_pages(guest):
-    """By now the source is gone, and so is its device: Move saw to that."""
-    pages, stamps, bad = guest.verify()
-    assert not bad and not guest.bad, "\n".join([f"bad {bad}", *guest.bad])
-    equal(pages, guest.pages, "pages verified")
-    assert stamps, "nothing was ever stamped"
+def check_pages(guest, move):
+    """Nothing of where the guest came from can help it any more."""
+    equal(move.source.status, 0, "exit status of the source")
+    assert not move.source.mdev.path.exists(), "the source's device is still there"
+    verdict = guest.verify()
+    assert not verdict.bad, "\n".join([f"bad pages: {verdict.bad}", *verdict.lines])
+    equal(verdict.pages, guest.pages, "pages verified")
+    assert verdict.stamps, "nothing was ever stamped"
 
 
 def check_load(move, least_passes):
@@ -126,7 +128,7 @@ def under_load(tap, lab, rounds):
         with tap.test(f"A1-11 migration {n} under load: QEMU and tern count the same bytes"):
             check_bytes(move)
         with tap.test(f"A1-10 migration {n} under load: every page is as the books say"):
-            check_pages(guest)
+            check_pages(guest, move)
         tap.took(f"migration {n}")
 
     move = lab.move(guest, lab.mdev(**memory), bandwidth=FAST)
@@ -135,7 +137,7 @@ def under_load(tap, lab, rounds):
         equal(move.passes, 0, "passes")
         check_bytes(move)
     with tap.test("A1-12 precopy 0: every page is as the books say"):
-        check_pages(guest)
+        check_pages(guest, move)
     tap.took("precopy 0")
 
     with tap.test("A1-10 spoiled pages are found, each by its name"):
@@ -146,9 +148,9 @@ def under_load(tap, lab, rounds):
 def check_sabotage(guest):
     guest.stop()
     spoiled = [guest.sabotage(kind) for kind in ("lost", "stale", "doubled", "torn")]
-    _, _, bad = guest.verify()
-    equal(bad, len(spoiled), "bad pages")
-    equal(sorted(guest.named()), sorted(spoiled), "their names")
+    verdict = guest.verify()
+    equal(verdict.bad, len(spoiled), "bad pages")
+    equal(verdict.names(), sorted(spoiled), "their names")
 
 
 def one_percent(tap, lab):
@@ -173,7 +175,7 @@ def one_percent(tap, lab):
         assert whole.stopped_bytes > 256 * MIB, "precopy 0 did not send it all"
         assert rest.stopped_bytes <= whole.stopped_bytes / 10, "more than a tenth"
     with tap.test("A1-12 256 MiB, 1 % dirty a pass: every page is as the books say"):
-        check_pages(guest)
+        check_pages(guest, rest)
     tap.took("verification")
     lab.end(guest)
 

@@ -174,6 +174,8 @@ plot "{data}" using 1:2 with filledcurves x1 fc rgb "#aed6f1", \\
 
 TERMINAL = """
 set terminal dumb size {columns},20 {mode}
+unset ylabel
+set title "MiB pending"
 plot "{data}" using 1:2 with lines
 """
 

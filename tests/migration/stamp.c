@@ -28,8 +28,8 @@
  *   rate N	stamp N pages a second			"rate N"
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
- *   verify	check all there is	lines "bad ...", then
- *		"verified PAGES pages, STAMPS stamps, bad N"
+ *   verify	check all there is	a line "bad ..." for each bad page since
+ *		the last time, then "verified PAGES pages, STAMPS stamps, bad N"
  *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
  *		or torn			"sabotaged page N: KIND"
  *
@@ -81,15 +81,16 @@ static const char *const verdicts[] = {
 
 static volatile uint64_t *memory;
 static volatile uint32_t *registers;
-static uint64_t pages;
+static unsigned long pages;
 
 /* The books. */
 static uint32_t *generations;
 static uint32_t scratch[SCRATCH];
 static uint32_t irq_status;
 
-static uint64_t rate, working_set, fill_goal, filled;
-static uint64_t next, turns, stamps, bad, spoiled;
+static unsigned long rate, working_set, next;
+static unsigned long fill_goal, filled;
+static unsigned long stamps, turns, bad, spoiled;
 
 static int line_fd;
 static char out[1 << 16];
@@ -154,12 +155,12 @@ static uint64_t pattern(uint64_t base, unsigned int i)
 	return base + i * 0x9e3779b97f4a7c15ULL;
 }
 
-static volatile uint64_t *page_at(uint64_t page)
+static volatile uint64_t *page_at(unsigned long page)
 {
 	return memory + page * WORDS;
 }
 
-static void write_stamp(uint64_t to, uint64_t number, uint64_t generation)
+static void write_stamp(unsigned long to, uint64_t number, uint64_t generation)
 {
 	volatile uint64_t *w = page_at(to);
 	uint64_t base = mix(number, generation);
@@ -172,27 +173,22 @@ static void write_stamp(uint64_t to, uint64_t number, uint64_t generation)
 		w[i] = pattern(base, i);
 }
 
-/* Does the page hold this stamp? If not: the first word that differs. */
-static bool holds_stamp(uint64_t page, uint64_t number, uint64_t generation, unsigned int *at)
+/* How many words of the page are as in this stamp: WORDS if it is whole. */
+static unsigned int stamp_words(unsigned long page, uint64_t number, uint64_t generation)
 {
 	volatile uint64_t *w = page_at(page);
 	uint64_t base = mix(number, generation);
 	unsigned int i;
 
-	*at = 0;
 	if (w[NUMBER] != number || w[GENERATION] != generation ||
 	    w[CHECKSUM] != checksum(number, generation))
-		return false;
-	for (i = PATTERN; i < WORDS; i++) {
-		if (w[i] != pattern(base, i)) {
-			*at = i;
-			return false;
-		}
-	}
-	return true;
+		return 0;
+	for (i = PATTERN; i < WORDS && w[i] == pattern(base, i); i++)
+		;
+	return i;
 }
 
-static bool holds_zeroes(uint64_t page)
+static bool holds_zeroes(unsigned long page)
 {
 	volatile uint64_t *w = page_at(page);
 	unsigned int i;
@@ -203,47 +199,53 @@ static bool holds_zeroes(uint64_t page)
 	return true;
 }
 
-static enum verdict judge(uint64_t page, uint64_t *number, uint64_t *generation, unsigned int *at)
+/**
+ * struct finding - what is wrong with a page
+ * @number: page whose stamp it holds, or seems to
+ * @generation: generation of that stamp
+ * @words: so much of the stamp is there
+ */
+struct finding {
+	uint64_t number;
+	uint64_t generation;
+	unsigned int words;
+};
+
+static enum verdict judge(unsigned long page, struct finding *found)
 {
 	uint64_t expected = generations[page];
 
-	if (expected ? holds_stamp(page, page, expected, at) : holds_zeroes(page))
+	if (expected ? stamp_words(page, page, expected) == WORDS : holds_zeroes(page))
 		return GOOD;
-	*number = page_at(page)[NUMBER];
-	*generation = page_at(page)[GENERATION];
 	if (expected && holds_zeroes(page))
 		return LOST;
-	if (!holds_stamp(page, *number, *generation, at))
+	found->number = page_at(page)[NUMBER];
+	found->generation = page_at(page)[GENERATION];
+	found->words = stamp_words(page, found->number, found->generation);
+	if (found->words < WORDS)
 		return TORN;
-	if (*number != page)
+	if (found->number != page)
 		return DOUBLED;
-	return *generation < expected ? STALE : AHEAD;
+	return found->generation < expected ? STALE : AHEAD;
 }
 
-static void check_page(uint64_t page)
+static void check_page(unsigned long page)
 {
-	uint64_t number, generation;
-	unsigned int at;
-	enum verdict v = judge(page, &number, &generation, &at);
+	struct finding found = { 0 };
+	enum verdict v = judge(page, &found);
 
-	if (v == GOOD)
+	if (v == GOOD || ++bad > NAMED_BAD)
 		return;
-	if (++bad > NAMED_BAD)
-		return;
-	if (v == TORN)
-		say("bad page %llu: torn: expected generation %u, found generation %llu of page %llu up to byte %zu\n",
-		    (unsigned long long)page, generations[page], (unsigned long long)generation,
-		    (unsigned long long)number, at * sizeof(uint64_t));
-	else if (v == LOST)
-		say("bad page %llu: lost: expected generation %u, found zeroes\n",
-		    (unsigned long long)page, generations[page]);
+	if (v == LOST)
+		say("bad page %lu: lost: expected generation %u, found zeroes\n",
+		    page, generations[page]);
 	else
-		say("bad page %llu: %s: expected generation %u, found generation %llu of page %llu\n",
-		    (unsigned long long)page, verdicts[v], generations[page],
-		    (unsigned long long)generation, (unsigned long long)number);
+		say("bad page %lu: %s: expected generation %u, found generation %ju of page %ju, %zu bytes of it\n",
+		    page, verdicts[v], generations[page], (uintmax_t)found.generation,
+		    (uintmax_t)found.number, found.words * sizeof(uint64_t));
 }
 
-static void stamp(uint64_t page)
+static void stamp(unsigned long page)
 {
 	check_page(page);
 	write_stamp(page, page, ++generations[page]);
@@ -254,9 +256,9 @@ static void stamp(uint64_t page)
  * The order in which pages are used: an odd factor visits each of a power of
  * two once, and puts neighbours in the order far apart.
  */
-static uint64_t in_order(uint64_t k)
+static unsigned long in_order(unsigned long k)
 {
-	return k * 0x9e3779b1ULL & (pages - 1);
+	return k * 0x9e3779b1UL & (pages - 1);
 }
 
 static volatile uint32_t *reg(unsigned int offset)
@@ -306,7 +308,7 @@ static void turn_registers(void)
 
 static void verify(void)
 {
-	uint64_t page;
+	unsigned long page;
 
 	for (page = 0; page < pages; page++) {
 		check_page(page);
@@ -315,15 +317,15 @@ static void verify(void)
 	}
 	check_registers();
 	if (bad > NAMED_BAD)
-		say("bad: %llu more\n", (unsigned long long)(bad - NAMED_BAD));
-	say("verified %llu pages, %llu stamps, bad %llu\n", (unsigned long long)pages,
-	    (unsigned long long)stamps, (unsigned long long)bad);
+		say("bad: %lu more\n", bad - NAMED_BAD);
+	say("verified %lu pages, %lu stamps, bad %lu\n", pages, stamps, bad);
+	bad = 0;
 }
 
 /* What a device could do wrong, done on purpose, to see it found. */
 static void sabotage(const char *kind)
 {
-	uint64_t page = in_order(spoiled++), other = in_order(spoiled);
+	unsigned long page = in_order(spoiled++), other = in_order(spoiled);
 	unsigned int i;
 
 	if (!strcmp(kind, "stale")) {
@@ -335,27 +337,27 @@ static void sabotage(const char *kind)
 		for (; i < WORDS; i++)
 			page_at(page)[i] = 0;
 	}
-	say("sabotaged page %llu: %s\n", (unsigned long long)page, kind);
+	say("sabotaged page %lu: %s\n", page, kind);
 }
 
-static uint64_t at_most_pages(uint64_t n)
+static unsigned long at_most_pages(unsigned long n)
 {
 	return n < pages ? n : pages;
 }
 
 static void obey(const char *line)
 {
-	unsigned long long n;
+	unsigned long n;
 	char word[16];
 
-	if (sscanf(line, "rate %llu", &n) == 1) {
+	if (sscanf(line, "rate %lu", &n) == 1) {
 		rate = n;
-		say("rate %llu\n", n);
-	} else if (sscanf(line, "set %llu", &n) == 1) {
+		say("rate %lu\n", n);
+	} else if (sscanf(line, "set %lu", &n) == 1) {
 		working_set = at_most_pages(n);
 		next = 0;
-		say("set %llu\n", n);
-	} else if (sscanf(line, "fill %llu", &n) == 1) {
+		say("set %lu\n", n);
+	} else if (sscanf(line, "fill %lu", &n) == 1) {
 		fill_goal = at_most_pages(n);
 		filled = 0;
 	} else if (!strcmp(line, "verify")) {
@@ -367,7 +369,7 @@ static void obey(const char *line)
 	}
 }
 
-static void listen(void)
+static void take_orders(void)
 {
 	static char line[128];
 	static size_t len;
@@ -393,7 +395,7 @@ static void fill_some(void)
 	for (i = 0; i < BATCH && filled < fill_goal; i++)
 		stamp(in_order(filled++));
 	if (filled == fill_goal) {
-		say("filled %llu\n", (unsigned long long)filled);
+		say("filled %lu\n", filled);
 		fill_goal = 0;
 		filled = 0;
 	}
@@ -405,7 +407,7 @@ static void fill_some(void)
  */
 static bool stamp_due(uint64_t *since_ms, uint64_t now)
 {
-	uint64_t due, i;
+	unsigned long due, i;
 
 	if (!rate || !working_set) {
 		*since_ms = now;
@@ -440,13 +442,13 @@ static void run(void)
 			turned = now;
 		}
 		if (now - reported >= REPORT_MS) {
-			say("stamps %llu\n", (unsigned long long)stamps);
+			say("stamps %lu\n", stamps);
 			reported = now;
 		}
 		flush();
 		line.events = POLLIN | (out_len ? POLLOUT : 0);
 		if (poll(&line, 1, busy ? 0 : TICK_MS) > 0)
-			listen();
+			take_orders();
 	}
 }
 
@@ -544,7 +546,7 @@ int main(void)
 	/* Nobody handles interrupts here: the doorbell is to set bits only. */
 	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
 	check_registers();
-	say("ready %llu\n", (unsigned long long)pages);
+	say("ready %lu\n", pages);
 	run();
 	return 0;
 }

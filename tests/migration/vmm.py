@@ -12,13 +12,27 @@ class Unexpected(Exception):
     """A QEMU ended that should not have."""
 
 
+class Verdict:
+    """What the guest says of the device's memory."""
+
+    def __init__(self, pages, stamps, bad, lines):
+        self.pages = pages
+        self.stamps = stamps
+        self.bad = bad
+        self.lines = lines
+
+    def names(self):
+        """The bad pages by name, without what was expected and found."""
+        return sorted(line.split(": expected")[0] for line in self.lines)
+
+
 class Guest:
     """stamp.c, wherever its guest is: the line to it moves along with it."""
 
     def __init__(self, loop):
         self.vmm = None
         self.stamps = 0
-        self.bad = []  # what it called bad, ever
+        self._bad = []
         self._loop = loop
         self._tail = b""
         self._lines = []
@@ -31,7 +45,7 @@ class Guest:
             if text.startswith("stamps "):
                 self.stamps = int(text.split()[1])
             elif text.startswith("bad "):
-                self.bad.append(text)
+                self._bad.append(text)
             else:
                 self._lines.append(text)
 
@@ -64,20 +78,17 @@ class Guest:
         self.wait(f"filled {pages}")
 
     def verify(self):
-        """Have every page checked; give how many pages, stamps and bad ones."""
+        """Have every page checked; what was found bad since the last time counts."""
         self.tell("verify")
         match = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)")
-        return tuple(map(int, match.groups()))
+        names, self._bad = self._bad, []
+        return Verdict(*map(int, match.groups()), names)
 
     def sabotage(self, kind):
         """Have a page spoiled in secret; give what verify() should call it."""
         self.tell(f"sabotage {kind}")
         page = self.wait(rf"sabotaged page (\d+): {kind}")[1]
         return f"bad page {page}: {kind}"
-
-    def named(self):
-        """The bad pages by name, without what was expected and found."""
-        return [text.split(": expected")[0] for text in self.bad]
 
 
 class Qemu:
