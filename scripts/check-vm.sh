@@ -50,8 +50,9 @@ done
 kdir=$(readlink -e "$(scripts/cache.sh kernel 6.1)/kdir")
 tree=$top/build/by-hand
 out=build/vm/by-hand
+rm -rf "$tree"
 mkdir -p "$tree" "$out"
-cp -rup Kbuild Makefile src include scripts "$tree/"
+cp -r Kbuild Makefile src include scripts "$tree/"
 make -s -C "$tree" modules KDIR="$kdir" >build/by-hand.log 2>&1
 status=0
 scripts/vm.sh --kernel 6.1 --kvm --cpus 1 --out "$out" -- \

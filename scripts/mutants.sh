@@ -63,7 +63,8 @@ for run in host "vm memory_test" "vm migration_test" "vm region_test"; do
 done
 
 # What a suite says when it notices.
-spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^vm: '
+# A VM that did not come up, or not in time, has said nothing.
+spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^vm: the kernel complained'
 
 killed=0
 survived=0

@@ -93,15 +93,17 @@ static void clear_dirty(struct tern_dirty *d, unsigned long page)
  *
  * The first half of clearing the memory: the caller drops the pages after it,
  * so that a store in between is dropped too and only leaves a mark that costs
- * a page of zeroes. Context: no session lives, or its lock is held.
+ * a page of zeroes. Context: no session lives; may sleep.
  */
 void tern_dirty_clear(struct tern_dirty *d)
 {
 	unsigned long page;
 
 	bitmap_zero(d->touched, d->pages);
-	for_each_set_bit(page, d->dirty, d->pages)
+	for_each_set_bit(page, d->dirty, d->pages) {
 		clear_dirty(d, page);
+		cond_resched();
+	}
 	d->cursor = 0;
 }
 
@@ -147,7 +149,7 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
  * tern_dirty_begin() - a session begins: what was ever touched is dirty
  * @d: the tracker
  *
- * Context: the session lock.
+ * Context: the session is not known to anybody yet; may sleep.
  */
 void tern_dirty_begin(struct tern_dirty *d)
 {
@@ -156,8 +158,10 @@ void tern_dirty_begin(struct tern_dirty *d)
 	WRITE_ONCE(d->frozen, false);
 	atomic_long_set(&d->late_marks, 0);
 	d->cursor = 0;
-	for_each_set_bit(page, d->touched, d->pages)
+	for_each_set_bit(page, d->touched, d->pages) {
 		set_dirty(d, page);
+		cond_resched();
+	}
 }
 
 /**

@@ -149,7 +149,8 @@ static int stage_section(struct tern_loader *l, u32 type)
 		__set_bit(i, &l->have);
 		return 0;
 	}
-	return -EPROTO;
+	/* Not one of this model's. */
+	return le32_to_cpu(l->reader.head.flags) & TERN_RECORD_OPTIONAL ? 0 : -EPROTO;
 }
 
 static int load_end(struct tern_loader *l)
@@ -182,8 +183,6 @@ static int load_record(struct tern_loader *l)
 		ret = load_memory(l);
 	else if (type == TERN_RECORD_END)
 		ret = load_end(l);
-	else if (le32_to_cpu(l->reader.head.flags) & TERN_RECORD_OPTIONAL)
-		ret = 0;
 	else
 		ret = stage_section(l, type);
 

@@ -25,8 +25,9 @@
  * A chunk that was prepared and not retired when the device stops may or may
  * not have reached the other side. It is offered again, byte for byte, from
  * the buffer; the reader knows a repeated record by its number. The buffer
- * belongs to user space: only the chunk's length is remembered here, and its
- * bytes are never looked at.
+ * belongs to user space: a chunk is put together and sealed in a bounce buffer
+ * and copied there once it is whole. After that only its length is remembered,
+ * and its bytes are never looked at: who scribbles in it fails his own CRC.
  */
 #include "core/session.h"
 #include "core/model.h"
@@ -44,6 +45,7 @@ enum chunk_state {
  * @m: whose state it is; immutable
  * @stats: where it counts [lock]
  * @config: immutable
+ * @bounce: where a chunk is put together; @config.capacity bytes [lock]
  * @batch: the pages of one take() [lock]
  * @writer: [lock]
  * @chunk: state of the chunk in the staging buffer [lock]
@@ -59,6 +61,7 @@ struct tern_session {
 	struct tern_model *m;
 	struct tern_session_stats *stats;
 	struct tern_session_config config;
+	void *bounce;
 	struct tern_batch batch;
 	struct tern_writer writer;
 	enum chunk_state chunk;
@@ -89,6 +92,11 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return NULL;
+	s->bounce = kvmalloc(config->capacity, GFP_KERNEL_ACCOUNT);
+	if (!s->bounce) {
+		kvfree(s);
+		return NULL;
+	}
 	mutex_init(&s->lock);
 	s->m = m;
 	s->config = *config;
@@ -111,6 +119,7 @@ void tern_session_destroy(struct tern_session *s)
 {
 	tern_dirty_thaw(s->m->dirty);
 	mutex_destroy(&s->lock);
+	kvfree(s->bounce);
 	kvfree(s);
 }
 
@@ -265,7 +274,7 @@ static size_t put_final(struct tern_session *s, void *at, size_t room)
  */
 static ssize_t fill(struct tern_session *s)
 {
-	void *const buf = s->config.staging;
+	void *const buf = s->bounce;
 	const size_t room = s->config.capacity;
 	size_t used = 0;
 	ssize_t ret;
@@ -330,6 +339,7 @@ ssize_t tern_session_prepare(struct tern_session *s)
 		ret = fill(s);
 		if (ret < 0)
 			goto out;
+		memcpy(s->config.staging, s->bounce, ret);
 		s->chunk_bytes = ret;
 		s->chunk = CHUNK_OFFERED;
 	}

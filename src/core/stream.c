@@ -61,9 +61,10 @@ static const struct {
 	},
 };
 
-static u32 record_crc(u32 seed, const struct tern_record *head, const void *payload)
+static u32 record_crc(u32 seed, const struct tern_record *head, const void *payload,
+		      u32 length)
 {
-	return crc32c(crc32c(seed, head, CRC_HEAD), payload, le32_to_cpu(head->length));
+	return crc32c(crc32c(seed, head, CRC_HEAD), payload, length);
 }
 
 /**
@@ -90,7 +91,8 @@ void *tern_writer_payload(void *at)
 /**
  * tern_writer_seal() - put the header before a payload that is in place
  * @w: the writer
- * @at: where the record begins; 8-byte aligned
+ * @at: where the record begins; 8-byte aligned, in memory that nobody else can
+ *	write
  * @type: of the record; SESSION_BEGIN first
  * @length: of its payload
  *
@@ -104,7 +106,7 @@ size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 length)
 	head->flags = 0;
 	head->seq = cpu_to_le64(w->seq);
 	head->length = cpu_to_le32(length);
-	head->crc32c = cpu_to_le32(record_crc(w->seed, head, tern_writer_payload(at)));
+	head->crc32c = cpu_to_le32(record_crc(w->seed, head, tern_writer_payload(at), length));
 
 	if (type == TERN_RECORD_SESSION_BEGIN)
 		w->seed = le32_to_cpu(head->crc32c);
@@ -201,7 +203,8 @@ static int check_begin(struct tern_reader *r, enum tern_reader_event *event)
 {
 	const struct tern_session_begin *begin = r->payload;
 
-	if (le32_to_cpu(r->head.crc32c) != record_crc(CRC_SEED, &r->head, begin))
+	if (le32_to_cpu(r->head.crc32c) != record_crc(CRC_SEED, &r->head, begin,
+						       tern_reader_length(r)))
 		return -EBADMSG;
 	if (r->head.seq)
 		return -EILSEQ;
@@ -223,7 +226,8 @@ static int check_record(struct tern_reader *r, enum tern_reader_event *event)
 
 	if (tern_reader_type(r) == TERN_RECORD_SESSION_BEGIN)
 		return check_begin(r, event);
-	if (le32_to_cpu(r->head.crc32c) != record_crc(r->seed, &r->head, r->payload))
+	if (le32_to_cpu(r->head.crc32c) != record_crc(r->seed, &r->head, r->payload,
+						       tern_reader_length(r)))
 		return -EBADMSG;
 	if (seq > r->seq)
 		return -EILSEQ;

@@ -11,7 +11,7 @@ struct eventfd_ctx;
 
 /**
  * struct tern_interrupts - the MSI-X vectors of a device
- * @lock: guards the rest; a leaf
+ * @lock: guards the rest; no lock of ours under it, but that of an eventfd
  * @running: vectors may be delivered
  * @pending: a bit a vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL

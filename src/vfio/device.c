@@ -8,6 +8,7 @@
  * that user space serves itself may take for ever.
  */
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -142,6 +143,9 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 
 	if (write && copy_from_user(bounce, buf, n))
 		return -EFAULT;
+	/* Where a read acts, it must not act for a buffer that is not there. */
+	if (!write && r->check && clear_user(buf, n))
+		return -EFAULT;
 	ret = r->access(dev, at, bounce, n, write);
 	if (ret)
 		return ret;
@@ -180,6 +184,10 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 			return -ENOMEM;
 	}
 	for (done = 0; done < count; done += n) {
+		if (fatal_signal_pending(current)) {
+			ret = -EINTR;
+			break;
+		}
 		n = min(count - done, room);
 		ret = access_piece(dev, r, at + done, buf + done, bounce, n, write);
 		if (ret)

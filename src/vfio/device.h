@@ -23,7 +23,7 @@ struct eventfd_ctx;
  * struct tern_device - an mdev
  * @vdev: what vfio sees; must be first
  * @state_mutex: states, sessions, reset, open and close, the attributes.
- *	Order: state_mutex -> session lock -> page lock; state_mutex -> mem.io
+ *	Order: state_mutex -> session lock -> page lock; session lock -> mem.io
  *	-> interrupts' lock. Never taken by mmap or by a page fault.
  * @mem: the device
  * @machine: its migration [state_mutex]

@@ -42,6 +42,7 @@ static void page_rearm(struct tern_model *m, unsigned long first, unsigned long 
 	struct host_device *dev = to_dev(m);
 
 	assert(dev->locked == -1 && first + n <= dev->dirty.pages);
+	dev->rearms++;
 	memset(dev->writable + first, 0, n);
 }
 

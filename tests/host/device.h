@@ -22,6 +22,7 @@
  * @locked: the page that is locked, or -1
  * @late: a store that found its page locked waits for the unlock
  * @faults: faults taken
+ * @rearms: calls that re-armed a run
  * @gets, @puts: references
  * @fail_get, @fail_copy: the n-th from now on fails; 0: none
  * @running, @starts, @clears: what the core had done
@@ -39,7 +40,7 @@ struct host_device {
 		unsigned long page;
 		u8 value;
 	} late;
-	unsigned long faults, gets, puts;
+	unsigned long faults, rearms, gets, puts;
 	long fail_get, fail_copy;
 	bool running;
 	unsigned int starts, clears;

@@ -114,6 +114,8 @@ struct mutex { bool held; };
 #define mutex_unlock(m)		((void)(assert((m)->held), (m)->held = false))
 #define lockdep_assert_held(m)	assert((m)->held)
 
+#define cond_resched()		do { } while (0)
+
 /* Memory. */
 extern long host_fail_alloc;	/* the n-th allocation from now on fails; 0: none */
 #define GFP_KERNEL_ACCOUNT	0

@@ -291,10 +291,14 @@ static void test_rearm_runs(void)
 
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		host_store(dev, at[i], 1);
+	dev->writable[200] = true;
 	tern_dirty_next_window(&dev->dirty, &b, PAGES);
 	CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
 	for (i = 0; i < ARRAY_SIZE(at); i++)
 		CHECK(!dev->writable[at[i]], "page %lu", at[i]);
+	/* 0 to 33, 100 to 101, 140, 299; and page 200 lies in none of them. */
+	CHECK_EQ(dev->rearms, 4);
+	CHECK(dev->writable[200]);
 	host_device_destroy(dev);
 }
 

@@ -328,11 +328,18 @@ static void test_optional(void)
 	head->flags = htole32(TERN_RECORD_OPTIONAL);
 	crc = crc32c(crc32c(g->w.seed, head, 20), head + 1, 40);
 	head->crc32c = htole32(crc);
+	/* One that is known is not passed over, optional or not. */
+	head = (void *)(g->buf + g->len);
 	put_sections(g);
+	memset(head + 1, 0x33, 72);
+	head->flags = htole32(TERN_RECORD_OPTIONAL);
+	crc = crc32c(crc32c(g->w.seed, head, 20), head + 1, 72);
+	head->crc32c = htole32(crc);
 	put_end(g, 0, 0);
 	feeder_init(&to, PAGES, true);
 	CHECK_EQ(feeder_load(&to, g->buf, g->len, 1), 0);
 	CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+	CHECK_EQ(to.dev->registers.irq_mask, 0x33333333);
 	feeder_uninit(&to);
 }
 

@@ -113,6 +113,7 @@ def under_load(tap, lab, rounds):
     """To and fro, then once more without pre-copy; then the judge is judged."""
     memory = {"memory_mib": 64, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(**memory), RAM_MIB)
+    equal(guest.pages, 64 * MIB // 4096, "pages that the guest sees")
     tap.took("a guest with 64 MiB boots")
     guest.fill(guest.pages * 3 // 4)
     tap.took("it fills three quarters of them")
@@ -157,6 +158,7 @@ def one_percent(tap, lab):
     """What pre-copy is for: little is left to send when the guest stands still."""
     memory = {"memory_mib": 256, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(precopy=0, **memory), RAM_MIB)
+    equal(guest.pages, 256 * MIB // 4096, "pages that the guest sees")
     tap.took("a guest with 256 MiB boots")
     guest.fill(guest.pages)
     tap.took("it fills them")
@@ -173,6 +175,10 @@ def one_percent(tap, lab):
         check_bytes(whole)
         check_bytes(rest)
         assert whole.stopped_bytes > 256 * MIB, "precopy 0 did not send it all"
+        # Without the first pass, the snapshot, and the last one, which was cut.
+        for sent in rest.pass_bytes[1:-1]:
+            share = sent / whole.stopped_bytes
+            assert 0.005 < share < 0.02, f"a pass of {sent} bytes is not about 1 %"
         assert rest.stopped_bytes <= whole.stopped_bytes / 10, "more than a tenth"
     with tap.test("A1-12 256 MiB, 1 % dirty a pass: every page is as the books say"):
         check_pages(guest, rest)

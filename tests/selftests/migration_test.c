@@ -19,6 +19,7 @@ FIXTURE_VARIANT(pair) {
 FIXTURE_VARIANT_ADD(pair, mapped) { .map_a = true, .map_b = true };
 FIXTURE_VARIANT_ADD(pair, save_trapped) { .map_b = true };
 FIXTURE_VARIANT_ADD(pair, load_trapped) { .map_a = true };
+FIXTURE_VARIANT_ADD(pair, trapped) { };
 
 FIXTURE_SETUP(pair)
 {
@@ -220,8 +221,16 @@ TEST_F(pair, V1_4_P5_P6_acknowledge)
 	EXPECT_EQ(save_chunk(&self->a, &again), n);
 	EXPECT_EQ(memcmp(self->s.buf, again.buf, n), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "pending_bytes"), all);
+	/* A read that failed has not happened. */
+	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(data_size), (void *)8, 8), -EFAULT);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), n);
+	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(pending_bytes), (void *)8, 8),
+		  -EFAULT);
+	EXPECT_EQ(attr_sum(UUID_A, "pending_bytes"), all);
 	EXPECT_EQ(pending(&self->a), all - n);
 	EXPECT_EQ(pending(&self->a), all - n);
+	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(data_offset), (void *)8, 8), -EFAULT);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), n);
 	free(again.buf);
 	MOVE(self);
 }
