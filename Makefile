@@ -41,6 +41,9 @@ check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 check-build:	## tern.ko on both kernels, with W=1 and sparse
 	@scripts/check-build.sh
 
+check-uml:	## the selftests on User Mode Linux with KASAN: seconds
+	@scripts/check-uml.sh
+
 check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
 
@@ -58,4 +61,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo check lint check-host check-build \
-	check-vm check-migration mutants check-long help
+	check-uml check-vm check-migration mutants check-long help

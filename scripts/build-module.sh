@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
-# cache.sh (6.1) and print its path.
+# cache.sh (6.1, 6.12, uml-debug, uml-plain; 6.1 unless told) and print its path.
 #
-# Builds from a copy in build/module-KERNEL/, if the sources have changed; the
+# Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,
 # in a folder of its own, and what the compiler has to say goes to stderr.
 
@@ -16,7 +16,12 @@ scripts=$(dirname "$(readlink -f "$0")")
 cd "$scripts/.."
 
 dir=$PWD/build/module-$kernel${*:+-checked}
-entry=$("$scripts/cache.sh" kernel "$kernel")
+case $kernel in
+uml-*) entry=$("$scripts/cache.sh" uml "${kernel#uml-}") ;;
+*) entry=$("$scripts/cache.sh" kernel "$kernel") ;;
+esac
+arch=
+[ ! -e "$entry/arch" ] || arch=ARCH=$(<"$entry/arch")
 
 mkdir -p "$dir"
 exec {lock}>"$dir.lock"
@@ -29,12 +34,17 @@ sources=$(
 )
 if [ $# -gt 0 ] || [ ! -e "$dir/tern.ko" ] ||
 	[ "$sources" != "$(cat "$dir/sources" 2>/dev/null)" ]; then
-	rm -rf "$dir"
-	mkdir "$dir"
-	cp -r Kbuild src include "$dir/"
+	# With another kernel or other arguments nothing of the last build counts.
+	if [ $# -gt 0 ] || [ "$entry" != "$(head -n 1 "$dir/sources" 2>/dev/null)" ]; then
+		rm -rf "$dir"
+		mkdir "$dir"
+	fi
+	rm -f "$dir/sources"
+	# By content, and with the time of copying: make shall see what changed.
+	rsync -rc --delete --exclude='*.o' --exclude='.*.cmd' Kbuild src include "$dir/"
 	exec {messages}>>"$dir/log"
 	[ $# -eq 0 ] || exec {messages}>&2
-	make -C "$entry/kdir" M="$dir" -j "$(nproc)" "$@" modules >>"$dir/log" 2>&"$messages" || {
+	make -C "$entry/kdir" M="$dir" ${arch:+"$arch"} -j "$(nproc)" "$@" modules >>"$dir/log" 2>&"$messages" || {
 		[ $# -gt 0 ] || cat "$dir/log" >&2
 		echo "build-module: tern.ko does not build for $kernel" >&2
 		exit 1

@@ -7,7 +7,10 @@
 #	modules/     lib/modules/<release>, with modules.dep
 #	kdir         KDIR for building modules for it
 # cache.sh kselftest - Linux's kselftest headers, scripts and .clang-format
-# cache.sh prefetch  - all of these
+# cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
+#	tests/uml's configuration (minutes, the first time); a directory with
+#	linux, modules/, kdir and release as above
+# cache.sh prefetch  - all of these, but for the plain User Mode Linux
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -16,6 +19,7 @@
 set -euo pipefail
 
 cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
+configs=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../tests/uml
 
 cache_note() {
 	printf 'cache: %s\n' "$*" >&2
@@ -174,13 +178,69 @@ fetch_kselftest() {
 	cache_entry "kselftest-$version" build_kselftest
 }
 
+# What of a built kernel tree the building of a module needs: as in Debian's
+# headers, without the sources and the objects.
+prune_kernel_tree() {
+	find tree -name '*.cmd' -delete
+	find tree -depth \( -name '*.o' -o -name '*.a' -o -name '*.ko' \) -delete
+	mkdir kdir
+	mv tree/{Makefile,Kbuild,.config,Module.symvers,scripts,include} kdir/
+	mkdir kdir/{arch,tools}
+	mv tree/arch/{um,x86} kdir/arch/
+	rm -r tree
+}
+
+# $1: debug or plain
+build_uml() {
+	local deb tree=linux-source-6.12 wanted
+	cache_note "fetching Linux's source ($(download_mib "$tree") MiB)"
+	download "$tree"
+	cache_note "unpacking it"
+	mkdir tree
+	for deb in "$tree"_*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$tree.tar.xz" |
+			xz -T0 -dc | tar -x -C tree --strip-components=1
+		rm "$deb"
+	done
+	uml_config "$1" >wanted
+	wanted=$PWD/wanted
+	make -s -C tree ARCH=um KCONFIG_ALLCONFIG="$wanted" allnoconfig
+	# Kconfig drops what lacks something, and does not say so.
+	if grep '^CONFIG_' "$wanted" | grep -vxFf tree/.config; then
+		cache_die "this source does not give us the options above"
+	fi
+	cache_note "building User Mode Linux, $1 (about 5 minutes on one processor, 3 on two)"
+	make -s -C tree ARCH=um -j "$(nproc)" linux modules
+	mkdir modules
+	cp tree/drivers/vfio/mdev/mdev.ko tree/samples/vfio-mdev/mtty.ko modules/
+	cp tree/linux linux
+	make -s -C tree ARCH=um kernelrelease >release
+	echo um >arch
+	prune_kernel_tree
+}
+
+uml_config() { # VARIANT
+	cat "$configs/plain.config"
+	[ "$1" = plain ] || cat "$configs/$1.config"
+}
+
+fetch_uml() {
+	local version config
+	version=$(candidate linux-source-6.12)
+	[ -n "$version" ] ||
+		cache_die "no linux-source-6.12 in apt's lists (run scripts/setup.sh)"
+	config=$(uml_config "$1" | grep '^CONFIG_' | sha256sum | cut -c -12)
+	cache_entry "uml-$1-$version-$config" build_uml "$1"
+}
+
 # Fetch in a process of its own, where errors count; without success an older
 # entry will do.
 fetch_or_newest() {
 	local path known
 	known=$cache/.known-$(IFS=-; echo "$*")
 	# apt needs seconds to answer; it has nothing new to say before its lists change.
-	if [ "$known" -nt /var/lib/apt/lists ]; then
+	if [ "$known" -nt /var/lib/apt/lists ] && [ "$known" -nt "$configs/plain.config" ] &&
+		[ "$known" -nt "$configs/debug.config" ]; then
 		path=$(<"$known")
 		if [ -d "$path" ]; then
 			printf '%s\n' "$path"
@@ -200,14 +260,17 @@ fetch_or_newest() {
 cache_main() {
 	case "$*" in
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
 		fetch_or_newest kselftest
+		fetch_or_newest uml debug
 		;;
 	fetch-kernel\ *) fetch_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | prefetch' ;;
+	fetch-uml\ *) fetch_uml "$2" ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | prefetch' ;;
 	esac
 }
 

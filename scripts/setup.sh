@@ -16,10 +16,10 @@ cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
 	qemu-system-x86:qemu-system-x86_64 pahole:pahole libelf1
-	util-linux:flock apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
-check=("${demo[@]}" perl:perl rsync:rsync pciutils:lspci socat:socat sparse:sparse
+	util-linux:flock rsync:rsync apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
+check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format
-	shellcheck:shellcheck codespell:codespell)
+	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc)
 
 die() {
 	printf 'setup: %s\n' "$*" >&2
@@ -52,7 +52,10 @@ check_memory() {
 cache_is_filled() {
 	compgen -G "$cache/kernel-6.1-*" >/dev/null &&
 		compgen -G "$cache/kernel-6.12-*" >/dev/null &&
-		{ [ "$1" = demo ] || compgen -G "$cache/kselftest-*" >/dev/null; }
+		{ [ "$1" = demo ] || {
+			compgen -G "$cache/kselftest-*" >/dev/null &&
+				compgen -G "$cache/uml-debug-*" >/dev/null
+		}; }
 }
 
 check_disk() {

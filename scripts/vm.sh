@@ -26,12 +26,10 @@ set -euo pipefail
 scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/cache.sh
 . "$scripts/cache.sh"
+# shellcheck source=scripts/complaints.sh
+. "$scripts/complaints.sh"
 
 kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' append=''
-complaints='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic'
-complaints+='|KASAN|UBSAN|KCSAN|refcount_t:|kmemleak: [0-9]+ new|list_(add|del) corruption'
-complaints+='|possible (circular|recursive|irq lock|deadlock)|suspicious RCU|detected stall'
-complaints+='|inconsistent lock state|INFO: task .* blocked|unchecked MSR'
 
 die() {
 	printf 'vm: %s\n' "$*" >&2

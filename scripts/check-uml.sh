@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# check-uml.sh - the selftests on User Mode Linux with KASAN, lockdep and
+# kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+selftests=$top/build/selftests
+began=$(date +%s%N)
+
+kselftest=$(scripts/cache.sh kselftest)
+mkdir -p "$selftests" build/uml
+make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
+	OUTPUT="$selftests" >build/selftests.log 2>&1 || {
+	cat build/selftests.log
+	exit 1
+}
+module=$(scripts/build-module.sh uml-debug)
+built=$(date +%s%N)
+
+# PROGRAM [OPTION...]: as one word, and without the tests that need more.
+job() {
+	local program=$1 test
+	shift
+	printf '%s' "$program${*:+ $*}"
+	while read -r test; do
+		printf ' -T %s' "$test"
+	done < <(awk -v program="$program" '$1 == program { print $2 }' tests/uml/not-here)
+}
+
+run() { # NAME JOB...: in a kernel of its own
+	local name=$1 program arguments=()
+	shift
+	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh "$module"; do
+		arguments+=(--add "$program")
+	done
+	scripts/uml.sh --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \
+		>"build/uml/$name.tap" 2>&1
+}
+
+# Two kernels at once: each has one processor.
+status=0
+run first "$(job device_test)" "$(job region_test)" "$(job memory_test)" \
+	"$(job migration_test -v mapped)" module_test.sh &
+first=$!
+run second "$(job migration_test -V mapped)" || status=$?
+wait $first || status=$?
+cat build/uml/{first,second}.tap
+while read -r program test needs; do
+	case $program in '#'* | '') continue ;; esac
+	echo "# not here: $program $test needs $needs"
+done <tests/uml/not-here
+
+tap=(build/uml/first.tap build/uml/second.tap)
+passed=$(cat "${tap[@]}" | grep -cE '^ok ' || true)
+failed=$(cat "${tap[@]}" | grep -cE '^not ok ' || true)
+skipped=$(cat "${tap[@]}" | grep -cE '^ok .*# SKIP' || true)
+[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+[ "$passed" -ge 86 ] || {
+	failed=$((failed + 1))
+	echo "not ok - too few tests spoke"
+}
+ended=$(date +%s%N)
+printf '# built in %d.%d s, run in %d.%d s\n' \
+	$(((built - began) / 1000000000)) $(((built - began) / 100000000 % 10)) \
+	$(((ended - built) / 1000000000)) $(((ended - built) / 100000000 % 10))
+echo "$((passed - skipped)) passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,21 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# selftests.sh JOB... - what check-uml runs in User Mode Linux. A job is a
+# program with its options, as one word.
+
+bad=0
+insmod tern.ko || exit 1
+for job; do
+	# Its own lines count; a failure that it did not say counts too.
+	eval "./$job" || {
+		echo "not ok - $job"
+		bad=1
+	}
+done
+[ "$(cat /sys/module/tern/refcnt)" = 0 ] || {
+	echo "not ok - no reference to the module is left"
+	bad=1
+}
+rmmod tern || bad=1
+exit $bad
