@@ -37,6 +37,10 @@ lint:	## style, layers, licence lines, documents
 
 check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
+	@$(MAKE) --no-print-directory -C tests/fuzz check
+
+fuzz:	## new inputs for the stream's reader and loader: SECONDS=60
+	@$(MAKE) --no-print-directory -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),60)
 
 check-build:	## tern.ko on both kernels, with W=1 and sparse
 	@scripts/check-build.sh
@@ -60,5 +64,5 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo check lint check-host check-build \
+.PHONY: modules install clean kdir demo check lint check-host fuzz check-build \
 	check-uml check-vm check-migration mutants check-long help
