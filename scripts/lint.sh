@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kernel=$(scripts/cache.sh kselftest)
+mkdir -p build
 
 passed=0
 failed=0
@@ -32,7 +33,7 @@ files() { # PATHSPEC...: in a clone what git knows, else what is there
 
 spdx() {
 	local file
-	files | grep -vE '^LICENSE$|^tests/golden/|\.(txt|svg)$' | while read -r file; do
+	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/|\.(txt|svg)$' | while read -r file; do
 		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | grep . && return 1
 	[ -z "$(grep -rL 'WITH Linux-syscall-note' include/uapi)" ]
@@ -60,7 +61,11 @@ ignored() {
 	# Copies of another file system's operations cannot be const.
 	src/device/memory.c) rules+=,CONST_STRUCT ;;
 	# Stands in for the kernel, whose macros take what these do not use.
-	tests/host/*) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
+	tests/host/* | tests/fuzz/*) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
+	esac
+	case $1 in
+	# libFuzzer's names.
+	tests/fuzz/*) rules+=,CAMELCASE,AVOID_EXTERNS ;;
 	esac
 	case $1 in
 	# Not the kernel: no __aligned(), and a flag between threads is volatile.
@@ -91,7 +96,7 @@ shell() {
 }
 
 spelling() {
-	files | grep -v '^LICENSE$' | xargs codespell -L fro
+	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/' | xargs codespell -L fro
 }
 
 python() {
@@ -152,6 +157,14 @@ try "Python files" python
 try "spelling" spelling
 try "A1-16 the table of mutants is complete" mutants
 try "A1-17 what the documents name is there" links
+# The tests of each number; said aloud, for whoever looks for one.
+requirements() {
+	scripts/requirements.py | tee build/requirements
+	return "${PIPESTATUS[0]}"
+}
+
+try "A2-1 every numbered requirement has a test" requirements
+sed 's/^/# /' build/requirements
 try "A1-2 make help has a line a target" help_lines
 
 echo "$passed passed, $failed failed, 0 skipped"
