@@ -39,6 +39,9 @@ check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
 	@$(MAKE) --no-print-directory -C tests/fuzz check
 
+coverage:	## how much of src/core the host tests run
+	@scripts/coverage.sh
+
 fuzz:	## new inputs for the stream's reader and loader: SECONDS=60
 	@$(MAKE) --no-print-directory -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),60)
 
@@ -64,5 +67,5 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo check lint check-host fuzz check-build \
+.PHONY: modules install clean kdir demo check lint check-host coverage fuzz check-build \
 	check-uml check-vm check-migration mutants check-long help

@@ -226,13 +226,17 @@ void host_device_dress(struct host_device *dev, u32 seed)
 
 void feeder_init(struct feeder *f, unsigned long pages, bool precopy)
 {
-	struct tern_session_config config = { .precopy = precopy };
+	feeder_init_with(f, pages, precopy, FEEDER_CAPACITY);
+}
+
+void feeder_init_with(struct feeder *f, unsigned long pages, bool precopy, size_t capacity)
+{
+	struct tern_session_config config = { .precopy = precopy, .capacity = capacity };
 
 	memset(f, 0, sizeof(*f));
 	f->dev = host_device_create(pages);
-	f->staging = malloc(FEEDER_CAPACITY);
+	f->staging = malloc(capacity);
 	config.staging = f->staging;
-	config.capacity = FEEDER_CAPACITY;
 	tern_machine_init(&f->mc, &f->dev->m, &config);
 }
 

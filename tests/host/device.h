@@ -10,7 +10,7 @@
 #include "core/model.h"
 
 #define HOST_PAGE	4096
-#define HOST_MODEL	77
+#define HOST_MODEL	TERN_MODEL_MEM	/* the streams of the real one load, too */
 
 /**
  * struct host_device - the device
@@ -83,6 +83,8 @@ struct feeder {
 #define FEEDER_CAPACITY		(TERN_CHUNK_MIN + 4096)
 
 void feeder_init(struct feeder *f, unsigned long pages, bool precopy);
+/* With a staging buffer of another size. */
+void feeder_init_with(struct feeder *f, unsigned long pages, bool precopy, size_t capacity);
 void feeder_uninit(struct feeder *f);
 /* Put bytes at the end of the stream. */
 void feeder_append(struct feeder *f, const void *p, size_t n);

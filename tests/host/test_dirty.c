@@ -188,6 +188,80 @@ static void test_take_against_kernel_stores(void)
 		}
 }
 
+/*
+ * Two others at once: at any place of a take() of two pages one stores through
+ * the page tables; and one, in the kernel, stores at any place and marks at any
+ * later one. All places, all pages, exhaustively.
+ */
+#define PLACES	9	/* two pages pass four points each, and one together */
+
+static struct {
+	struct host_device *dev;
+	unsigned int place, user_at, store_at, mark_at;
+	unsigned long user_page, kernel_page;
+} schedule;
+
+static void follow(const char *name, unsigned long page)
+{
+	unsigned int place = schedule.place++;
+
+	if (place == schedule.user_at)
+		host_store(schedule.dev, schedule.user_page, 0x60 + place);
+	if (place == schedule.store_at)
+		host_store_unmarked(schedule.dev, schedule.kernel_page, 0x80 + place);
+	if (place == schedule.mark_at)
+		host_mark(schedule.dev, schedule.kernel_page);
+}
+
+static void run_schedule(u8 writable)
+{
+	struct host_device *dev = host_device_create(2);
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	u8 sent[2] = { 0 };
+	struct tern_batch b;
+	unsigned int i;
+
+	host_store(dev, 0, 0x10);
+	host_store(dev, 1, 0x11);
+	dev->writable[0] = writable & 1;
+	dev->writable[1] = writable >> 1;
+	schedule.dev = dev;
+	schedule.place = 0;
+	host_step = follow;
+	while (tern_dirty_next_window(&dev->dirty, &b, 2)) {
+		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
+		host_step = NULL;
+		for (i = 0; i < b.n; i++)
+			sent[b.page[i]] = out[i * HOST_PAGE + 7];
+		tern_dirty_rewind(&dev->dirty);
+	}
+	CHECK(schedule.place == PLACES, "%u places", schedule.place);
+	for (i = 0; i < 2; i++)
+		CHECK(sent[i] == dev->mem[i * HOST_PAGE],
+		      "page %u: sent %x, is %x; user %u/%lu, kernel %u-%u/%lu, writable %x", i,
+		      sent[i], dev->mem[i * HOST_PAGE], schedule.user_at, schedule.user_page,
+		      schedule.store_at, schedule.mark_at, schedule.kernel_page, writable);
+	host_device_destroy(dev);
+}
+
+static void test_every_interleaving(void)
+{
+	unsigned int pages, runs = 0;
+	u8 writable;
+
+	for (schedule.user_at = 0; schedule.user_at < PLACES; schedule.user_at++)
+		for (schedule.store_at = 0; schedule.store_at < PLACES; schedule.store_at++)
+			for (schedule.mark_at = schedule.store_at; schedule.mark_at < PLACES;
+			     schedule.mark_at++)
+				for (pages = 0; pages < 4; pages++)
+					for (writable = 0; writable < 4; writable++, runs++) {
+						schedule.user_page = pages & 1;
+						schedule.kernel_page = pages >> 1;
+						run_schedule(writable);
+					}
+	CHECK_EQ(runs, PLACES * PLACES * (PLACES + 1) / 2 * 16);
+}
+
 /* Whatever step fails, at whatever page: nothing counts as taken. */
 static void test_take_fails(void)
 {
@@ -307,6 +381,7 @@ static const struct tap_test tests[] = {
 	{ "S-10 dirty: a second store faults only if harvested since", test_second_store_is_free },
 	{ "P-1 P-4 take: a store at any step point is sent or leaves its page dirty", test_take_against_stores },
 	{ "P-1 take: a kernel store, marked later, is not lost", test_take_against_kernel_stores },
+	{ "P-1 P-4 take: two others at once, at all places", test_every_interleaving },
 	{ "take: whatever fails, the same pages come again", test_take_fails },
 	{ "take: a pinned page is sent in each pass and once after the stop", test_pinned },
 	{ "P-3 dirty: marks after the stop are counted and nothing else", test_late_marks },

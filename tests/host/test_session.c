@@ -104,6 +104,150 @@ static void test_stop_anywhere(void)
 	}
 }
 
+/* How far into a life of reading the stop comes, and what went out by then. */
+struct life {
+	struct feeder f;
+	unsigned int calls, stop;
+	bool partly;
+};
+
+/* One more call was made: is it the last? The device works on all the while. */
+static bool called(struct life *l)
+{
+	if (l->calls++ == l->stop)
+		return true;
+	host_store(l->f.dev, l->calls * 7 % 32, l->calls);
+	return false;
+}
+
+/* Read as a VMM does, three passes; true if the stop came in between. */
+static bool read_on(struct life *l)
+{
+	struct feeder *f = &l->f;
+
+	while (f->mc.stats.passes < 3) {
+		ssize_t n, at;
+		size_t before = f->len;
+
+		tern_session_pending(f->mc.session);
+		if (called(l))
+			return true;
+		n = tern_session_prepare(f->mc.session);
+		CHECK(n > 0);
+		if (called(l))
+			return true;
+		CHECK_EQ(tern_session_prepare(f->mc.session), n);
+		for (at = 0; at < n; ) {
+			struct tern_record *head = (void *)(f->staging + at);
+			size_t bytes = sizeof(*head) + le32toh(head->length);
+
+			/* What was read of a chunk went out, or was dropped. */
+			feeder_append(f, head, bytes);
+			at += bytes;
+			if (called(l)) {
+				if (!l->partly)
+					f->len = before;
+				return true;
+			}
+		}
+		tern_session_retire(f->mc.session);
+		if (called(l))
+			return true;
+	}
+	return false;
+}
+
+/* S-3, V1-7: stopped after each call and after each record of three passes. */
+static void test_stop_after_every_call(void)
+{
+	struct life l = { 0 };
+	bool stopped = true;
+	unsigned int i;
+
+	for (; stopped; l.stop += l.partly, l.partly = !l.partly) {
+		l.calls = 0;
+		feeder_init(&l.f, 32, true);
+		host_device_dress(l.f.dev, 7);
+		for (i = 0; i < 32; i++)
+			host_store(l.f.dev, i, i + 100);
+		CHECK_EQ(tern_machine_go(&l.f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		stopped = read_on(&l);
+		CHECK_EQ(tern_machine_go(&l.f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		feeder_drain(&l.f);
+		check_moves(&l.f);
+		feeder_uninit(&l.f);
+	}
+	/* 32 pages in the snapshot alone, and each was a place to stop. */
+	CHECK(l.stop > 64, "%u", l.stop);
+}
+
+/* P-2: a device that rests is asked again and again, and has nothing to say. */
+static void test_rests(void)
+{
+	struct feeder f;
+	unsigned int i;
+
+	feeder_init(&f, 64, true);
+	for (i = 0; i < 64; i++)
+		host_store(f.dev, i, i);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	feeder_drain(&f);
+	for (i = 0; i < 10; i++) {
+		CHECK_EQ(tern_session_pending(f.mc.session), 0);
+		CHECK_EQ(feeder_chunk(&f), 0);
+	}
+	/* One page is one page, not the device. */
+	host_store(f.dev, 9, 1);
+	CHECK_EQ(tern_session_pending(f.mc.session), MEMORY_RECORD);
+	feeder_uninit(&f);
+}
+
+/* S-7: a session that is over has nothing, and its bytes do not come back. */
+static void test_nothing_afterwards(void)
+{
+	struct feeder f;
+
+	feeder_init(&f, 16, true);
+	host_store(f.dev, 3, 1);
+	feeder_save(&f);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	CHECK_EQ(tern_session_prepare(f.mc.session), 0);
+	tern_session_retire(f.mc.session);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED), 0);
+	CHECK(!f.mc.session);
+	feeder_uninit(&f);
+}
+
+/* V1-17: a chunk is as large as the window allows, in whole records, at any size. */
+static void test_any_capacity(void)
+{
+	size_t capacity;
+	unsigned int i;
+
+	for (capacity = TERN_CHUNK_MIN; capacity < TERN_CHUNK_MIN + MEMORY_RECORD + 200;
+	     capacity += 8) {
+		struct feeder f;
+		ssize_t n;
+
+		feeder_init_with(&f, 30, true, capacity);
+		host_device_dress(f.dev, 7);
+		for (i = 0; i < 30; i++)
+			host_store(f.dev, i, i);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		while (tern_session_pending(f.mc.session)) {
+			n = feeder_chunk(&f);
+			CHECK(n > 0 && n <= (ssize_t)capacity);
+			/* No room for what comes next, or nothing comes. */
+			if (n < (ssize_t)capacity - (ssize_t)MEMORY_RECORD)
+				CHECK_EQ(tern_session_pending(f.mc.session), 0);
+		}
+		CHECK_EQ(f.len, BEGIN_RECORD + 30 * MEMORY_RECORD + FINAL_RECORDS);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
 static void test_logging_again(void)
 {
 	struct feeder f;
@@ -312,6 +456,10 @@ static void test_accounts(void)
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
+	{ "S-3 V1-7 session: stopped after any call and any record, it is whole", test_stop_after_every_call },
+	{ "P-2 S-4 session: a device that rests has nothing to say", test_rests },
+	{ "S-7 session: what is over gives nothing more", test_nothing_afterwards },
+	{ "V1-17 session: chunks of every size of window", test_any_capacity },
 	{ "S-6 V1-25 P-8 session: logging again is a new session with a new snapshot", test_logging_again },
 	{ "S-8 session: without pre-copy nothing before the stop", test_no_precopy },
 	{ "S-4 session: what was never touched is not sent", test_untouched },
