@@ -12,6 +12,7 @@
 #	--kvm			load KVM inside, for guests of the VM's own
 #	--cpus N		processors (2; with --kvm and no /dev/kvm 1: with two,
 #				QEMU 7.2's emulation of AMD's SVM spoils a guest in four)
+#	--numa			half of the memory is another node's
 #	--append ARGS		more for the kernel's command line
 #
 # The VM sees the machine's files at their own paths; what it writes there goes
@@ -29,7 +30,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' append=''
+kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' append=''
 
 die() {
 	printf 'vm: %s\n' "$*" >&2
@@ -184,6 +185,10 @@ run_qemu() {
 		-fsdev "local,id=out,path=$out,$shared"
 		-device "virtio-9p-pci,fsdev=out,mount_tag=out"
 	)
+	[ -z "$numa" ] || arguments+=(
+		-object "memory-backend-ram,id=near,size=$((mem / 2))M" -numa "node,memdev=near,cpus=0-$((cpus - 1))"
+		-object "memory-backend-ram,id=far,size=$((mem / 2))M" -numa "node,memdev=far"
+	)
 	# QEMU makes its stdout non-blocking; a pipe of its own keeps ours as it is.
 	mkfifo "$out/.vm/output"
 	cat "$out/.vm/output" &
@@ -233,12 +238,17 @@ while [ $# -gt 0 ]; do
 		shift
 		continue
 		;;
+	--numa)
+		numa=yes
+		shift
+		continue
+		;;
 	--) break ;;
 	*) die "unknown option $1 (COMMAND goes after --)" ;;
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--numa] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/vm/${kernel##*/}-$(basename "$1")}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A save and a load between two mdevs, by the v1 protocol, with no VMM. */
 #include "tern.h"
+#include "golden.h"
+#include "reader.h"
 #include "kselftest_harness.h"
 
 #define MEMORY	(4 * MIB)
@@ -84,6 +86,7 @@ static bool same_memory(struct dev *b, const void *mem)
 TEST_F(pair, S1_S2_S4_S5_save_and_load)
 {
 	uint32_t line = 0x5a, command = 0x0406;
+	struct account account;
 	unsigned int i, pass;
 	size_t stop;
 
@@ -118,10 +121,18 @@ TEST_F(pair, S1_S2_S4_S5_save_and_load)
 	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), stop);
 	EXPECT_EQ(attr_sum(UUID_A, "stopped_bytes"), FINAL_RECORDS);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
-	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_REGISTERS), 1);
-	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_CONFIG_SPACE), 1);
-	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_INTERRUPTS), 1);
-	EXPECT_EQ(records_of(&self->s, stop, TERN_RECORD_END), 1);
+	/* S-5, by a reader of its own: once each, after the stop, and last. */
+	account = read_account(self->s.buf, self->s.len);
+	EXPECT_EQ(account.wrong, NULL)
+		TH_LOG("%s at %zu", account.wrong, account.at);
+	EXPECT_EQ(account.sessions, 1);
+	EXPECT_EQ(account.repeats, 0);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 340);
+	for (i = TERN_RECORD_REGISTERS; i <= TERN_RECORD_INTERRUPTS; i++)
+		EXPECT_EQ(account.records[i], 1);
+	EXPECT_GE(account.first_final, stop);
+	EXPECT_GT(account.first_final, account.last_memory);
+	EXPECT_TRUE(account.whole);
 
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(i)), i * 77);
@@ -258,6 +269,147 @@ TEST_F(pair, V1_7_unacknowledged_chunk)
 	free(again.buf);
 	MOVE(self);
 	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes") + attr_sum(UUID_A, "stopped_bytes"), self->s.len);
+}
+
+/* How many calls a VMM makes of a chunk: pending, offset, size, data, pending. */
+#define CALLS	5
+
+/*
+ * S-3 V1-7: stopped after each call of three chunks, the data of the last one
+ * sent or not; the destination is equal.
+ */
+TEST_F(pair, S3_V1_7_stop_after_each_call)
+{
+	unsigned int i, stop, call;
+	uint64_t v;
+	int sent;
+
+	for (i = 0; i < 200; i++)
+		touch(self->mem, i, i + 1);
+	for (stop = 0; stop < 3 * CALLS; stop++) {
+		for (sent = 0; sent < 2; sent++) {
+			size_t before = 0;
+
+			self->s.len = 0;
+			ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+			for (call = 0; call <= stop; call++) {
+				switch (call % CALLS) {
+				case 0: case 4:
+					pending(&self->a);
+					break;
+				case 1:
+					ASSERT_EQ(reg_read(&self->a, V1(data_offset), &v), 0);
+					break;
+				case 2:
+					EXPECT_GT(data_size(&self->a), 0);
+					break;
+				case 3:
+					before = self->s.len;
+					EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+					break;
+				}
+				touch(self->mem, (stop + 11 * call) % 200, stop * 100 + call);
+			}
+			/* Read, and not sent: it was not acknowledged yet. */
+			if (!sent && stop % CALLS == 3)
+				self->s.len = before;
+			ASSERT_EQ(set_state(&self->a, SAVING), 0);
+			ASSERT_EQ(save_all(&self->a, &self->s), 0);
+			ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+			ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+			ASSERT_EQ(load_all(&self->b, &self->s, 100000), 0);
+			ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+			EXPECT_TRUE(same_memory(&self->b, self->mem))
+				TH_LOG("stopped after call %u, sent %d", stop, sent);
+			ASSERT_EQ(set_state(&self->b, STOP), 0);
+		}
+	}
+}
+
+/* V1-17: a chunk is as large as the window lets it be. */
+TEST_F(pair, V1_17_large_chunks)
+{
+	const uint64_t window = self->a.mig.size - self->a.window;
+
+	memset(self->mem, 7, MEMORY);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_GT(data_size(&self->a), window - MEMORY_RECORD);
+	EXPECT_LE(data_size(&self->a), window);
+}
+
+/* P-11: the first stream that there was, for ever. */
+TEST_F(pair, P11_golden_stream)
+{
+	const struct stream golden = {
+		.buf = (uint8_t *)golden_stream, .len = golden_stream_end - golden_stream,
+	};
+	struct account account = read_account(golden.buf, golden.len);
+	static uint32_t mem[GOLDEN_PAGES][PAGE / 4];
+	uint16_t command = 0;
+	uint8_t line = 0;
+	unsigned int i, k;
+
+	EXPECT_EQ(account.wrong, NULL);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 4);
+	/* It is of a smaller device than the fixture's. */
+	dev_close(&self->b);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	if (variant->map_b)
+		ASSERT_EQ(dev_map_window(&self->b), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &golden, 10000), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, mem, sizeof(mem)), sizeof(mem));
+	for (i = 0; i < GOLDEN_PAGES; i++)
+		for (k = 0; k < PAGE / 4; k++)
+			ASSERT_EQ(mem[i][k], golden_word(i, k));
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(i)), GOLDEN_SCRATCH(i));
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_MASK), GOLDEN_IRQ_MASK);
+	dev_read(&self->b, region_base(7) + 0x3c, &line, 1);
+	dev_read(&self->b, region_base(7) + 4, &command, 2);
+	EXPECT_EQ(line, GOLDEN_LINE);
+	EXPECT_EQ(command, GOLDEN_COMMAND);
+}
+
+/*
+ * P-29: QEMU compares what a guest cannot write in config space with a device
+ * of its own that was never written to.
+ */
+TEST_F(pair, P29_config_space_is_comparable)
+{
+	uint8_t fresh[256], from[256], to[256];
+	uint8_t line = 0x0b;
+	uint16_t command = 0xffff, control;
+	uint32_t bar = 0xfeb00000;
+	unsigned int i;
+
+	ASSERT_EQ(dev_read(&self->b, region_base(7), fresh, sizeof(fresh)), sizeof(fresh));
+	dev_write(&self->a, region_base(7) + 4, &command, 2);
+	dev_write(&self->a, region_base(7) + 0x10, &bar, 4);
+	dev_write(&self->a, region_base(7) + 0x3c, &line, 1);
+	for (i = 0x40; i < 0x100; i += 4)
+		if (fresh[i] == 0x11 && !(i & 3)) {
+			control = 0xffff;
+			dev_write(&self->a, region_base(7) + i + 2, &control, 2);
+		}
+	MOVE(self);
+	ASSERT_EQ(dev_read(&self->a, region_base(7), from, sizeof(from)), sizeof(from));
+	ASSERT_EQ(dev_read(&self->b, region_base(7), to, sizeof(to)), sizeof(to));
+	EXPECT_EQ(memcmp(from, to, sizeof(to)), 0);
+	EXPECT_NE(memcmp(fresh, to, sizeof(to)), 0);
+	/* Ids, class, header type, the list of capabilities, interrupt pin. */
+	EXPECT_EQ(memcmp(fresh, to, 4), 0);
+	EXPECT_EQ(memcmp(fresh + 8, to + 8, 4), 0);
+	EXPECT_EQ(fresh[0x0e], to[0x0e]);
+	EXPECT_EQ(memcmp(fresh + 0x28, to + 0x28, 0x3c - 0x28), 0);
+	EXPECT_EQ(fresh[0x3d], to[0x3d]);
+	/* The capabilities but for MSI-X's control, of which a guest has two bits. */
+	for (i = 0x40; i < 0x100; i++)
+		if (!(i & 3) || fresh[i & ~3] != 0x11)
+			EXPECT_EQ(fresh[i], to[i])
+				TH_LOG("config space at %#x", i);
 }
 
 /* V1-10 V1-12: cut into pieces of every kind. */

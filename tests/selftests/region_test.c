@@ -128,6 +128,7 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 	}
 }
 
+/* P-7: a register is one access of its own size, and no half of it another. */
 TEST_F(region, V1_5_sizes_and_alignment)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;

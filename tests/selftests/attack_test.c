@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device memory under attack: writers run against a session that is read into a
+ * second device all the while, and the kernel's memory management is made to do
+ * what it can to the pages and to the mappings.
+ *
+ * Each word has one writer, who counts it up and keeps the count elsewhere. At
+ * the end each word of the mapping and each word that arrived must be what its
+ * writer counted. And that they raced is shown, not hoped for: the run goes on
+ * until enough harvests have met stores, and enough have met the attack.
+ */
+#include <dirent.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include "tern.h"
+#include "kselftest_harness.h"
+
+#define MEMORY		(8 * MIB)
+#define WORDS		(MEMORY / 8)
+#define WRITERS		2
+#define OWNERS		(WRITERS + 1)	/* the last one is the attack's */
+
+/* The last pages are the disk's: nobody else writes there. */
+#define DISK_PAGES	32
+#define DISK_WORDS	(DISK_PAGES * PAGE / 8)
+
+/* What must have met before a run is over. */
+#define HARVESTS_MET_STORES	20
+#define HARVESTS_MET_ATTACK	5
+#define PASSES			5
+#define SECONDS_MAX		60
+
+#define SHMEM_HUGE	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define ZRAM		"/dev/zram0"
+
+/* One device under attack; shared, for the attack that forks. */
+struct run {
+	struct dev a, b;
+	volatile uint64_t *mem;		/* the writers' mapping */
+	uint64_t *counts;		/* what each word was counted up to */
+	volatile bool stop;
+	volatile uint64_t stores[OWNERS];
+	volatile uint64_t entered, left;	/* rounds of the attack */
+	int (*attack)(struct run *r, uint64_t round);	/* 0, or what went wrong */
+	volatile int wrong;
+	int disk;
+};
+
+static uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x << 13, *x ^= *x >> 7, *x ^= *x << 17;
+	return *x;
+}
+
+/* Count up one of an owner's words, through the mapping at hand. */
+static void store(struct run *r, volatile uint64_t *mem, unsigned int owner, uint64_t *x)
+{
+	uint64_t word = next_random(x) % ((WORDS - DISK_WORDS) / OWNERS) * OWNERS + owner;
+
+	mem[word] = ++r->counts[word];
+	r->stores[owner]++;
+}
+
+struct writer {
+	struct run *r;
+	unsigned int owner;
+};
+
+static void *write_on(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t x = 88172645463325252ULL + w->owner;
+
+	while (!w->r->stop)
+		store(w->r, w->r->mem, w->owner, &x);
+	return NULL;
+}
+
+static void *attack_on(void *arg)
+{
+	struct run *r = arg;
+
+	while (!r->stop && !r->wrong) {
+		r->entered++;
+		r->wrong = r->attack(r, r->left);
+		r->left++;
+	}
+	return NULL;
+}
+
+/* A number of /proc/vmstat. */
+static uint64_t vmstat(const char *name)
+{
+	char buf[16384], *at;
+
+	if (read_file("/proc/vmstat", buf, sizeof(buf)) < 0)
+		return 0;
+	at = strstr(buf, name);
+	return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* The attacks. */
+
+static int rest(struct run *r, uint64_t round)
+{
+	sched_yield();
+	return 0;
+}
+
+static int advise(struct run *r, int advice)
+{
+	return madvise((void *)r->mem, MEMORY, advice) ? errno : 0;
+}
+
+/* Huge pages where the kernel makes them: touched at once, asked for. */
+static int huge(struct run *r, uint64_t round)
+{
+	return advise(r, MADV_HUGEPAGE) ?: advise(r, MADV_DONTNEED);
+}
+
+static int compact(struct run *r, uint64_t round)
+{
+	return -write_file("/proc/sys/vm/compact_memory", "1");
+}
+
+/* All pages to the other node, and back. */
+static int migrate(struct run *r, uint64_t round)
+{
+	unsigned long from = 1 << round % 2, to = 3 & ~from;
+
+	return syscall(SYS_migrate_pages, 0, 8 * sizeof(from), &from, &to) < 0 ? errno : 0;
+}
+
+static int page_out(struct run *r, uint64_t round)
+{
+	return advise(r, MADV_PAGEOUT);
+}
+
+/* Read-only and back; who writes meanwhile gets a signal, and tries again. */
+static int protect(struct run *r, uint64_t round)
+{
+	return mprotect((void *)r->mem, MEMORY, PROT_READ) ||
+	       mprotect((void *)r->mem, MEMORY, PROT_READ | PROT_WRITE) ? errno : 0;
+}
+
+static void try_again(int signal)
+{
+	sched_yield();
+}
+
+static void *map(struct run *r, int flags)
+{
+	return mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, flags, r->a.fd, r->a.bar2.offset);
+}
+
+/* A second mapping, with stores through it; and a private one, which is refused. */
+static int second_mapping(struct run *r, uint64_t round)
+{
+	uint64_t x = 7 + round;
+	void *mem;
+	int i;
+
+	if (map(r, MAP_PRIVATE) != MAP_FAILED || errno != EINVAL)
+		return EDOM;
+	mem = map(r, MAP_SHARED);
+	if (mem == MAP_FAILED)
+		return errno;
+	for (i = 0; i < 20; i++)
+		store(r, mem, WRITERS, &x);
+	return munmap(mem, MEMORY) ? errno : 0;
+}
+
+/* A mapping that moves between stores. */
+static int move(struct run *r, uint64_t round)
+{
+	uint64_t x = 7 + round;
+	char *mem = map(r, MAP_SHARED), *to;
+	int i;
+
+	if (mem == MAP_FAILED)
+		return errno;
+	for (i = 0; i < 20; i++) {
+		store(r, (void *)mem, WRITERS, &x);
+		to = mmap(NULL, MEMORY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		mem = mremap(mem, MEMORY, MEMORY, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+		if (mem == MAP_FAILED)
+			return errno;
+		store(r, (void *)mem, WRITERS, &x);
+	}
+	return munmap(mem, MEMORY) ? errno : 0;
+}
+
+/* A child stores through what it inherited. */
+static int fork_and_store(struct run *r, uint64_t round)
+{
+	uint64_t x = 7 + round;
+	pid_t child = fork();
+	int i, status;
+
+	if (child < 0)
+		return errno;
+	if (!child) {
+		for (i = 0; i < 20; i++)
+			store(r, r->mem, WRITERS, &x);
+		_exit(0);
+	}
+	return waitpid(child, &status, 0) != child || status ? ECHILD : 0;
+}
+
+/* Whatever madvise() offers but what is meant to destroy pages. */
+static int advise_everything(struct run *r, uint64_t round)
+{
+	int advice;
+
+	for (advice = 0; advice <= 25; advice++) {
+		int ret = advise(r, advice);
+
+		/* Holes would be punched behind the tracker, so they are refused. */
+		if (advice == MADV_REMOVE ? !ret : ret == EFAULT)
+			return EDOM;
+	}
+	return 0;
+}
+
+/* A disk reads into the mapping, past the page tables. */
+static int read_disk(struct run *r, uint64_t round)
+{
+	char *to = (char *)r->mem + MEMORY - DISK_PAGES * PAGE;
+	static uint64_t block[PAGE / 8] __attribute__((aligned(4096)));
+	unsigned int page = round % DISK_PAGES, i;
+
+	for (i = 0; i < PAGE / 8; i++)
+		block[i] = round + 1;
+	if (pwrite(r->disk, block, PAGE, page * PAGE) != PAGE ||
+	    pread(r->disk, to + page * PAGE, PAGE, page * PAGE) != PAGE)
+		return errno;
+	for (i = 0; i < PAGE / 8; i++)
+		r->counts[WORDS - DISK_WORDS + page * PAGE / 8 + i] = round + 1;
+	r->stores[WRITERS]++;
+	return 0;
+}
+
+FIXTURE(attack) {
+	struct run *r;
+	char huge[256];		/* as it was */
+	uint64_t grew_from;
+	bool swap;
+};
+
+FIXTURE_VARIANT(attack) {
+	int (*attack)(struct run *r, uint64_t round);
+	const char *huge;	/* for shmem_enabled */
+	const char *grows;	/* the number of vmstat that shows that it bites */
+	bool swap, disk;
+};
+
+FIXTURE_VARIANT_ADD(attack, none) { .attack = rest };
+FIXTURE_VARIANT_ADD(attack, huge_always) { .attack = huge, .huge = "always" };
+FIXTURE_VARIANT_ADD(attack, huge_force) {
+	.attack = huge, .huge = "force", .grows = "thp_file_alloc " };
+FIXTURE_VARIANT_ADD(attack, huge_advise) { .attack = huge, .huge = "advise" };
+FIXTURE_VARIANT_ADD(attack, compaction) { .attack = compact, .grows = "compact_isolated " };
+FIXTURE_VARIANT_ADD(attack, page_migration) { .attack = migrate, .grows = "pgmigrate_success " };
+FIXTURE_VARIANT_ADD(attack, swap) { .attack = page_out, .grows = "pswpout ", .swap = true };
+FIXTURE_VARIANT_ADD(attack, mprotect) { .attack = protect };
+FIXTURE_VARIANT_ADD(attack, second_mapping) { .attack = second_mapping };
+FIXTURE_VARIANT_ADD(attack, mremap) { .attack = move };
+FIXTURE_VARIANT_ADD(attack, fork) { .attack = fork_and_store };
+FIXTURE_VARIANT_ADD(attack, madvise) { .attack = advise_everything };
+FIXTURE_VARIANT_ADD(attack, direct_io) { .attack = read_disk, .disk = true };
+
+/* What is selected in a file of choices. */
+static void selected(const char *path, char *buf, size_t size)
+{
+	char *open, *close;
+
+	if (read_file(path, buf, size) < 0)
+		buf[0] = 0;
+	open = strchr(buf, '[');
+	close = strchr(buf, ']');
+	if (open && close) {
+		*close = 0;
+		memmove(buf, open + 1, close - open);
+	}
+}
+
+/* A signature that mkswap would write; this is a disk of memory. */
+static int make_swap(int disk, uint64_t bytes)
+{
+	static uint8_t page[PAGE] __attribute__((aligned(4096)));
+	uint32_t info[3] = { 1, bytes / PAGE - 1, 0 };
+
+	memcpy(page + 1024, info, sizeof(info));
+	memcpy(page + PAGE - 10, "SWAPSPACE2", 10);
+	return pwrite(disk, page, PAGE, 0) == PAGE ? 0 : -errno;
+}
+
+FIXTURE_SETUP(attack)
+{
+	static const struct sigaction again = { .sa_handler = try_again };
+
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "two processors are needed");
+	self->r = mmap(NULL, sizeof(*self->r), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->r, MAP_FAILED);
+	self->r->counts = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->r->counts, MAP_FAILED);
+	self->r->disk = -1;
+	if (variant->swap || variant->disk) {
+		if (write_file("/sys/block/zram0/reset", "1") ||
+		    write_file("/sys/block/zram0/disksize", "64M"))
+			SKIP(return, "no zram0: modprobe zram");
+		self->r->disk = open(ZRAM, O_RDWR | O_DIRECT | O_CLOEXEC);
+		ASSERT_GE(self->r->disk, 0);
+	}
+	if (variant->swap) {
+		ASSERT_EQ(make_swap(self->r->disk, 64 * MIB), 0);
+		close(self->r->disk);
+		self->r->disk = -1;
+		ASSERT_EQ(swapon(ZRAM, 0), 0)
+			TH_LOG("swapon: %s", strerror(errno));
+		self->swap = true;
+	}
+	if (variant->huge) {
+		selected(SHMEM_HUGE, self->huge, sizeof(self->huge));
+		if (write_file(SHMEM_HUGE, variant->huge))
+			SKIP(return, "no huge pages in shmem");
+	}
+	sigaction(SIGSEGV, &again, NULL);
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(mdev_create(UUID_B), 0);
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
+	ASSERT_EQ(dev_open(&self->r->a, UUID_A), 0);
+	ASSERT_EQ(dev_open(&self->r->b, UUID_B), 0);
+	ASSERT_EQ(dev_map_window(&self->r->a), 0);
+	ASSERT_EQ(dev_map_window(&self->r->b), 0);
+	self->r->mem = map(self->r, MAP_SHARED);
+	ASSERT_NE(self->r->mem, MAP_FAILED);
+	self->r->attack = variant->attack;
+	if (variant->grows)
+		self->grew_from = vmstat(variant->grows);
+}
+
+FIXTURE_TEARDOWN(attack)
+{
+	if (!self->r)
+		return;
+	if (self->huge[0])
+		write_file(SHMEM_HUGE, self->huge);
+	if (self->r->mem) {
+		munmap((void *)self->r->mem, MEMORY);
+		dev_close(&self->r->a);
+		dev_close(&self->r->b);
+		EXPECT_EQ(mdev_remove(UUID_A), 0);
+		EXPECT_EQ(mdev_remove(UUID_B), 0);
+	}
+	if (self->swap)
+		ASSERT_EQ(swapoff(ZRAM), 0);
+	if (self->r->disk >= 0)
+		close(self->r->disk);
+}
+
+/* One chunk from here to there. Did the harvest meet stores, or the attack? */
+static int carry(struct run *r, unsigned int *stores, unsigned int *attacks)
+{
+	uint64_t offset, size, before = 0, after = 0, entered = r->entered, left = r->left;
+	bool met = entered != left;
+	int i, ret;
+
+	for (i = 0; i < WRITERS; i++)
+		before += r->stores[i];
+	ret = reg_read(&r->a, V1(data_offset), &offset);
+	if (ret)
+		return ret;
+	for (i = 0; i < WRITERS; i++)
+		after += r->stores[i];
+	*stores += after != before;
+	*attacks += met || r->entered != entered || r->left != left;
+	ret = reg_read(&r->a, V1(data_size), &size);
+	if (ret || !size)
+		return ret;
+	return load_chunk(&r->b, r->a.map, size);
+}
+
+/* P-1 P-4 V1-16: whatever happens to the pages, no store is lost. */
+TEST_F_TIMEOUT(attack, P1_P4_no_store_is_lost, 150)
+{
+	struct run *r = self->r;
+	struct writer writers[WRITERS];
+	pthread_t threads[WRITERS], attacker;
+	unsigned int i, stores = 0, attacks = 0, lost = 0, broken = 0;
+	uint64_t passes = 0, begin = time(NULL), grown = 0;
+	uint64_t *arrived = malloc(MEMORY);
+	int ret = 0;
+
+	for (i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){ r, i };
+		ASSERT_EQ(pthread_create(&threads[i], NULL, write_on, &writers[i]), 0);
+	}
+	ASSERT_EQ(pthread_create(&attacker, NULL, attack_on, r), 0);
+	ASSERT_EQ(set_state(&r->b, RESUMING), 0);
+	ASSERT_EQ(set_state(&r->a, RUNNING | SAVING), 0);
+	while (!ret && !r->wrong && time(NULL) < begin + SECONDS_MAX) {
+		if (pending(&r->a))
+			ret = carry(r, &stores, &attacks);
+		passes = attr_sum(UUID_A, "passes");
+		grown = variant->grows ? vmstat(variant->grows) - self->grew_from : 1;
+		if (passes >= PASSES && stores >= HARVESTS_MET_STORES &&
+		    attacks >= HARVESTS_MET_ATTACK && grown)
+			break;
+	}
+	r->stop = true;
+	for (i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	pthread_join(attacker, NULL);
+	EXPECT_EQ(ret, 0);
+	EXPECT_EQ(r->wrong, 0);
+	ASSERT_EQ(set_state(&r->a, SAVING), 0);
+	while (pending(&r->a))
+		ASSERT_EQ(carry(r, &(unsigned int){ 0 }, &(unsigned int){ 0 }), 0);
+	ASSERT_EQ(set_state(&r->b, RUNNING), 0);
+
+	TH_LOG("%lu passes; %u harvests met stores, %u the attack; %lu rounds of it, %s%lu",
+	       (unsigned long)passes, stores, attacks, (unsigned long)r->left,
+	       variant->grows ?: "", (unsigned long)grown);
+	EXPECT_GE(passes, PASSES);
+	EXPECT_GE(stores, HARVESTS_MET_STORES);
+	EXPECT_GE(attacks, HARVESTS_MET_ATTACK);
+	EXPECT_GT(grown, 0);
+	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
+
+	ASSERT_EQ(dev_read(&r->b, r->b.bar2.offset, arrived, MEMORY), MEMORY);
+	for (i = 0; i < WORDS; i++) {
+		broken += r->mem[i] != r->counts[i];
+		lost += arrived[i] != r->counts[i];
+	}
+	EXPECT_EQ(broken, 0);
+	EXPECT_EQ(lost, 0);
+	free(arrived);
+}
+
+/* A mapping that outlives its device keeps the module, and nothing else. */
+TEST(P15_mapping_keeps_the_module)
+{
+	struct dev d;
+	char buf[32];
+	void *mem;
+
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(dev_open(&d, UUID_A), 0);
+	mem = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, d.bar2.offset);
+	ASSERT_NE(mem, MAP_FAILED);
+	dev_close(&d);
+	ASSERT_EQ(mdev_remove(UUID_A), 0);
+	*(volatile int *)mem = 1;
+	EXPECT_EQ(syscall(SYS_delete_module, "tern", O_NONBLOCK), -1);
+	EXPECT_EQ(errno, EWOULDBLOCK);
+	*(volatile int *)mem = 2;
+	ASSERT_EQ(munmap(mem, PAGE), 0);
+	ASSERT_GT(read_file("/sys/module/tern/refcnt", buf, sizeof(buf)), 0);
+	EXPECT_EQ(atoi(buf), 0);
+}
+
+TEST_HARNESS_MAIN
