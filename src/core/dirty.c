@@ -51,8 +51,8 @@ int tern_dirty_init(struct tern_dirty *d, unsigned long pages)
 
 	memset(d, 0, sizeof(*d));
 	d->pages = pages;
-	d->touched = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
-	d->dirty = kvzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	d->touched = kvzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	d->dirty = kvzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!d->touched || !d->dirty) {
 		tern_dirty_uninit(d);
 		return -ENOMEM;

@@ -92,7 +92,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return NULL;
-	s->bounce = kvmalloc(config->capacity, GFP_KERNEL_ACCOUNT);
+	s->bounce = kvmalloc(config->capacity, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!s->bounce) {
 		kvfree(s);
 		return NULL;

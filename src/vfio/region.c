@@ -20,8 +20,10 @@
  * It is there from open to close, so that to map it needs nothing that could
  * fail.
  */
+#include <linux/gfp.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
@@ -52,6 +54,38 @@ static void *window_of(const struct tern_device *dev)
 	return dev->window + WINDOW_IN_SHARED;
 }
 
+/*
+ * Zeroed memory that can be mapped to user space. Not vmalloc_user(): that one
+ * charges nobody for a size that the user chose, and fills the log if there is
+ * no memory for it.
+ */
+static void *alloc_shared(size_t size)
+{
+	const gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
+	unsigned int n = size >> PAGE_SHIFT, i;
+	struct page **pages;
+	void *shared;
+
+	pages = kvcalloc(n, sizeof(*pages), gfp);
+	if (!pages)
+		return NULL;
+	for (i = 0; i < n; i++) {
+		pages[i] = alloc_page(gfp);
+		if (!pages[i])
+			goto err_free;
+	}
+	/* vfree() puts the pages and frees the array. */
+	shared = vmap(pages, n, VM_MAP | VM_USERMAP | VM_MAP_PUT_PAGES, PAGE_KERNEL);
+	if (shared)
+		return shared;
+
+err_free:
+	while (i--)
+		__free_page(pages[i]);
+	kvfree(pages);
+	return NULL;
+}
+
 /**
  * tern_region_open() - allocate the window
  * @dev: the device, being opened
@@ -61,7 +95,7 @@ static void *window_of(const struct tern_device *dev)
  */
 int tern_region_open(struct tern_device *dev, struct tern_session_config *config)
 {
-	dev->window = vmalloc_user(WINDOW_IN_SHARED + tern_device_window_size(dev));
+	dev->window = alloc_shared(WINDOW_IN_SHARED + tern_device_window_size(dev));
 	if (!dev->window)
 		return -ENOMEM;
 	config->precopy = dev->precopy;

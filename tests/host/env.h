@@ -119,6 +119,7 @@ struct mutex { bool held; };
 /* Memory. */
 extern long host_fail_alloc;	/* the n-th allocation from now on fails; 0: none */
 #define GFP_KERNEL_ACCOUNT	0
+#define __GFP_NOWARN		0
 
 static inline void *host_alloc(size_t n)
 {

@@ -285,6 +285,12 @@ static void test_wrong_begin(void)
 	CHECK_EQ(load(g->buf, g->len, 0, false), -EILSEQ);
 }
 
+/* Flags that a writer of today never sets. */
+static void optional(void *record, u32 flags)
+{
+	((struct tern_record *)record)->flags = htole32(flags);
+}
+
 static void test_wrong_records(void)
 {
 	const struct tern_session_begin begin = good_begin();
@@ -309,6 +315,9 @@ static void test_wrong_records(void)
 	TRY(-EOPNOTSUPP, seal(g, 6, 16));
 	TRY(-EOPNOTSUPP, seal(g, 8, 16));
 	TRY(-EOPNOTSUPP, seal(g, 0, 16));
+	/* Optional, and longer than any record. */
+	TRY(-EMSGSIZE, seal(g, 99, 65545), optional(g->buf + 72, 1));
+	TRY(-EOPNOTSUPP, seal(g, 99, 16), optional(g->buf + 72, 3));
 	TRY(-EDOM, memset(payload(g), 0xff, 72), seal(g, TERN_RECORD_REGISTERS, 72));
 	/* A section twice. */
 	TRY(-EPROTO, put_sections(g), put_sections(g), put_end(g, 0, 0));

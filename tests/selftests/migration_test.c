@@ -275,18 +275,20 @@ TEST_F(pair, V1_7_unacknowledged_chunk)
 #define CALLS	5
 
 /*
- * S-3 V1-7: stopped after each call of three chunks, the data of the last one
+ * S-3 V1-7: stopped after each call of a chunk, the data of the last one
  * sent or not; the destination is equal.
  */
 TEST_F(pair, S3_V1_7_stop_after_each_call)
 {
+	/* The paths differ in how bytes are read, not in when: one chunk will do. */
+	const unsigned int chunks = variant->map_a && variant->map_b ? 3 : 1;
 	unsigned int i, stop, call;
 	uint64_t v;
 	int sent;
 
 	for (i = 0; i < 200; i++)
 		touch(self->mem, i, i + 1);
-	for (stop = 0; stop < 3 * CALLS; stop++) {
+	for (stop = 0; stop < chunks * CALLS; stop++) {
 		for (sent = 0; sent < 2; sent++) {
 			size_t before = 0;
 
