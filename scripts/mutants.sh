@@ -4,7 +4,8 @@
 # mutants.sh [NAME...] - break each rule, and see that a test notices.
 #
 # A mutant is a patch in tests/mutants, with the rule it breaks and the suite
-# that must notice: "host", or "vm PROGRAM". Each is applied to a copy of the
+# that must notice: "host", "uml PROGRAM", or, for what needs two processors,
+# "vm PROGRAM". Each is applied to a copy of the
 # tree. A mutant that its suite passes has survived, and fails the run.
 
 set -euo pipefail
@@ -22,7 +23,13 @@ copy() { # DIR
 suite() { # DIR SUITE [PROGRAM]
 	case $2 in
 	host)
-		make -s -C "$1/tests/host" check COMPILERS=gcc -j "$(nproc)"
+		timeout 300 make -s -C "$1/tests/host" check COMPILERS=gcc -j "$(nproc)"
+		;;
+	uml)
+		(cd "$1" && module=$(scripts/build-module.sh uml-debug) &&
+			"$top/scripts/uml.sh" --timeout 120 --out "$1/uml" --add "$module" \
+				--add "$top/build/selftests/$3" -- \
+				sh -c "insmod tern.ko && ./$3 && rmmod tern")
 		;;
 	vm)
 		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
@@ -53,7 +60,7 @@ make -s -C tests/selftests OUTPUT="$top/build/selftests" \
 
 # A suite that fails anyway would notice everything.
 copy "$work/none"
-for run in host "vm memory_test" "vm migration_test" "vm region_test"; do
+for run in host "uml device_test" "uml memory_test" "uml migration_test" "uml region_test"; do
 	# shellcheck disable=SC2086 # a suite and its program
 	suite "$work/none" $run >"$work/none.log" 2>&1 || {
 		cat "$work/none.log"
@@ -64,7 +71,7 @@ done
 
 # What a suite says when it notices.
 # A VM that did not come up, or not in time, has said nothing.
-spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^vm: the kernel complained'
+spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^(vm|uml): (the kernel complained|memory was leaked)'
 
 killed=0
 survived=0

@@ -134,6 +134,8 @@ static bool read_on(struct life *l)
 			return true;
 		n = tern_session_prepare(f->mc.session);
 		CHECK(n > 0);
+		if (n <= 0)
+			return false;
 		if (called(l))
 			return true;
 		CHECK_EQ(tern_session_prepare(f->mc.session), n);

@@ -284,8 +284,8 @@ TEST_F(region, P15_close_ends_everything)
 TEST_F(region, P14_reset_in_each_state)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
+	int i, fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t v = 5;
-	int i;
 
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
@@ -295,10 +295,15 @@ TEST_F(region, P14_reset_in_each_state)
 		ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
 		EXPECT_EQ(get_state(&self->d), RUNNING);
 		EXPECT_EQ(pending(&self->d), 0);
+		/* P-30: it runs, and not only by its word. */
+		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 1, fd), 0);
+		bar0_write(&self->d, TERN_REG_DOORBELL, 1);
+		EXPECT_EQ(signals(fd), 1);
 		ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
 		EXPECT_EQ(pending(&self->d), 0);
 		ASSERT_EQ(set_state(&self->d, RUNNING), 0);
 	}
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
