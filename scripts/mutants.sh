@@ -5,7 +5,7 @@
 #
 # A mutant is a patch in tests/mutants, with the rule it breaks and the suite
 # that must notice: "host", "uml PROGRAM", or, for what needs two processors,
-# "vm PROGRAM". Each is applied to a copy of the
+# "vm PROGRAM [OPTION...]". Each is applied to a copy of the
 # tree. A mutant that its suite passes has survived, and fails the run.
 
 set -euo pipefail
@@ -20,7 +20,7 @@ copy() { # DIR
 	cp -r Kbuild Makefile src include scripts tests "$1/"
 }
 
-suite() { # DIR SUITE [PROGRAM]
+suite() { # DIR SUITE [PROGRAM [OPTION...]]
 	case $2 in
 	host)
 		timeout 300 make -s -C "$1/tests/host" check COMPILERS=gcc -j "$(nproc)"
@@ -35,7 +35,7 @@ suite() { # DIR SUITE [PROGRAM]
 		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
 			"$top/scripts/vm.sh" --timeout 120 --out "$1/vm" -- sh -c "
 				modprobe -a vfio_iommu_type1 mdev libcrc32c &&
-				insmod $module && timeout 60 $top/build/selftests/$3 && rmmod tern")
+				insmod $module && timeout 100 $top/build/selftests/${*:3} && rmmod tern")
 		;;
 	*)
 		echo "no such suite: $2" >&2
@@ -60,7 +60,8 @@ make -s -C tests/selftests OUTPUT="$top/build/selftests" \
 
 # A suite that fails anyway would notice everything.
 copy "$work/none"
-for run in host "uml device_test" "uml memory_test" "uml migration_test" "uml region_test"; do
+for run in host "uml device_test" "uml memory_test" "uml migration_test" "uml region_test" \
+	"vm attack_test -v none"; do
 	# shellcheck disable=SC2086 # a suite and its program
 	suite "$work/none" $run >"$work/none.log" 2>&1 || {
 		cat "$work/none.log"
