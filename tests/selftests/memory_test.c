@@ -148,7 +148,7 @@ static void *write_on(void *arg)
 
 /* A writer at a constant rate: so many pages a second, one after the other. */
 #define RATE		500
-#define PERIOD_MS	200
+#define PERIOD_MS	80
 
 struct metronome {
 	volatile uint8_t *mem;
