@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-migration.sh - live migration between two QEMUs, in a VM: every page is
-# checked by the guest that wrote it (tests/migration/harness.py). What the
-# QEMUs and their guests said is left in build/vm/migration/logs.
+# check-migration.sh [ONLY] - live migration between two QEMUs, in a VM: every
+# page is checked by the guest that wrote it (tests/migration/harness.py). Then
+# a second VM loads what the first one saved to files. ONLY names one scenario.
+# What the QEMUs and their guests said is left in build/vm/migration*/logs.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,27 +12,45 @@ cd "$(dirname "$0")/.."
 module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
-out=build/vm/migration
-rm -rf "$out/logs"
-mkdir -p "$out"
+passed=0
+failed=0
 
-status=0
-scripts/vm.sh --kvm --mem 2560 --timeout 900 --out "$out" -- \
-	python3 tests/migration/harness.py --module "$module" --kernel "$kernel/boot/vmlinux" \
-	--initrd "$initrd" --logs /run/out/logs | tee "$out/tap" || status=$?
+run() { # NAME HARNESS-ARGUMENT...
+	local out=build/vm/$1 status=0 good bad planned missing
+	shift
+	rm -rf "$out/logs"
+	mkdir -p "$out"
+	scripts/vm.sh --kvm --mem 3072 --timeout 1200 --out "$out" -- \
+		python3 tests/migration/harness.py --module "$module" \
+		--kernel "$kernel/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs "$@" |
+		tee "$out/tap" || status=$?
+	good=$(grep -c '^ok ' "$out/tap" || true)
+	bad=$(grep -c '^not ok ' "$out/tap" || true)
+	planned=$(sed -n 's/^1\.\.//p' "$out/tap")
+	# A test that did not speak has failed, and so has a VM that went wrong.
+	missing=$((${planned:-1} - good - bad))
+	if [ "$missing" -ne 0 ]; then
+		echo "not ok - $missing tests of ${planned:-?} said nothing"
+		bad=$((bad + missing))
+	elif [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		echo "not ok - the VM: status $status"
+		bad=1
+	fi
+	[ "$bad" -eq 0 ] || echo "# what the QEMUs and guests said: $out/logs"
+	passed=$((passed + good)) failed=$((failed + bad))
+}
 
-passed=$(grep -c '^ok ' "$out/tap" || true)
-failed=$(grep -c '^not ok ' "$out/tap" || true)
-planned=$(sed -n 's/^1\.\.//p' "$out/tap")
-# A test that did not speak has failed, and so has a VM that went wrong.
-missing=$((${planned:-1} - passed - failed))
-if [ "$missing" -ne 0 ]; then
-	echo "not ok - $missing tests of ${planned:-?} said nothing"
-	failed=$((failed + missing))
-elif [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then
-	echo "not ok - the VM: status $status"
-	failed=1
+streams=build/vm/migration/streams
+rm -rf "$streams"
+run migration --save /run/out/streams ${1:+--only "$1"}
+# The machine that loads is another one, which has never seen the guest.
+if [ -d "$streams" ]; then
+	rm -rf build/vm/migration-load/streams
+	mkdir -p build/vm/migration-load
+	mv "$streams" build/vm/migration-load/
+	run migration-load --load /run/out/streams
+	rm -rf build/vm/migration-load/streams
 fi
-[ "$failed" -eq 0 ] || echo "# what the QEMUs and guests said: $out/logs"
+
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -7,12 +7,18 @@ TAP what it found. Where a guest is lost, the tests that it was meant for fail,
 and the next scenario has a guest of its own.
 """
 
-import contextlib
+import pathlib
+import re
+import subprocess
 import sys
-import time
-import traceback
+import tempfile
 
+import cancelled
+import rounds
+import saved
+from checks import check_bytes, check_load, check_pages, check_sabotage, check_silence, describe, equal
 from lab import Lab, arguments
+from tap import Tap
 
 MIB = 1 << 20
 RAM_MIB = 128
@@ -23,93 +29,28 @@ FAST = 256 * MIB  # faster than it goes
 SLOW = 4 * MIB  # slower than the guest writes: each pass leaves enough for one more
 STEADY = {0: FAST, 2: SLOW}  # the snapshot fast, the passes after it slow
 UNTOUCHED_MIB = 64, 16384
+LSPCI = pathlib.Path(__file__).parent.parent / "golden" / "lspci.txt"
 
 
-class Tap:
-    def __init__(self, plan):
-        self.failed = 0
-        self._count = 0
-        self._last = time.monotonic()
-        print("TAP version 13", f"1..{plan}", sep="\n", flush=True)
-
-    @contextlib.contextmanager
-    def scenario(self, lab, tests):
-        """So many tests that share a guest. Those that are not reached fail."""
-        end = self._count + tests
-        try:
-            yield
-        except Exception:
-            self.note(traceback.format_exc())
-            lab.clear()
-        while self._count < end:
-            self._result(False, "not reached")
-
-    @contextlib.contextmanager
-    def test(self, name):
-        """The body is the test; a failed assertion, or anything raised, fails it."""
-        try:
-            yield
-        except AssertionError as error:
-            self.note(str(error))
-            self._result(False, name)
-        except Exception:
-            self.note(traceback.format_exc())
-            self._result(False, name)
-        else:
-            self._result(True, name)
-
-    def _result(self, good, name):
-        self._count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self._count} - {name}", flush=True)
-
-    def note(self, text):
-        for line in text.splitlines():
-            print(f"# {line}", flush=True)
-
-    def took(self, what):
-        now = time.monotonic()
-        self.note(f"{what}: {now - self._last:.1f} s")
-        self._last = now
+def lspci(config):
+    """What lspci -vv says of it, with the addresses that vary masked."""
+    with tempfile.NamedTemporaryFile("w") as dump:
+        dump.write(config)
+        dump.flush()
+        command = ["lspci", "-F", dump.name, "-n", "-vv"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    said = re.sub(r"^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", "BUS", said, flags=re.MULTILINE)
+    return re.sub(r"Memory at [0-9a-f]+", "Memory at ADDRESS", said)
 
 
-def equal(found, expected, what):
-    assert found == expected, f"{what}: expected {expected}, found {found}"
+def check_lspci(tap, guest):
+    found = lspci(guest.config())
+    if found != LSPCI.read_text():
+        tap.note(found)
+    assert found == LSPCI.read_text(), f"not as in {LSPCI.name}"
 
 
-def describe(move):
-    return (
-        f"{move.passes} passes of {', '.join(map(str, move.pass_bytes)) or 'no'} bytes, "
-        f"stopped: {move.stopped_bytes} bytes, downtime {move.downtime_ms} ms"
-    )
-
-
-def check_bytes(move):
-    """Tern's counts against QEMU's: to the byte."""
-    equal(len(move.pass_bytes), move.passes, "lines of pass_bytes")
-    equal(move.trace.running_bytes, sum(move.pass_bytes), "QEMU's trace, before the stop")
-    equal(move.trace.stopped_bytes, move.stopped_bytes, "QEMU's trace, after the stop")
-    equal(move.late_marks, 0, "stores after the stop")
-    assert move.trace.stopped_bytes, "QEMU's trace names no bytes at all"
-
-
-def check_pages(guest, move):
-    """Nothing of where the guest came from can help it any more."""
-    equal(move.source.status, 0, "exit status of the source")
-    assert not move.source.mdev.path.exists(), "the source's device is still there"
-    verdict = guest.verify()
-    assert not verdict.bad, "\n".join([f"bad pages: {verdict.bad}", *verdict.lines])
-    equal(verdict.pages, guest.pages, "pages verified")
-    assert verdict.stamps, "nothing was ever stamped"
-
-
-def check_load(move, least_passes):
-    """The move went on for several passes, and the guest wrote all the while."""
-    assert move.passes >= least_passes, f"{move.passes} passes, not {least_passes}"
-    assert move.samples[-1].stamps > move.samples[0].stamps, "the guest stamped nothing meanwhile"
-
-
-def under_load(tap, lab, rounds):
+def under_load(tap, lab, count):
     """To and fro, then once more without pre-copy; then the judge is judged."""
     memory = {"memory_mib": 64, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(**memory), RAM_MIB)
@@ -117,11 +58,13 @@ def under_load(tap, lab, rounds):
     tap.took("a guest with 64 MiB boots")
     guest.fill(guest.pages * 3 // 4)
     tap.took("it fills three quarters of them")
+    with tap.test("A2-11 lspci -vv in the guest"):
+        check_lspci(tap, guest)
     guest.load(working_set=1024, rate=2000)
 
-    for n in range(1, rounds + 1):
+    for n in range(1, count + 1):
         # The device that the guest moves to is the next one that it leaves.
-        mdev = lab.mdev(precopy=int(n < rounds), **memory)
+        mdev = lab.mdev(precopy=int(n < count), **memory)
         move = lab.move(guest, mdev, bandwidth=STEADY, passes=5)
         tap.note(describe(move))
         with tap.test(f"A1-11 migration {n} under load: three passes or more"):
@@ -141,17 +84,11 @@ def under_load(tap, lab, rounds):
         check_pages(guest, move)
     tap.took("precopy 0")
 
+    with tap.test("A2-11 V1-23 lspci -vv in the guest, after all these migrations"):
+        check_lspci(tap, guest)
     with tap.test("A1-10 spoiled pages are found, each by its name"):
         check_sabotage(guest)
     lab.end(guest)
-
-
-def check_sabotage(guest):
-    guest.stop()
-    spoiled = [guest.sabotage(kind) for kind in ("lost", "stale", "doubled", "torn")]
-    verdict = guest.verify()
-    equal(verdict.bad, len(spoiled), "bad pages")
-    equal(verdict.names(), sorted(spoiled), "their names")
 
 
 def one_percent(tap, lab):
@@ -198,20 +135,25 @@ def untouched(tap, lab, mib):
     tap.took(f"{mib} MiB never touched")
 
 
-def check_silence(lab):
-    said = [f"{qemu.name}: {qemu.complaints()}" for qemu in lab.qemus if qemu.complaints()]
-    assert not said, "\n".join(said)
-
-
-def run(tap, lab, rounds):
-    with tap.scenario(lab, tests=3 * rounds + 3):
-        under_load(tap, lab, rounds)
-    with tap.scenario(lab, tests=2):
-        one_percent(tap, lab)
+def scenarios(args):
+    """Name, number of tests, and what to call."""
+    if args.load:
+        return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
+    found = [("load", 3 * args.rounds + 5, lambda *lab: under_load(*lab, args.rounds))]
+    found += [("one-percent", 2, one_percent)]
     for mib in UNTOUCHED_MIB:
-        with tap.scenario(lab, tests=1):
-            untouched(tap, lab, mib)
-    with tap.test("no QEMU had anything to say"):
+        found += [("untouched", 1, lambda *lab, mib=mib: untouched(*lab, mib))]
+    found += [("rounds", rounds.TESTS, lambda *lab: rounds.to_and_fro(*lab, args.to_and_fro))]
+    found += [("cancelled", cancelled.TESTS, cancelled.cancelled)]
+    found += [("save", saved.SAVE_TESTS, lambda *lab: saved.save_all(*lab, args.save))]
+    return [each for each in found if args.only in (None, each[0])]
+
+
+def run(tap, lab, wanted):
+    for _, tests, scenario in wanted:
+        with tap.scenario(lab, tests):
+            scenario(tap, lab)
+    with tap.test("A2-11 no QEMU had anything to say, from its start to its exit"):
         check_silence(lab)
     with tap.test("nothing is left: no process, no device, and the module goes"):
         equal(lab.leftovers(), [], "left")
@@ -220,9 +162,15 @@ def run(tap, lab, rounds):
 def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="migrations under load (3)")
+    parser.add_argument("--to-and-fro", type=int, default=20, help="migrations of one guest (20)")
+    parser.add_argument("--only", metavar="SCENARIO", help="nothing but that one")
+    files = parser.add_mutually_exclusive_group(required=True)
+    files.add_argument("--save", type=pathlib.Path, help="a folder to make, for streams in files")
+    files.add_argument("--load", type=pathlib.Path, help="nothing but to load what is there")
     args = parser.parse_args()
-    tap = Tap(plan=3 * args.rounds + 7 + len(UNTOUCHED_MIB))
-    run(tap, Lab(args), args.rounds)
+    wanted = scenarios(args)
+    tap = Tap(plan=sum(tests for _, tests, _ in wanted) + 2)
+    run(tap, Lab(args), wanted)
     return 1 if tap.failed else 0
 
 

@@ -4,6 +4,7 @@
 import argparse
 import pathlib
 
+from attempt import Attempt
 from loop import Loop
 from mdev import DEVICES, Mdev, load_module, unload_module
 from move import Move
@@ -57,7 +58,7 @@ class Lab:
     def boot(self, mdev, ram_mib, linux=True):
         """A guest with the device: Linux and stamp.c, or the BIOS and nothing."""
         guest = Guest(self.loop)
-        guest.boot = [*self._boot, "-m", str(ram_mib), *(self._linux if linux else [])]
+        guest.boot = self._command_line(ram_mib, linux)
         guest.vmm = self._qemu(mdev, guest)
         if linux:
             guest.pages = int(guest.wait(r"ready (\d+)")[1])
@@ -69,10 +70,29 @@ class Lab:
         move.run(guest, self._qemu(mdev, guest, incoming=True))
         return move
 
+    def attempt(self, guest, mdev, **options):
+        """Begin to move the guest to a new QEMU with that device, and end halfway."""
+        attempt = Attempt(self.loop, guest.vmm, **options)
+        nowhere = Guest(self.loop)
+        nowhere.boot = guest.boot
+        attempt.run(self._qemu(mdev, nowhere, incoming=True))
+        return attempt
+
+    def load(self, mdev, ram_mib, uri):
+        """A guest that comes from there, to run or to stay paused as it was."""
+        guest = Guest(self.loop)
+        guest.boot = self._command_line(ram_mib, linux=True)
+        guest.vmm = self._qemu(mdev, guest, incoming=True)
+        guest.vmm.load(uri)
+        return guest
+
     def end(self, guest):
         """Power off."""
         guest.vmm.quit(self.loop)
         guest.vmm.mdev.remove()
+
+    def _command_line(self, ram_mib, linux):
+        return [*self._boot, "-m", str(ram_mib), *(self._linux if linux else [])]
 
     def _qemu(self, mdev, guest, incoming=False):
         name = f"qemu-{len(self.qemus) + 1}"

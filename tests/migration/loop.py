@@ -35,6 +35,10 @@ class Loop:
 
         self._selector.register(sock, selectors.EVENT_READ, readable)
 
+    def ignore(self, sock):
+        """Leave unread what arrives on that socket."""
+        self._selector.unregister(sock)
+
     def watch_exit(self, pid, exited):
         """Call exited() once the process is one that can be waited for."""
         fd = os.pidfd_open(pid)

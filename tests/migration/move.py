@@ -31,6 +31,9 @@ class Trace:
         for line in path.read_text().splitlines():
             if match := re.fullmatch(r"vfio_migration_set_state .* state (\d+)", line):
                 stopped = not int(match[1]) & RUNNING
+                if int(match[1]) == RUNNING:
+                    # A session that ended so has come to nothing.
+                    self.stopped_bytes = self.running_bytes = self.buffers = 0
             elif match := re.match(r"vfio_save_buffer .* size 0x([0-9a-f]+) ", line):
                 self.buffers += 1
                 if stopped:
@@ -48,11 +51,12 @@ class Move:
     leaves as soon as QEMU likes.
     """
 
-    def __init__(self, loop, source, bandwidth, passes=0, notice=None):
+    def __init__(self, loop, source, bandwidth, passes=0, notice=None, interrupt=None):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
         passes: how many before the guest leaves
         notice: called with this after each sample
+        interrupt: called with this when the passes are complete, before it leaves
         """
         self.source = source
         self.samples = []
@@ -60,6 +64,7 @@ class Move:
         self._bandwidth = bandwidth if isinstance(bandwidth, dict) else {0: bandwidth}
         self._least_passes = passes
         self._notice = notice
+        self._interrupt = interrupt
 
     def run(self, guest, destination):
         """Move to that QEMU, and see the one before off."""
@@ -71,8 +76,7 @@ class Move:
     def _migrate(self, destination, guest, uri):
         source = self.source
         for vmm in source, destination:
-            wanted = [{"capability": name, "state": True} for name in ("events", "return-path")]
-            vmm.qmp.command("migrate-set-capabilities", capabilities=wanted)
+            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
         destination.qmp.command("migrate-incoming", uri=uri)
         bandwidths = sorted(self._bandwidth.items())
         limit = bandwidths.pop(0)[1]
@@ -82,19 +86,25 @@ class Move:
         source.qmp.command("migrate", uri=uri)
         end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
         try:
+            if self._least_passes:
+                # Until then the counts are those of the session before.
+                self._loop.until(self._saving, "a session")
+                self.samples.clear()
             for number, limit in bandwidths:
                 self._until_pass(number)
                 self._limit(limit, PATIENT_MS)
             if self._least_passes:
                 # The pass after the last one has begun: the last one is complete.
                 self._until_pass(self._least_passes + 1)
+                if self._interrupt:
+                    self._interrupt(self)
                 self._limit(limit, READY_MS)
             self._loop.until(self._completed, "migration")
             self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
         finally:
             end_of_samples()
         self._sample(guest)
-        self.stopped = event_time(source.qmp.event("STOP"))
+        self.stopped = event_time(source.qmp.last_event("STOP"))
         self.resumed = event_time(destination.qmp.event("RESUME"))
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)
 
@@ -114,6 +124,9 @@ class Move:
         self.samples.append(sample)
         if self._notice:
             self._notice(self)
+
+    def _saving(self):
+        return self._completed() or self.source.mdev.read("state") == "running-saving"
 
     def _until_pass(self, number):
         def begun():

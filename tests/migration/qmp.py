@@ -40,8 +40,15 @@ class Qmp:
 
     def command(self, name, **arguments):
         """Run a command and give what it returns."""
-        request = {"execute": name, "arguments": arguments}
-        self._sock.sendall(json.dumps(request).encode() + b"\n")
+        return self.commands((name, arguments))[0]
+
+    def commands(self, *commands):
+        """Ask for several in one breath; give what each returns."""
+        requests = [{"execute": name, "arguments": arguments} for name, arguments in commands]
+        self._sock.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in requests))
+        return [self._reply(name) for name, _ in commands]
+
+    def _reply(self, name):
         self._loop.until(lambda: self._replies or self._closed, f"{self.name}: {name}")
         if not self._replies:
             raise QmpError(f"{self.name}: {name}: the monitor hung up")
@@ -56,6 +63,23 @@ class Qmp:
             if event["event"] == name and data.items() <= event.get("data", {}).items():
                 return event
         return None
+
+    def last_event(self, name):
+        """The last event of that name."""
+        return [event for event in self.events if event["event"] == name][-1]
+
+    def migration_status(self):
+        """The last that was said of a migration."""
+        said = [event["data"]["status"] for event in self.events if event["event"] == "MIGRATION"]
+        return said[-1] if said else "none"
+
+    def set_capabilities(self, **capabilities):
+        """Which capabilities of migration to have, and which not to."""
+        wanted = [
+            {"capability": name.replace("_", "-"), "state": state}
+            for name, state in capabilities.items()
+        ]
+        self.command("migrate-set-capabilities", capabilities=wanted)
 
 
 def event_time(event):

@@ -32,6 +32,8 @@
  *		the last time, then "verified PAGES pages, STAMPS stamps, bad N"
  *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
  *		or torn			"sabotaged page N: KIND"
+ *   config	show config space	lines "config OFFSET: BYTES", in hex, then
+ *					"config of BUS ADDRESS: N bytes"
  *
  * Unasked it says "ready PAGES" once, and "stamps N" now and then.
  *
@@ -79,6 +81,7 @@ static const char *const verdicts[] = {
 	[DOUBLED] = "doubled", [TORN] = "torn",
 };
 
+static const char *device; /* its folder in sysfs */
 static volatile uint64_t *memory;
 static volatile uint32_t *registers;
 static unsigned long pages;
@@ -340,6 +343,28 @@ static void sabotage(const char *kind)
 	say("sabotaged page %lu: %s\n", page, kind);
 }
 
+/* All of config space that the guest can reach, as its kernel reads it. */
+static void show_config(void)
+{
+	char path[PATH_MAX], hex[3 * 16 + 1];
+	unsigned char bytes[4096];
+	ssize_t n, i, k;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/config", device);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		die(path);
+	n = read(fd, bytes, sizeof(bytes));
+	close(fd);
+	for (i = 0; i + 16 <= n; i += 16) {
+		for (k = 0; k < 16; k++)
+			sprintf(hex + 3 * k, " %02x", bytes[i + k]);
+		say("config %02zx:%s\n", i, hex);
+	}
+	say("config of %s: %zd bytes\n", strrchr(device, '/') + 1, n);
+}
+
 static unsigned long at_most_pages(unsigned long n)
 {
 	return n < pages ? n : pages;
@@ -362,6 +387,8 @@ static void obey(const char *line)
 		filled = 0;
 	} else if (!strcmp(line, "verify")) {
 		verify();
+	} else if (!strcmp(line, "config")) {
+		show_config();
 	} else if (sscanf(line, "sabotage %15s", word) == 1) {
 		sabotage(word);
 	} else {
@@ -531,13 +558,13 @@ static void open_line(const char *path)
 
 int main(void)
 {
-	const char *dir = find_device();
 	size_t size;
 
+	device = find_device();
 	open_line("/dev/ttyS1");
-	enable(dir);
-	registers = map(dir, "resource0", &size);
-	memory = map(dir, "resource2", &size);
+	enable(device);
+	registers = map(device, "resource0", &size);
+	memory = map(device, "resource2", &size);
 	pages = size / PAGE;
 	generations = calloc(pages, sizeof(*generations));
 	if (!generations)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A migration that is not to arrive: it is cancelled, or cut, at a point."""
+
+import collections
+import tempfile
+
+from move import PATIENT_MS, READY_MS, Failed
+from qmp import event_time
+from wire import Wire
+
+LOOK_SECONDS = 0.01
+
+# QEMU 7.2 shuts its own socket when it is told to cancel, and says so aloud if it
+# was just writing to it. This and nothing else may it say, and only here.
+ON_ITS_CLOSED_SOCKET = (
+    r"qemu-system-x86_64: Unable to write to socket: (Broken pipe|Connection reset by peer)",
+    r"qemu-system-x86_64: [0-9a-f-]{36}: vfio_save_buffer failed .*",
+    r"qemu-system-x86_64: [0-9a-f-]{36}: Failed to save buffer",
+    r"qemu-system-x86_64: failed to save SaveStateEntry with id\(name\): .*/vfio\): -\d+",
+)
+
+# How things stood: what QEMU said last, and tern's own words and counts.
+Moment = collections.namedtuple("Moment", "status state passes sent stopped_bytes pending")
+
+
+class Point:
+    """Where a migration is to end.
+
+    reached: of a Moment, whether this is it; None: at once, QEMU is told to
+        migrate and to cancel in one breath
+    passes: before so many there is nothing to look at closely
+    switch_at: the pass with which QEMU may stop the guest; None: it may not
+    cut: the destination is lost, instead of the source being told to cancel
+    """
+
+    def __init__(self, name, reached, passes=0, switch_at=None, cut=False):
+        self.name = name
+        self.reached = reached
+        self.passes = passes
+        self.switch_at = switch_at
+        self.cut = cut
+
+
+class Attempt:
+    def __init__(self, loop, source, bandwidth, point):
+        """bandwidth: limits in bytes a second, by the pass that they begin with"""
+        self.moment = None
+        self._loop = loop
+        self._source = source
+        self._bandwidth = bandwidth
+        self._point = point
+        self._passes = 0
+
+    def run(self, destination):
+        """Begin to move to that QEMU, stop at the point, and see the QEMU off."""
+        for qmp in self._source.qmp, destination.qmp:
+            qmp.set_capabilities(
+                events=True,
+                return_path=True,
+                # Else QEMU hears of nothing from the stop to the end.
+                pause_before_switchover=self._point.switch_at is not None and not self._point.cut,
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            paths = f"{folder}/source", f"{folder}/destination"
+            destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
+            wire = Wire(self._loop, *paths, self._look)
+            self._source.qmp.events.clear()
+            if self._point.reached:
+                self._begin(paths[0], wire)
+                wire.hold()
+                self._end(wire)
+            else:
+                self._begin_and_end(paths[0])
+        self.after = self._read()
+        self.loaded = destination.mdev.read("state")
+        destination.quit(self._loop)
+        wire.close()
+        destination.mdev.remove()
+
+    def milliseconds(self):
+        """From its beginning to its end, as QEMU's clock has it."""
+        first, *_, last = [e for e in self._source.qmp.events if e["event"] == "MIGRATION"]
+        return (event_time(last) - event_time(first)) * 1000
+
+    def _begin(self, path, wire):
+        self._limit(0, PATIENT_MS)
+        self._source.qmp.command("migrate", uri=f"unix:{path}")
+        wire.accept()
+        end_of_looks = self._loop.every(LOOK_SECONDS, self._look)
+        steps = [(number, PATIENT_MS) for number in sorted(self._bandwidth)[1:]]
+        if self._point.switch_at is not None:
+            steps = [step for step in steps if step[0] < self._point.switch_at]
+            steps.append((self._point.switch_at, READY_MS))
+        try:
+            for number, downtime_ms in steps:
+                self._loop.until(lambda: self.moment or self._passes >= number, f"pass {number}")
+                if self.moment:
+                    break
+                self._limit(number, downtime_ms)
+            self._loop.until(lambda: self.moment, self._point.name)
+        finally:
+            end_of_looks()
+
+    def _end(self, wire):
+        self._source.excuse(*ON_ITS_CLOSED_SOCKET)
+        if self._point.cut:
+            wire.cut()
+            self._wait_for("failed")
+        else:
+            self._source.qmp.command("migrate_cancel")
+            self._wait_for("cancelled")
+
+    def _begin_and_end(self, path):
+        self._source.qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
+        self._wait_for("cancelled")
+        events = self._source.qmp.events
+        statuses = [e["data"]["status"] for e in events if e["event"] == "MIGRATION"]
+        self.moment = self._read()._replace(status=statuses[-3])
+
+    def _wait_for(self, status):
+        qmp = self._source.qmp
+        self._loop.until(lambda: qmp.event("MIGRATION", status=status), f"status {status}")
+
+    def _limit(self, number, downtime_ms):
+        bandwidth = max(key for key in self._bandwidth if key <= number)
+        limits = {"max-bandwidth": self._bandwidth[bandwidth], "downtime-limit": downtime_ms}
+        self._source.qmp.command("migrate-set-parameters", **limits)
+
+    def _look(self):
+        """Is this the point? Looked at in each piece, it cannot be missed."""
+        # The counts of the session before stay until the next one begins.
+        if self.moment or self._source.mdev.read("state") == "running":
+            return
+        self._passes = self._source.mdev.number("passes")
+        if self._passes < self._point.passes:
+            return
+        now = self._read()
+        if now.status in ("failed", "completed"):
+            raise Failed(f"{now.status} and not yet {self._point.name}: {now}")
+        if self._point.reached(now):
+            self.moment = now
+
+    def _read(self):
+        mdev = self._source.mdev
+        return Moment(
+            status=self._source.qmp.migration_status(),
+            state=mdev.read("state"),
+            passes=mdev.number("passes"),
+            sent=mdev.numbers("pass_bytes"),
+            stopped_bytes=mdev.number("stopped_bytes"),
+            pending=mdev.number("pending_bytes"),
+        )

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Migrations that end at a point on their way, and the whole one after each."""
+
+from attempt import Point
+from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
+
+MIB = 1 << 20
+RAM_MIB = 128
+MEMORY = {"memory_mib": 16, "window_kib": 256}
+SNAPSHOT = 12 * MIB  # what the guest has filled; a header more is sent
+BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}  # the passes after the snapshot slow
+
+
+def precopy(now):
+    return now.status == "active" and now.state == "running-saving"
+
+
+def in_pass(number):
+    return lambda now: precopy(now) and now.passes == number and now.pending
+
+
+def waiting(now):
+    """The guest stands still, and the switchover waits for leave."""
+    stopped = now.status == "pre-switchover" and now.state == "stopped-saving"
+    return stopped and now.pending and not now.stopped_bytes
+
+
+POINTS = [
+    Point("at once", None),
+    Point(
+        "before the device's first byte",
+        lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
+    ),
+    Point(
+        "at the snapshot's first chunk",
+        lambda now: in_pass(1)(now) and sum(now.sent) <= MIB,
+        passes=1,
+    ),
+    Point(
+        "late in the snapshot",
+        lambda now: in_pass(1)(now) and sum(now.sent) > SNAPSHOT / 2,
+        passes=1,
+    ),
+    Point("in pass 2", in_pass(2), passes=2),
+    Point("in pass 3", in_pass(3), passes=3),
+    Point("in pass 5", in_pass(5), passes=5),
+    Point("late, in pass 8", in_pass(8), passes=8),
+    Point(
+        "stopped in the middle of the snapshot",
+        lambda now: waiting(now) and now.passes == 1,
+        passes=1,
+        switch_at=1,
+    ),
+    Point(
+        "stopped after some passes",
+        lambda now: waiting(now) and now.passes >= 3,
+        passes=3,
+        switch_at=3,
+    ),
+]
+
+# The big lock is held while QEMU saves what is left, so no monitor can cancel
+# there; but the destination can be lost.
+LOST = Point(
+    "stopped, in the middle of the rest",
+    lambda now: now.state == "stopped-saving" and now.stopped_bytes > MIB and now.pending > MIB,
+    passes=1,
+    switch_at=1,
+    cut=True,
+)
+
+
+def whole(guest, lab):
+    move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=2)
+    check_load(move, 2)
+    check_bytes(move)
+    assert move.pass_bytes[0] > SNAPSHOT, "the first pass was not the whole snapshot"
+    check_pages(guest, move)
+    return move
+
+
+def ends_at(tap, lab, guest, point):
+    attempt = lab.attempt(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, point=point)
+    now = attempt.moment
+    tap.note(
+        f"{point.name}: {attempt.milliseconds():.1f} ms; {now.status}, {now.state}, pass {now.passes}, "
+        f"{sum(now.sent)} + {now.stopped_bytes} bytes given, {now.pending} pending"
+    )
+    return attempt
+
+
+def check_at_once(attempt):
+    assert attempt.moment.status in ("setup", "active"), attempt.moment.status
+    equal(attempt.moment.passes, 0, "passes")
+    equal(sum(attempt.moment.sent), 0, "bytes of the device that were given")
+
+
+def check_ended(guest, attempt, point):
+    """The guest is where it was, whole; and neither device has a session left."""
+    if point.reached is None:
+        check_at_once(attempt)
+    else:
+        equal(attempt.loaded, "resuming", "the destination's device")
+    equal(guest.vmm.qmp.command("query-status")["status"], "running", "the source")
+    mdev = guest.vmm.mdev
+    equal(mdev.read("state"), "running", "the source's device")
+    equal(mdev.number("pending_bytes"), 0, "pending bytes, with no session")
+    check_goes_on(guest)
+
+
+def cancelled(tap, lab):
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(working_set=256, rate=2000)
+    tap.took("a guest with 16 MiB boots")
+    for point in [*POINTS, LOST]:
+        what = "destination lost" if point.cut else "cancelled"
+        with tap.test(f"A2-12 V1-25 P-8 {what} {point.name}, then whole"):
+            attempt = ends_at(tap, lab, guest, point)
+            check_ended(guest, attempt, point)
+            whole(guest, lab)
+        tap.took(f"{what} {point.name}")
+    with tap.test("A2-12 V1-26 stopped and continued in mid-migration"):
+        check_stop_and_continue(tap, lab, guest)
+    tap.took("stopped and continued")
+    lab.end(guest)
+
+
+def check_stop_and_continue(tap, lab, guest):
+    """A second session comes in the same stream, and it alone counts."""
+    states = []
+
+    def interrupt(move):
+        qemu = move.source
+        for command in "stop", "cont":
+            qemu.qmp.command(command)
+            states.append(qemu.mdev.read("state"))
+            states.append(qemu.mdev.number("passes"))
+
+    move = lab.move(
+        guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=2, interrupt=interrupt
+    )
+    tap.note(f"states and passes: {states}; then {describe(move)}")
+    equal(states[::2], ["stopped-saving", "running"], "the device's states")
+    assert states[1] >= 2, f"{states[1]} passes before the stop"
+    equal(move.passes, 0, "passes of the session that counts")
+    assert move.stopped_bytes > SNAPSHOT, "the second session is not the whole state"
+    check_bytes(move)
+    check_pages(guest, move)
+
+
+TESTS = len(POINTS) + 2

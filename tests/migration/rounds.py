@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One guest, to and fro, many times."""
+
+from checks import check_bytes, check_goes_on, check_load, check_pages, describe
+
+MIB = 1 << 20
+RAM_MIB = 128
+MEMORY = {"memory_mib": 16, "window_kib": 256}
+BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}
+TESTS = 1
+
+# So many passes are forced, in turn; with none QEMU leaves when it likes.
+PASSES = 2, 0, 3, 1
+
+
+def to_and_fro(tap, lab, rounds):
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(working_set=256, rate=2000)
+    tap.took("a guest with 16 MiB boots")
+    with tap.test(f"A2-12 {rounds} migrations to and fro: every page each time, and no QEMU spoke"):
+        for n in range(1, rounds + 1):
+            passes = PASSES[n % len(PASSES)]
+            move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=passes)
+            tap.note(f"{n}: {passes} or more: {describe(move)}")
+            if passes:
+                check_load(move, passes)
+            check_bytes(move)
+            # The source has quit with status 0, and had nothing to say: Qemu.quit().
+            check_pages(guest, move)
+            check_goes_on(guest)
+        lab.end(guest)
+    tap.took(f"{rounds} migrations")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A stream that is kept in a file, and loaded after the machine has booted anew."""
+
+import json
+import pathlib
+
+from checks import check_goes_on, check_verdict, equal
+
+MIB = 1 << 20
+RAM_MIB = 128
+MEMORY = {"memory_mib": 64, "window_kib": 1024}
+FAST = 256 * MIB
+BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+FACTS = "facts.json"
+SAVE_TESTS = 3
+LOAD_TESTS = 3
+
+
+def save_all(tap, lab, folder):
+    """Two files: of the guest as it ran, and of the same guest, paused."""
+    folder.mkdir()
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(working_set=1024, rate=2000)
+    tap.took("a guest with 64 MiB boots")
+    facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
+    with tap.test("A2-12 saved to a file while it runs"):
+        facts["running"] = save(tap, guest, folder / "running", "running-saving")
+    with tap.test("V1-30 saved, and going on where it is"):
+        guest.vmm.qmp.command("cont")
+        equal(guest.vmm.mdev.read("state"), "running", "the device's state")
+        check_goes_on(guest)
+    guest.vmm.qmp.command("stop")
+    with tap.test("P-35 saved to a file while it is paused"):
+        equal(guest.vmm.mdev.read("state"), "stopped", "the paused device's state")
+        facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving")
+        equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that stood still")
+    lab.end(guest)
+    (folder / FACTS).write_text(json.dumps(facts))
+    tap.took("two files")
+
+
+def save(tap, guest, path, state):
+    """Have QEMU write the stream to that file; give what is to be true of it."""
+    vmm = guest.vmm
+    vmm.qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
+    vmm.qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 100})
+    vmm.qmp.events.clear()
+    vmm.qmp.command("migrate", uri=f"exec:cat >{path}")
+    seen = set()
+
+    def saved():
+        seen.add(vmm.mdev.read("state"))
+        assert vmm.qmp.migration_status() != "failed", vmm.qmp.command("query-migrate")
+        return vmm.qmp.event("MIGRATION", status="completed")
+
+    vmm.loop.until(saved, "the file")
+    assert state in seen, f"the device was never {state}, but {seen}"
+    equal(vmm.mdev.read("state"), "stopped", "the device, after all")
+    size = path.stat().st_size
+    given = sum(vmm.mdev.numbers("pass_bytes")) + vmm.mdev.number("stopped_bytes")
+    tap.note(f"{path.name}: {size} bytes, {given} of them the device's")
+    assert size > given > 48 * MIB, f"{given} bytes of the device in a file of {size}"
+    return {"stamps": guest.stamps, "size": size}
+
+
+def load_all(tap, lab, folder):
+    facts = json.loads((folder / FACTS).read_text())
+    with tap.test("A2-12 another boot than that which saved"):
+        assert BOOT_ID.read_text() != facts["boot"], "the machine that saved is this one"
+    with tap.test("A2-12 loaded from a file in a fresh VM: every page is as the books say"):
+        load(tap, lab, folder / "running", facts["pages"], facts["running"], paused=False)
+    with tap.test("P-35 the paused guest, loaded in a fresh VM: every page is as the books say"):
+        load(tap, lab, folder / "paused", facts["pages"], facts["paused"], paused=True)
+    tap.took("two guests are loaded")
+
+
+def load(tap, lab, path, pages, fact, paused):
+    equal(path.stat().st_size, fact["size"], "size of the file")
+    guest = lab.load(lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {path}")
+    if paused:
+        equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
+        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it goes on")
+        guest.vmm.qmp.command("cont")
+    verdict = guest.verify()
+    check_verdict(verdict, pages)
+    guest.pages = pages
+    assert verdict.stamps >= fact["stamps"], f"{verdict.stamps} stamps, {fact['stamps']} at the save"
+    tap.note(f"{path.name}: {verdict.stamps} stamps, {fact['stamps']} or more when it was saved")
+    equal(guest.vmm.mdev.read("state"), "running", "the device's state")
+    check_goes_on(guest)
+    lab.end(guest)
