@@ -27,6 +27,14 @@ demo:	## a guest with a Tern device moves to another QEMU, and checks every page
 	@scripts/setup.sh demo
 	@scripts/demo.sh
 
+##@ Read
+docs:	## the documents as HTML in build/docs, held against the code
+	@scripts/docs.sh
+
+bench:	## what it costs; writes Documentation/performance.rst
+	@scripts/setup.sh check
+	@scripts/bench.sh
+
 ##@ Tests
 check:	## all tests; ends with "N passed, N failed, N skipped"
 	@scripts/setup.sh check
@@ -67,5 +75,5 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo check lint check-host coverage fuzz check-build \
+.PHONY: modules install clean kdir demo docs bench check lint check-host coverage fuzz check-build \
 	check-uml check-vm check-migration mutants check-long help
