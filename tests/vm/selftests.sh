@@ -57,4 +57,6 @@ say $? "A1-5 max_memory_mib: a larger value is refused, the old one kept"
 rmmod tern && [ ! -e /sys/bus/mdev/devices/${uuid}01 ]
 say $? "A1-6 rmmod removes the devices that are left"
 
+bash "$top/tests/vm/mdevctl.sh" "$module" || bad=1
+
 exit $bad
