@@ -25,12 +25,16 @@
  * A chunk that was prepared and not retired when the device stops may or may
  * not have reached the other side. It is offered again, byte for byte, from
  * the buffer; the reader knows a repeated record by its number. The buffer
- * belongs to user space: a chunk is put together and sealed in a bounce buffer
- * and copied there once it is whole. After that only its length is remembered,
- * and its bytes are never looked at: who scribbles in it fails his own CRC.
+ * belongs to user space: records are put together and sealed in a bounce buffer,
+ * small enough to stay in a cache, and copied there. After that only the chunk's
+ * length is remembered, and its bytes are never looked at: who scribbles in it
+ * fails his own CRC.
  */
 #include "core/session.h"
 #include "core/model.h"
+
+/* Records of half a MiB: a processor's own cache holds them and their pages. */
+#define BOUNCE		(8 * TERN_CHUNK_MIN)
 
 enum chunk_state {
 	CHUNK_NONE,
@@ -45,7 +49,7 @@ enum chunk_state {
  * @m: whose state it is; immutable
  * @stats: where it counts [lock]
  * @config: immutable
- * @bounce: where a chunk is put together; @config.capacity bytes [lock]
+ * @bounce: where records are put together; BOUNCE bytes [lock]
  * @batch: the pages of one take() [lock]
  * @writer: [lock]
  * @chunk: state of the chunk in the staging buffer [lock]
@@ -92,7 +96,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return NULL;
-	s->bounce = kvmalloc(config->capacity, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	s->bounce = kvmalloc(BOUNCE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!s->bounce) {
 		kvfree(s);
 		return NULL;
@@ -199,8 +203,9 @@ u64 tern_session_pending(struct tern_session *s)
 	return bytes;
 }
 
-static size_t put_begin(struct tern_session *s, void *at)
+static size_t put_begin(struct tern_session *s)
 {
+	void *at = s->bounce;
 	struct tern_session_begin *begin = tern_writer_payload(at);
 
 	memset(begin, 0, sizeof(*begin));
@@ -224,8 +229,9 @@ static size_t put_end(struct tern_session *s, void *at)
 }
 
 /* One batch of MEMORY records. Bytes put; 0 at the end of a pass; -errno. */
-static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
+static ssize_t put_pages(struct tern_session *s, size_t room)
 {
+	void *at = s->bounce;
 	const size_t record = memory_record(s);
 	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
 	struct tern_batch *b = &s->batch;
@@ -248,8 +254,9 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 }
 
 /* The model's sections and END, as many as fit. */
-static size_t put_final(struct tern_session *s, void *at, size_t room)
+static size_t put_final(struct tern_session *s, size_t room)
 {
+	void *at = s->bounce;
 	const struct tern_model_ops *ops = s->m->ops;
 	size_t used = 0;
 
@@ -268,15 +275,21 @@ static size_t put_final(struct tern_session *s, void *at, size_t room)
 	return used;
 }
 
+/* From the bounce buffer to its place in the chunk. */
+static size_t stage(struct tern_session *s, size_t at, size_t n)
+{
+	memcpy(s->config.staging + at, s->bounce, n);
+	return n;
+}
+
 /*
  * Put together a chunk that does not reach beyond the end of a pass. An error
  * in mid-chunk is kept for the next one: what is there is good.
  */
 static ssize_t fill(struct tern_session *s)
 {
-	void *const buf = s->bounce;
-	const size_t room = s->config.capacity;
-	size_t used = 0;
+	const size_t capacity = s->config.capacity;
+	size_t used = 0, room;
 	ssize_t ret;
 
 	if (!s->stopped && (s->walked || !tern_dirty_ahead(s->m->dirty))) {
@@ -285,18 +298,19 @@ static ssize_t fill(struct tern_session *s)
 		s->walked = false;
 	}
 	if (!s->writer.seq)
-		used = put_begin(s, buf);
-	while (room - used >= memory_record(s)) {
-		ret = put_pages(s, buf + used, room - used);
+		used = stage(s, 0, put_begin(s));
+	while (capacity - used >= memory_record(s)) {
+		room = min_t(size_t, capacity - used, BOUNCE);
+		ret = put_pages(s, room);
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
 			s->walked = true;
 			if (s->stopped)
-				used += put_final(s, buf + used, room - used);
+				used += stage(s, used, put_final(s, room));
 			break;
 		}
-		used += ret;
+		used += stage(s, used, ret);
 	}
 	return used;
 }
@@ -339,7 +353,6 @@ ssize_t tern_session_prepare(struct tern_session *s)
 		ret = fill(s);
 		if (ret < 0)
 			goto out;
-		memcpy(s->config.staging, s->bounce, ret);
 		s->chunk_bytes = ret;
 		s->chunk = CHUNK_OFFERED;
 	}

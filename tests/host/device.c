@@ -59,7 +59,7 @@ static int page_copy(struct tern_model *m, void *handle, void *to)
 
 	if (dev->fail_copy && !--dev->fail_copy)
 		return -EIO;
-	memcpy(to, handle, HOST_PAGE);
+	memcpy(to, handle, m->page_size);
 	return 0;
 }
 
