@@ -11,6 +11,7 @@ in lines of TAP what it found.
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -90,6 +91,8 @@ def api(kernel_doc, source):
 def pages(_kernel_doc, out):
     for page in sorted(DOCS.rglob("*.rst")):
         render(page, out / page.relative_to(DOCS).with_suffix(".html"))
+    for picture in sorted(DOCS.rglob("*.svg")):
+        shutil.copy(picture, out / picture.relative_to(DOCS))
 
 
 def functions(kernel_doc, out):

@@ -1,0 +1,136 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# bench.sh - what Tern costs, each figure as a ratio to a baseline of the same
+# run on the same kernel; writes Documentation/performance.rst.
+#
+# Throughput is taken on User Mode Linux, whose code runs at the machine's own
+# speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+out=$top/build/bench
+page=Documentation/performance.rst
+picture=Documentation/performance.svg
+
+mkdir -p "$out"
+kselftest=$(scripts/cache.sh kselftest)
+make -s -C tests/bench KSFT="$kselftest/tools/testing/selftests" OUT="$out" >"$out/log" 2>&1 || {
+	cat "$out/log"
+	exit 1
+}
+
+load=$(cut -d' ' -f1 /proc/loadavg)
+echo "== the engine, here" >&2
+"$out/engine_bench" | tee "$out/figures"
+echo "== the region, on User Mode Linux" >&2
+scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/region_bench" \
+	--add "$(scripts/build-module.sh uml-plain)" -- \
+	sh -c 'insmod tern.ko && ./region_bench' | tee -a "$out/figures"
+echo "== faults, in a VM" >&2
+module=$(scripts/build-module.sh 6.1)
+scripts/vm.sh --out "$out/vm" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+	insmod $module && $out/fault_bench" | tee -a "$out/figures"
+
+# name|goal: <= or >= of the ratio, or nothing|what it is|the baseline|what limits it
+about() {
+	cat <<'ABOUT'
+engine|>= 0.9|the engine in user space: 64 MiB of pages to chunks in a buffer|memcpy() of the same bytes to the same buffer, plus the same CRC-32C|one copy more: records are sealed where user space cannot write
+save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (bounce buffer, window, VMM) where read() has one
+save-pread||the same by pread() of the window|the same|the same copies, and one more
+load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page) where write() has one: no byte is looked at where user space can change it
+load-pwrite||the same by pwrite()|the same|one more copy
+pending|<= 1.2|read pending_bytes at 1 GiB|the same at 16 MiB|the system call
+harvest-all||harvest all pages of 1 GiB|pages|the copy
+harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: what a page costs to what it costs among all|pages|such a page is unmapped by a call of its own, which here is a system call of the host
+harvest-permille|<= 2|harvest 0.1 % of 1 GiB, every thousandth page; ratio as above|pages|the same
+store-first||first store to a page of the device|first store to a page of a tmpfs file|the fault and the page
+store-again||a store to a page that was written, nobody harvesting|the same|nothing: it does not fault (S-10)
+store-session||the same in a session, before the harvest|the same|nothing: it does not fault (S-10)
+store-harvested||a store to a page that was harvested|the same|the fault
+ABOUT
+}
+
+verdict() { # GOAL RATIO
+	[ -n "$1" ] || {
+		echo "told"
+		return
+	}
+	if [ "$(bc -l <<<"$2 ${1% *} ${1#* }")" = 1 ]; then echo "met"; else echo "**missed**"; fi
+}
+
+# A bar for each figure that is a throughput, with a mark at its goal.
+plot() {
+	local name goal
+	while IFS='|' read -r name goal _; do
+		case $name in
+		engine | save-* | load-*)
+			printf '%s %s %s\n' "$name" \
+				"$(sed -n "s/^$name|.*|//p" "$out/figures")" "${goal:+${goal#* }}"
+			;;
+		esac
+	done < <(about) >"$out/bars"
+	gnuplot <<PLOT
+set terminal svg size 640,300 background "white"
+set output "$picture"
+set yrange [0:1.1]
+set ylabel "share of the baseline"
+set style fill solid 0.6
+set boxwidth 0.6
+set key outside below
+plot "$out/bars" using 0:2:xtic(1) with boxes title "measured", \
+	"" using 0:2:(sprintf("%.2f", column(2))) with labels offset 0,0.7 notitle, \
+	"" using 0:3 with points pointtype 7 title "goal"
+PLOT
+}
+
+{
+	cat <<'HEAD'
+.. SPDX-License-Identifier: GPL-2.0-only
+.. Written by `make bench`: do not edit.
+
+===========
+Performance
+===========
+
+Each figure stands beside a baseline that was taken in the same run on the same
+kernel, and only their ratio is meant to be compared: between machines, or before
+and after a change. Each is the best of some runs. ``make bench`` takes them all
+again and writes this page.
+
+HEAD
+	printf 'Taken on %s, Linux %s; load average before: %s.\n\n' \
+		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+		"$(uname -r | cut -d- -f1)" "$load"
+	echo '.. image:: performance.svg'
+	echo '   :alt: throughput as a share of the baseline, with the goals'
+	echo
+	echo '.. list-table::'
+	echo '   :header-rows: 1'
+	echo
+	printf '   * - %s\n' 'what'
+	printf '     - %s\n' 'value' 'baseline' 'ratio' 'goal' 'result' 'limited by'
+	while IFS='|' read -r name goal what against limit; do
+		IFS='|' read -r _ value unit baseline ratio < <(grep "^$name|" "$out/figures")
+		case $against in
+		pages) against='pages' base_unit='' ;;
+		*) base_unit=" $unit" ;;
+		esac
+		printf '   * - %s\n' "$what"
+		printf '     - %s\n' "$value $unit" "$baseline$base_unit ($against)" "$ratio" \
+			"${goal:-none}" "$(verdict "$goal" "$ratio")" "$limit"
+	done < <(about)
+	cat <<'TAIL'
+
+The engine runs in user space, the rows from "save" to "harvest" on User Mode
+Linux 6.12, the stores in a VM with Linux 6.1. An emulated processor runs the VM if
+the machine has no KVM to offer: a fault then costs microseconds and more, and only
+the ratios of the last four rows say something. Throughput on User Mode Linux is
+that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
+instruction for it there.
+TAIL
+} >"$page.new"
+mv "$page.new" "$page"
+plot
+echo "== $page is written" >&2
