@@ -15,14 +15,15 @@
  *
  * Errors of meaning (those of form are in core/stream.c):
  *
- *   not a stream of ours (magic)			-EINVAL
+ *   not a stream of ours (magic, version 0)	-EINVAL
  *   written for a newer reader			-EPROTONOSUPPORT
  *   another model				-EMEDIUMTYPE
  *   another memory size or block size		-ERANGE
  *   MEMORY not of whole blocks, or outside	-EOVERFLOW
  *   a section with a value the device can't have	-EDOM
- *   a section twice, or one that is not the model's; END that does not fit what
- *   came before; a record after END		-EPROTO
+ *   a section twice, or one that is not the model's or newer than the stream;
+ *   END that does not fit what came before;
+ *   a record after END				-EPROTO
  *   device memory could not be had		-ENOMEM
  */
 #include "core/loader.h"
@@ -35,6 +36,7 @@
  * @reader: takes the stream apart
  * @error: 0, or what the first failure was
  * @complete: END was consumed and the device is what the stream says
+ * @version: that the stream says it is of
  * @bytes: of the distinct records so far
  * @staged: the sections that came, by their place in the model's table
  * @have: a bit a section
@@ -46,6 +48,7 @@ struct tern_loader {
 	struct tern_reader reader;
 	int error;
 	bool complete;
+	u32 version;
 	u64 bytes;
 	void *staged[TERN_SECTIONS_MAX];
 	unsigned long have;
@@ -100,7 +103,7 @@ static int load_begin(struct tern_loader *l)
 {
 	const struct tern_session_begin *begin = l->reader.payload;
 
-	if (le64_to_cpu(begin->magic) != TERN_STREAM_MAGIC)
+	if (le64_to_cpu(begin->magic) != TERN_STREAM_MAGIC || !begin->version)
 		return -EINVAL;
 	if (le32_to_cpu(begin->reader) > TERN_STREAM_VERSION)
 		return -EPROTONOSUPPORT;
@@ -111,6 +114,7 @@ static int load_begin(struct tern_loader *l)
 		return -ERANGE;
 
 	l->m->ops->clear(l->m);
+	l->version = le32_to_cpu(begin->version);
 	l->have = 0;
 	l->bytes = 0;
 	l->complete = false;
@@ -140,7 +144,8 @@ static int stage_section(struct tern_loader *l, u32 type)
 
 		if (sec->type != type)
 			continue;
-		if (sec->length != tern_reader_length(&l->reader) || test_bit(i, &l->have))
+		if (sec->length != tern_reader_length(&l->reader) || sec->since > l->version ||
+		    test_bit(i, &l->have))
 			return -EPROTO;
 		ret = sec->validate(l->m, l->reader.payload);
 		if (ret)
@@ -153,6 +158,18 @@ static int stage_section(struct tern_loader *l, u32 type)
 	return le32_to_cpu(l->reader.head.flags) & TERN_RECORD_OPTIONAL ? 0 : -EPROTO;
 }
 
+/* Does the bitmap have every section that a stream of this version must have? */
+static bool has_all_sections(const struct tern_loader *l)
+{
+	const struct tern_model_ops *ops = l->m->ops;
+	unsigned int i;
+
+	for (i = 0; i < ops->n_sections; i++)
+		if (ops->sections[i].since <= l->version && !test_bit(i, &l->have))
+			return false;
+	return true;
+}
+
 static int load_end(struct tern_loader *l)
 {
 	const struct tern_model_ops *ops = l->m->ops;
@@ -161,11 +178,11 @@ static int load_end(struct tern_loader *l)
 
 	/* END's own number is the count of the records before it. */
 	if (le64_to_cpu(end->records) != le64_to_cpu(l->reader.head.seq) ||
-	    le64_to_cpu(end->bytes) != l->bytes ||
-	    l->have != BIT(ops->n_sections) - 1)
+	    le64_to_cpu(end->bytes) != l->bytes || !has_all_sections(l))
 		return -EPROTO;
 	for (i = 0; i < ops->n_sections; i++)
-		ops->sections[i].load(l->m, l->staged[i]);
+		if (test_bit(i, &l->have))
+			ops->sections[i].load(l->m, l->staged[i]);
 	l->complete = true;
 	return 0;
 }

@@ -19,6 +19,8 @@ struct tern_model;
 /**
  * struct tern_section - one part of the state that is sent once, at the end
  * @type: its record's type
+ * @since: version of the format that it came with; an older stream has none, and
+ *	leaves this part as at power-on
  * @length: its payload, exactly; TERN_SECTION_BYTES_MAX at most
  * @save: write @length bytes at @to. The device is stopped. Cannot fail.
  * @validate: does @from have a meaning for this device? 0, or -EDOM. Changes
@@ -30,6 +32,7 @@ struct tern_model;
  */
 struct tern_section {
 	u32 type;
+	u32 since;
 	u32 length;
 	void (*save)(struct tern_model *m, void *to);
 	int (*validate)(struct tern_model *m, const void *from);

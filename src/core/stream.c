@@ -35,6 +35,8 @@ static_assert(sizeof(struct tern_memory_head) == 8);
 static_assert(sizeof(struct tern_registers_state) == 72);
 static_assert(sizeof(struct tern_config_state) == 4096);
 static_assert(sizeof(struct tern_interrupts_state) == 264);
+static_assert(sizeof(struct tern_dma_state) == 64);
+static_assert(offsetof(struct tern_dma_state, entries) == 40);
 static_assert(sizeof(struct tern_end) == 16);
 
 /* Lengths that a type may have. A type that is not here is unknown. */
@@ -55,6 +57,9 @@ static const struct {
 	},
 	[TERN_RECORD_INTERRUPTS] = {
 		sizeof(struct tern_interrupts_state), sizeof(struct tern_interrupts_state)
+	},
+	[TERN_RECORD_DMA] = {
+		sizeof(struct tern_dma_state), sizeof(struct tern_dma_state)
 	},
 	[TERN_RECORD_END] = {
 		sizeof(struct tern_end), sizeof(struct tern_end)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The registers of BAR0: identity, interrupt status and mask, the doorbell,
- * scratch (include/uapi/tern/registers.h has the map).
+ * scratch, and those of the DMA engine, which it keeps itself (device/dma.c;
+ * include/uapi/tern/registers.h has the map).
  *
  * A register is 32 bits wide. A read may be of any size; a write narrower than
  * a register, or unaligned, has no effect, as on hardware that decodes words.
@@ -11,24 +12,32 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
+#include "device/dma.h"
 #include "device/interrupts.h"
 #include "device/registers.h"
 #include <uapi/tern/registers.h>
 
 #define VECTOR_BITS	GENMASK(TERN_VECTORS - 1, 0)
 
-static_assert(TERN_REG_SCRATCH(TERN_SCRATCH_REGISTERS) <= 0x100);
+/* Where the registers of the DMA engine lie. */
+#define DMA_FIRST	0x100
+#define DMA_END		0x200
+
+static_assert(TERN_REG_SCRATCH(TERN_SCRATCH_REGISTERS) <= DMA_FIRST);
+static_assert(TERN_DMA_COMMAND >= DMA_FIRST && TERN_DMA_CRC < DMA_END);
 
 /**
  * tern_registers_init() - registers as at power-on
  * @regs: the registers
  * @irqs: what the doorbell raises
+ * @dma: the DMA engine
  * @memory_size: bytes of device memory
  */
 void tern_registers_init(struct tern_registers *regs, struct tern_interrupts *irqs,
-			 u64 memory_size)
+			 struct tern_dma *dma, u64 memory_size)
 {
 	regs->irqs = irqs;
+	regs->dma = dma;
 	regs->memory_size = memory_size;
 	tern_registers_clear(regs);
 }
@@ -42,6 +51,11 @@ void tern_registers_clear(struct tern_registers *regs)
 	regs->irq_status = 0;
 	regs->irq_mask = 0;
 	memset(regs->scratch, 0, sizeof(regs->scratch));
+}
+
+static bool is_dma(unsigned int offset)
+{
+	return offset >= DMA_FIRST && offset < DMA_END;
 }
 
 /* The scratch register at an offset, or NULL. */
@@ -58,13 +72,15 @@ static u32 read_register(struct tern_registers *regs, unsigned int offset)
 
 	if (scratch)
 		return *scratch;
+	if (is_dma(offset))
+		return tern_dma_read_register(regs->dma, offset);
 	switch (offset) {
 	case TERN_REG_ID:
 		return TERN_ID;
 	case TERN_REG_VERSION:
 		return TERN_REGISTERS_VERSION;
 	case TERN_REG_FEATURES:
-		return TERN_FEATURE_DOORBELL;
+		return TERN_FEATURE_DOORBELL | TERN_FEATURE_DMA;
 	case TERN_REG_STATUS:
 		return TERN_STATUS_READY;
 	case TERN_REG_MEMORY_LOW:
@@ -102,6 +118,10 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 		*scratch = value;
 		return;
 	}
+	if (is_dma(offset)) {
+		tern_dma_write_register(regs->dma, offset, value);
+		return;
+	}
 	switch (offset) {
 	case TERN_REG_IRQ_STATUS:
 		regs->irq_status &= ~value;
@@ -112,12 +132,25 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 		raise(regs, unmasked & regs->irq_status);
 		break;
 	case TERN_REG_DOORBELL:
-		if (value < TERN_VECTORS) {
-			regs->irq_status |= BIT(value);
-			raise(regs, BIT(value));
-		}
+		if (value < TERN_VECTORS)
+			tern_registers_interrupt(regs, value);
 		break;
 	}
+}
+
+/**
+ * tern_registers_interrupt() - something happened that a vector tells
+ * @regs: the registers
+ * @vector: below TERN_VECTORS
+ *
+ * Sets its bit of the status, and raises it unless it is masked.
+ *
+ * Context: the device's io lock.
+ */
+void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
+{
+	regs->irq_status |= BIT(vector);
+	raise(regs, BIT(vector));
 }
 
 /**

@@ -6,11 +6,13 @@
 
 #include <uapi/tern/stream.h>
 
+struct tern_dma;
 struct tern_interrupts;
 
 /**
  * struct tern_registers - BAR0
- * @irqs: raised by the doorbell; immutable
+ * @irqs: raised by the doorbell and at the end of a transfer; immutable
+ * @dma: its registers are among ours; immutable
  * @memory_size: as the guest reads it; immutable while open
  * @irq_status: TERN_REG_IRQ_STATUS
  * @irq_mask: TERN_REG_IRQ_MASK
@@ -20,6 +22,7 @@ struct tern_interrupts;
  */
 struct tern_registers {
 	struct tern_interrupts *irqs;
+	struct tern_dma *dma;
 	u64 memory_size;
 	u32 irq_status;
 	u32 irq_mask;
@@ -27,12 +30,13 @@ struct tern_registers {
 };
 
 void tern_registers_init(struct tern_registers *regs, struct tern_interrupts *irqs,
-			 u64 memory_size);
+			 struct tern_dma *dma, u64 memory_size);
 void tern_registers_clear(struct tern_registers *regs);
 void tern_registers_read(struct tern_registers *regs, unsigned int offset,
 			 void *to, size_t len);
 void tern_registers_write(struct tern_registers *regs, unsigned int offset,
 			  const void *from, size_t len);
+void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector);
 void tern_registers_save(const struct tern_registers *regs,
 			 struct tern_registers_state *to);
 int tern_registers_validate(const struct tern_registers_state *from);

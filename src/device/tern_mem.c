@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tern-mem, the device model: memory, registers, config space and interrupts,
- * put together as the core wants them (core/model.h). Another model would be
- * another file like this one.
+ * tern-mem, the device model: memory, registers, config space, interrupts and
+ * the DMA engine, put together as the core wants them (core/model.h). Another
+ * model would be another file like this one.
  */
 #include <linux/err.h>
+#include <linux/pci_regs.h>
 
 #include "device/tern_mem.h"
 
@@ -58,18 +59,22 @@ static void clear(struct tern_model *m)
 	tern_registers_clear(&mem->regs);
 	tern_config_space_clear(&mem->config);
 	tern_interrupts_clear(&mem->irqs);
+	tern_dma_clear(&mem->dma);
 	mutex_unlock(&mem->io);
 }
 
 static void start(struct tern_model *m)
 {
 	tern_interrupts_start(&to_mem(m)->irqs);
+	tern_dma_thaw(&to_mem(m)->dma);
 }
 
 static void stop(struct tern_model *m)
 {
 	struct tern_mem *mem = to_mem(m);
 
+	/* First what raises interrupts by itself. */
+	tern_dma_freeze(&mem->dma);
 	/* A doorbell that is being rung is either delivered or pending. */
 	mutex_lock(&mem->io);
 	tern_interrupts_stop(&mem->irqs);
@@ -137,25 +142,58 @@ static void load_interrupts(struct tern_model *m, const void *from)
 	tern_interrupts_load(&to_mem(m)->irqs, from);
 }
 
+static void save_dma(struct tern_model *m, void *to)
+{
+	struct tern_mem *mem = to_mem(m);
+
+	mutex_lock(&mem->io);
+	tern_dma_save(&mem->dma, to);
+	mutex_unlock(&mem->io);
+}
+
+static int validate_dma(struct tern_model *m, const void *from)
+{
+	return tern_dma_validate(&to_mem(m)->dma, from);
+}
+
+static void load_dma(struct tern_model *m, const void *from)
+{
+	struct tern_mem *mem = to_mem(m);
+
+	mutex_lock(&mem->io);
+	tern_dma_load(&mem->dma, from);
+	mutex_unlock(&mem->io);
+}
+
 static const struct tern_section sections[] = {
 	{
 		.type		= TERN_RECORD_REGISTERS,
+		.since		= 1,
 		.length		= sizeof(struct tern_registers_state),
 		.save		= save_registers,
 		.validate	= validate_registers,
 		.load		= load_registers,
 	}, {
 		.type		= TERN_RECORD_CONFIG_SPACE,
+		.since		= 1,
 		.length		= sizeof(struct tern_config_state),
 		.save		= save_config_space,
 		.validate	= validate_config_space,
 		.load		= load_config_space,
 	}, {
 		.type		= TERN_RECORD_INTERRUPTS,
+		.since		= 1,
 		.length		= sizeof(struct tern_interrupts_state),
 		.save		= save_interrupts,
 		.validate	= validate_interrupts,
 		.load		= load_interrupts,
+	}, {
+		.type		= TERN_RECORD_DMA,
+		.since		= 2,
+		.length		= sizeof(struct tern_dma_state),
+		.save		= save_dma,
+		.validate	= validate_dma,
+		.load		= load_dma,
 	},
 };
 
@@ -177,14 +215,44 @@ static const struct tern_model_ops tern_mem_ops = {
 	.stop		= stop,
 };
 
+static bool is_bus_master(struct tern_mem *mem)
+{
+	__le16 command;
+
+	mutex_lock(&mem->io);
+	tern_config_space_read(&mem->config, PCI_COMMAND, &command, sizeof(command));
+	mutex_unlock(&mem->io);
+	return command & cpu_to_le16(PCI_COMMAND_MASTER);
+}
+
+static int dma_guest(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write)
+{
+	struct tern_mem *mem = container_of(dma, struct tern_mem, dma);
+
+	return is_bus_master(mem) ? mem->guest(mem, address, buf, len, write) : -EACCES;
+}
+
+static void dma_interrupt(struct tern_dma *dma, unsigned int vector)
+{
+	tern_registers_interrupt(&container_of(dma, struct tern_mem, dma)->regs, vector);
+}
+
+static const struct tern_dma_ops dma_ops = {
+	.guest		= dma_guest,
+	.interrupt	= dma_interrupt,
+};
+
 /**
  * tern_mem_init() - a device that is not open
  * @mem: the device
+ * @guest: how it reaches guest memory
  */
-void tern_mem_init(struct tern_mem *mem)
+void tern_mem_init(struct tern_mem *mem, tern_guest_fn guest)
 {
 	mutex_init(&mem->io);
+	mem->guest = guest;
 	tern_interrupts_init(&mem->irqs);
+	tern_dma_init(&mem->dma, &dma_ops, &mem->io);
 	mem->model.ops = &tern_mem_ops;
 }
 
@@ -198,14 +266,20 @@ void tern_mem_init(struct tern_mem *mem)
 int tern_mem_open(struct tern_mem *mem, u64 memory_size)
 {
 	struct tern_memory *memory = tern_memory_create(memory_size);
+	int ret;
 
 	if (IS_ERR(memory))
 		return PTR_ERR(memory);
+	ret = tern_dma_open(&mem->dma, memory);
+	if (ret) {
+		tern_memory_put(memory);
+		return ret;
+	}
 	mem->memory = memory;
 	mem->model.dirty = &memory->dirty;
 	mem->model.memory_size = memory_size;
 	mem->model.page_size = PAGE_SIZE;
-	tern_registers_init(&mem->regs, &mem->irqs, memory_size);
+	tern_registers_init(&mem->regs, &mem->irqs, &mem->dma, memory_size);
 	tern_config_space_init(&mem->config, memory_size);
 	tern_interrupts_clear(&mem->irqs);
 	tern_interrupts_start(&mem->irqs);
@@ -222,6 +296,7 @@ void tern_mem_close(struct tern_mem *mem)
 {
 	unsigned int i;
 
+	tern_dma_close(&mem->dma);
 	tern_interrupts_stop(&mem->irqs);
 	for (i = 0; i < TERN_VECTORS; i++)
 		tern_interrupts_connect(&mem->irqs, i, NULL);

@@ -330,13 +330,20 @@ static void close_device(struct vfio_device *vdev)
 	mutex_unlock(&dev->state_mutex);
 }
 
+static int access_guest(struct tern_mem *mem, u64 address, void *buf, size_t len, bool write)
+{
+	struct tern_device *dev = container_of(mem, struct tern_device, mem);
+
+	return vfio_dma_rw(&dev->vdev, address, buf, len, write);
+}
+
 static int init_device(struct vfio_device *vdev)
 {
 	struct tern_device *dev = to_device(vdev);
 
 	mutex_init(&dev->state_mutex);
 	spin_lock_init(&dev->req_lock);
-	tern_mem_init(&dev->mem);
+	tern_mem_init(&dev->mem, access_guest);
 	return 0;
 }
 

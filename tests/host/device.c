@@ -87,6 +87,7 @@ static void clear(struct tern_model *m)
 	memset(&dev->registers, 0, sizeof(dev->registers));
 	memset(&dev->config, 0, sizeof(dev->config));
 	memset(&dev->interrupts, 0, sizeof(dev->interrupts));
+	memset(&dev->dma, 0, sizeof(dev->dma));
 	dev->clears++;
 }
 
@@ -119,15 +120,17 @@ static void load_##name(struct tern_model *m, const void *from)		\
 SECTION(registers, 0xff)
 SECTION(config, 0xff)
 SECTION(interrupts, 0xff)
+SECTION(dma, 0xff)
 
-#define ROW(number, name) {						\
-	.type = (number), .length = sizeof(((struct host_device *)0)->name), \
+#define ROW(number, version, name) {					\
+	.type = (number), .since = (version), .length = sizeof(((struct host_device *)0)->name), \
 	.save = save_##name, .validate = validate_##name, .load = load_##name }
 
 static const struct tern_section sections[] = {
-	ROW(TERN_RECORD_REGISTERS, registers),
-	ROW(TERN_RECORD_CONFIG_SPACE, config),
-	ROW(TERN_RECORD_INTERRUPTS, interrupts),
+	ROW(TERN_RECORD_REGISTERS, 1, registers),
+	ROW(TERN_RECORD_CONFIG_SPACE, 1, config),
+	ROW(TERN_RECORD_INTERRUPTS, 1, interrupts),
+	ROW(TERN_RECORD_DMA, 2, dma),
 };
 
 static const struct tern_model_ops ops = {
@@ -205,7 +208,8 @@ bool host_device_equal(const struct host_device *a, const struct host_device *b)
 	       !memcmp(a->mem, b->mem, a->dirty.pages * HOST_PAGE) &&
 	       !memcmp(&a->registers, &b->registers, sizeof(a->registers)) &&
 	       !memcmp(&a->config, &b->config, sizeof(a->config)) &&
-	       !memcmp(&a->interrupts, &b->interrupts, sizeof(a->interrupts));
+	       !memcmp(&a->interrupts, &b->interrupts, sizeof(a->interrupts)) &&
+	       !memcmp(&a->dma, &b->dma, sizeof(a->dma));
 }
 
 bool host_device_blank(const struct host_device *dev)
@@ -222,6 +226,7 @@ void host_device_dress(struct host_device *dev, u32 seed)
 	memset(&dev->registers, seed & 0x7f, sizeof(dev->registers));
 	memset(&dev->config, (seed + 1) & 0x7f, sizeof(dev->config));
 	memset(&dev->interrupts, (seed + 2) & 0x7f, sizeof(dev->interrupts));
+	memset(&dev->dma, (seed + 3) & 0x7f, sizeof(dev->dma));
 }
 
 void feeder_init(struct feeder *f, unsigned long pages, bool precopy)

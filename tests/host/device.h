@@ -26,7 +26,7 @@
  * @gets, @puts: references
  * @fail_get, @fail_copy: the n-th from now on fails; 0: none
  * @running, @starts, @clears: what the core had done
- * @registers, @config, @interrupts: the sections
+ * @registers, @config, @interrupts, @dma: the sections
  */
 struct host_device {
 	struct tern_model m;
@@ -47,6 +47,7 @@ struct host_device {
 	struct tern_registers_state registers;
 	struct tern_config_state config;
 	struct tern_interrupts_state interrupts;
+	struct tern_dma_state dma;
 };
 
 struct host_device *host_device_create(unsigned long pages);

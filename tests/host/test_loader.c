@@ -136,7 +136,7 @@ static void test_truncation(void)
 /* Payload lengths by type, as the format has them: { from, to }, 0 is unknown. */
 static const u32 lengths[8][2] = {
 	{ 0 }, { 48, 48 }, { 8 + 4096, 8 + 65536 }, { 72, 72 }, { 4096, 4096 },
-	{ 264, 264 }, { 0 }, { 16, 16 },
+	{ 264, 264 }, { 64, 64 }, { 16, 16 },
 };
 
 /*
@@ -210,8 +210,8 @@ static void seal(struct forge *g, u32 type, u32 length)
 static struct tern_session_begin good_begin(void)
 {
 	return (struct tern_session_begin) {
-		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(1),
-		.reader = htole32(1), .model = htole32(HOST_MODEL),
+		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(2),
+		.reader = htole32(2), .model = htole32(HOST_MODEL),
 		.block = htole32(4096), .memory_size = htole64(PAGES * HOST_PAGE),
 		.id = { 42 },
 	};
@@ -234,7 +234,7 @@ static void put_memory(struct forge *g, u64 offset, u32 bytes)
 	seal(g, TERN_RECORD_MEMORY, 8 + bytes);
 }
 
-static void put_sections(struct forge *g)
+static void put_sections_of_1(struct forge *g)
 {
 	memset(payload(g), 0, 8192);
 	seal(g, TERN_RECORD_REGISTERS, 72);
@@ -242,6 +242,13 @@ static void put_sections(struct forge *g)
 	seal(g, TERN_RECORD_CONFIG_SPACE, 4096);
 	memset(payload(g), 0, 8192);
 	seal(g, TERN_RECORD_INTERRUPTS, 264);
+}
+
+static void put_sections(struct forge *g)
+{
+	put_sections_of_1(g);
+	memset(payload(g), 0, 8192);
+	seal(g, TERN_RECORD_DMA, 64);
 }
 
 static void put_end(struct forge *g, long records, long bytes)
@@ -266,13 +273,13 @@ static void test_wrong_begin(void)
 		CHECK_EQ(load(forge(&b)->buf, 72, 0, false), err);	\
 	} while (0)
 	TRY(magic, htole64(1), -EINVAL);
-	TRY(reader, htole32(2), -EPROTONOSUPPORT);
+	TRY(reader, htole32(3), -EPROTONOSUPPORT);
 	TRY(model, htole32(HOST_MODEL + 1), -EMEDIUMTYPE);
 	TRY(memory_size, htole64(2 * PAGES * HOST_PAGE), -ERANGE);
 	TRY(block, htole32(512), -ERANGE);
 	/* A newer writer that says an old reader will do is right. */
 	TRY(version, htole32(9), 0);
-	TRY(version, 0, 0);
+	TRY(version, 0, -EINVAL);
 #undef TRY
 	CHECK_EQ(load("this is no stream at all", 24, 0, false), -EINVAL);
 	/* It is the first of its session, or nothing. */
@@ -312,7 +319,7 @@ static void test_wrong_records(void)
 	TRY(-EMSGSIZE, put_memory(g, 0, 65536 + 4096));
 	TRY(-EMSGSIZE, seal(g, TERN_RECORD_REGISTERS, 71));
 	TRY(-EMSGSIZE, seal(g, TERN_RECORD_END, 17));
-	TRY(-EOPNOTSUPP, seal(g, 6, 16));
+	TRY(-EMSGSIZE, seal(g, TERN_RECORD_DMA, 63));
 	TRY(-EOPNOTSUPP, seal(g, 8, 16));
 	TRY(-EOPNOTSUPP, seal(g, 0, 16));
 	/* Optional, and longer than any record. */
@@ -323,6 +330,7 @@ static void test_wrong_records(void)
 	TRY(-EPROTO, put_sections(g), put_sections(g), put_end(g, 0, 0));
 	/* END: without the sections, or with other counts than there were. */
 	TRY(-EPROTO, put_end(g, 0, 0));
+	TRY(-EPROTO, put_sections_of_1(g), put_end(g, 0, 0));
 	TRY(-EPROTO, put_sections(g), put_end(g, 1, 0));
 	TRY(-EPROTO, put_sections(g), put_end(g, -1, 0));
 	TRY(-EPROTO, put_sections(g), put_end(g, 0, 1));
@@ -450,6 +458,32 @@ static void test_optional(void)
 	feeder_uninit(&to);
 }
 
+/* A stream of version 1 has no DMA, and must not have it. */
+static void test_older(void)
+{
+	struct tern_session_begin begin = good_begin();
+	struct feeder to;
+	struct forge *g;
+
+	make_stream();
+	begin.version = htole32(1);
+	begin.reader = htole32(1);
+	g = forge(&begin);
+	put_sections_of_1(g);
+	put_end(g, 0, 0);
+	feeder_init(&to, PAGES, true);
+	host_device_dress(to.dev, 3);
+	CHECK_EQ(feeder_load(&to, g->buf, g->len, 0), 0);
+	CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+	CHECK(host_device_blank(to.dev));
+	feeder_uninit(&to);
+
+	g = forge(&begin);
+	put_sections(g);
+	put_end(g, 0, 0);
+	CHECK_EQ(load(g->buf, g->len, 0, false), -EPROTO);
+}
+
 /* The first error stays the answer. */
 static void test_error_is_final(void)
 {
@@ -506,6 +540,7 @@ static const struct tap_test tests[] = {
 	{ "V1-26 loader: a new session starts over", test_new_session },
 	{ "P-11 loader: an unknown optional record is passed over", test_optional },
 	{ "P-11 loader: the first stream there was loads for ever", test_golden },
+	{ "P-11 loader: an older version lacks what came later", test_older },
 	{ "P-21 loader: the first error stays the answer", test_error_is_final },
 };
 

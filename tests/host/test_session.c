@@ -5,7 +5,7 @@
 
 #define MEMORY_RECORD	(24 + 8 + HOST_PAGE)
 #define BEGIN_RECORD	(24 + 48)
-#define FINAL_RECORDS	(24 + 72 + 24 + 4096 + 24 + 264 + 24 + 16)
+#define FINAL_RECORDS	(24 + 72 + 24 + 4096 + 24 + 264 + 24 + 64 + 24 + 16)
 
 /* Count the records of a type without the core's reader. */
 static unsigned int count(const struct feeder *f, u32 type, size_t from)
@@ -71,6 +71,7 @@ static void test_snapshot_then_iterations(void)
 	CHECK_EQ(count(&f, TERN_RECORD_REGISTERS, before), 1);
 	CHECK_EQ(count(&f, TERN_RECORD_CONFIG_SPACE, before), 1);
 	CHECK_EQ(count(&f, TERN_RECORD_INTERRUPTS, before), 1);
+	CHECK_EQ(count(&f, TERN_RECORD_DMA, before), 1);
 	CHECK_EQ(count(&f, TERN_RECORD_END, before), 1);
 	CHECK_EQ(f.mc.stats.passes, 6);
 	CHECK_EQ(f.mc.stats.stopped_bytes, FINAL_RECORDS);

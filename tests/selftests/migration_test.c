@@ -128,7 +128,7 @@ TEST_F(pair, S1_S2_S4_S5_save_and_load)
 	EXPECT_EQ(account.sessions, 1);
 	EXPECT_EQ(account.repeats, 0);
 	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 340);
-	for (i = TERN_RECORD_REGISTERS; i <= TERN_RECORD_INTERRUPTS; i++)
+	for (i = TERN_RECORD_REGISTERS; i <= TERN_RECORD_DMA; i++)
 		EXPECT_EQ(account.records[i], 1);
 	EXPECT_GE(account.first_final, stop);
 	EXPECT_GT(account.first_final, account.last_memory);

@@ -71,7 +71,7 @@ static inline struct account read_account(const uint8_t *s, size_t len)
 		type = get32(s + at);
 		seq = get64(s + at + 8);
 		length = get32(s + at + 16);
-		if (type < 1 || type > 7 || type == 6)
+		if (type < 1 || type > 7)
 			WRONG("no such type");
 		if (get32(s + at + 4))
 			WRONG("a flag is set");

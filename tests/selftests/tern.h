@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,10 +47,11 @@
 /* Bytes of what a stream has besides memory. */
 #define MEMORY_RECORD	(sizeof(struct tern_record) + sizeof(struct tern_memory_head) + PAGE)
 #define BEGIN_RECORD	(sizeof(struct tern_record) + sizeof(struct tern_session_begin))
-#define FINAL_RECORDS	(4 * sizeof(struct tern_record) +			\
+#define FINAL_RECORDS	(5 * sizeof(struct tern_record) +			\
 			 sizeof(struct tern_registers_state) +			\
 			 sizeof(struct tern_config_state) +			\
-			 sizeof(struct tern_interrupts_state) + sizeof(struct tern_end))
+			 sizeof(struct tern_interrupts_state) +			\
+			 sizeof(struct tern_dma_state) + sizeof(struct tern_end))
 
 /* An open device. */
 struct dev {
@@ -411,6 +413,73 @@ static inline uint64_t signals(int fd)
 	uint64_t n = 0;
 
 	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+/* Guest memory: have the device find it at that address. */
+static inline int map_guest(struct dev *d, void *p, uint64_t address, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
+		.vaddr = (uintptr_t)p, .iova = address, .size = size,
+	};
+
+	return ioctl(d->container, VFIO_IOMMU_MAP_DMA, &map) ? -errno : 0;
+}
+
+static inline int unmap_guest(struct dev *d, uint64_t address, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap), .iova = address, .size = size,
+	};
+
+	return ioctl(d->container, VFIO_IOMMU_UNMAP_DMA, &unmap) ? -errno : 0;
+}
+
+static inline int set_command(struct dev *d, uint16_t bits)
+{
+	return dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 4, &bits, 2) == 2 ? 0 : -EIO;
+}
+
+/* Two registers, which may be written as one. */
+static inline uint64_t bar0_read64(struct dev *d, unsigned int reg)
+{
+	uint64_t v = ~0ULL;
+
+	dev_read(d, region_base(VFIO_PCI_BAR0_REGION_INDEX) + reg, &v, 8);
+	return v;
+}
+
+static inline int bar0_write64(struct dev *d, unsigned int reg, uint64_t v)
+{
+	return dev_write(d, region_base(VFIO_PCI_BAR0_REGION_INDEX) + reg, &v, 8) == 8 ? 0 : -EIO;
+}
+
+/* Begin a transfer. */
+static inline void dma_start(struct dev *d, uint32_t command, uint64_t address, uint64_t offset,
+			     uint64_t length)
+{
+	bar0_write64(d, TERN_DMA_ADDRESS_LOW, address);
+	bar0_write64(d, TERN_DMA_OFFSET_LOW, offset);
+	bar0_write64(d, TERN_DMA_LENGTH_LOW, length);
+	bar0_write(d, TERN_DMA_COMMAND, command);
+}
+
+/* Poll for its end; the status. */
+static inline uint32_t dma_wait(struct dev *d)
+{
+	uint32_t status;
+
+	while ((status = bar0_read(d, TERN_DMA_STATUS)) == TERN_DMA_BUSY)
+		sched_yield();
+	return status;
+}
+
+static inline uint32_t dma_do(struct dev *d, uint32_t command, uint64_t address, uint64_t offset,
+			      uint64_t length)
+{
+	dma_start(d, command, address, offset, length);
+	return dma_wait(d);
 }
 
 /* The record that stands at an offset of a stream. */

@@ -4,7 +4,7 @@
  *
  * A stream is a row of records, little-endian, each a header and a payload:
  *
- *   SESSION_BEGIN  MEMORY ...  REGISTERS  CONFIG_SPACE  INTERRUPTS  END
+ *   SESSION_BEGIN  MEMORY ...  REGISTERS  CONFIG_SPACE  INTERRUPTS  DMA  END
  *
  * Records are absolute: a MEMORY record that comes later replaces what an
  * earlier one said of the same bytes. User space never has to look inside.
@@ -17,9 +17,12 @@
 /* "TERNSTRM", as the bytes stand in the stream. */
 #define TERN_STREAM_MAGIC	0x4d5254534e524554ULL
 
-/* The format written, and the oldest reader that understands it. */
-#define TERN_STREAM_VERSION	1
-#define TERN_STREAM_READER	1
+/*
+ * The format written, and the oldest reader that understands it.
+ * Version 2 has DMA; in a stream of version 1 there was no engine.
+ */
+#define TERN_STREAM_VERSION	2
+#define TERN_STREAM_READER	2
 
 /* Memory is spoken of in blocks of this many bytes, whatever the page size. */
 #define TERN_STREAM_BLOCK	4096
@@ -33,7 +36,7 @@ enum tern_record_type {
 	TERN_RECORD_REGISTERS		= 3,
 	TERN_RECORD_CONFIG_SPACE	= 4,
 	TERN_RECORD_INTERRUPTS		= 5,
-	/* 6 is kept for the DMA engine. */
+	TERN_RECORD_DMA			= 6,	/* since version 2 */
 	TERN_RECORD_END			= 7,
 };
 
@@ -143,6 +146,36 @@ struct tern_interrupts_state {
 	__le32 pending;
 	__le32 reserved;
 	struct tern_msix_entry table[TERN_VECTORS];
+};
+
+/**
+ * struct tern_dma_state - payload of DMA: the registers, and how far it came
+ * @command: register TERN_DMA_COMMAND
+ * @status: register TERN_DMA_STATUS; busy: the transfer goes on at @done
+ * @address: registers TERN_DMA_ADDRESS_*
+ * @offset: registers TERN_DMA_OFFSET_*
+ * @length: registers TERN_DMA_LENGTH_*
+ * @done: registers TERN_DMA_DONE_*
+ * @entries: register TERN_DMA_ENTRIES
+ * @pattern: register TERN_DMA_PATTERN
+ * @crc: register TERN_DMA_CRC
+ * @entry: entry of the list that @done lies in
+ * @entry_done: bytes of it that are done
+ * @reserved: 0
+ */
+struct tern_dma_state {
+	__le32 command;
+	__le32 status;
+	__le64 address;
+	__le64 offset;
+	__le64 length;
+	__le64 done;
+	__le32 entries;
+	__le32 pattern;
+	__le32 crc;
+	__le32 entry;
+	__le32 entry_done;
+	__le32 reserved;
 };
 
 /**

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef TERN_DEVICE_DMA_H
+#define TERN_DEVICE_DMA_H
+
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include <uapi/tern/stream.h>
+
+struct mm_struct;
+struct mutex;
+struct task_struct;
+struct tern_dma;
+struct tern_memory;
+
+/**
+ * struct tern_dma_ops - what the engine needs of its device
+ * @guest: read or write guest memory. 0; -EACCES if bus mastering is off; another
+ *	-errno if the memory is not there. Called with no lock; may sleep.
+ * @interrupt: a transfer ended that wants this told. Called with the io lock.
+ */
+struct tern_dma_ops {
+	int (*guest)(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write);
+	void (*interrupt)(struct tern_dma *dma, unsigned int vector);
+};
+
+/**
+ * struct tern_transfer - the registers, and how far a transfer has come
+ *
+ * The fields are those of struct tern_dma_state.
+ */
+struct tern_transfer {
+	u32 command;
+	u32 status;
+	u64 address;
+	u64 offset;
+	u64 length;
+	u64 done;
+	u32 entries;
+	u32 pattern;
+	u32 crc;
+	u32 entry;
+	u32 entry_done;
+};
+
+/**
+ * struct tern_dma - the DMA engine of a device
+ * @ops: immutable
+ * @lock: the device's io lock
+ * @memory: device memory; there while the device is open
+ * @transfer: the registers [lock]
+ * @frozen: no piece begins [lock]
+ * @moving: a piece is under way: set under @lock, cleared with release order
+ * @wake: the thread waits here for something to do
+ * @idle: who freezes the engine waits here for @moving to end
+ * @thread: moves the pieces; there while the device is open
+ * @mm: whose memory it is charged to, and guest memory: the opener's
+ * @bounce: one piece; the thread's
+ */
+struct tern_dma {
+	const struct tern_dma_ops *ops;
+	struct mutex *lock;
+	struct tern_memory *memory;
+	struct tern_transfer transfer;
+	bool frozen;
+	bool moving;
+	wait_queue_head_t wake;
+	wait_queue_head_t idle;
+	struct task_struct *thread;
+	struct mm_struct *mm;
+	void *bounce;
+};
+
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct mutex *lock);
+int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory);
+void tern_dma_close(struct tern_dma *dma);
+void tern_dma_clear(struct tern_dma *dma);
+void tern_dma_freeze(struct tern_dma *dma);
+void tern_dma_thaw(struct tern_dma *dma);
+u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset);
+void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 value);
+void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to);
+int tern_dma_validate(const struct tern_dma *dma, const struct tern_dma_state *from);
+void tern_dma_load(struct tern_dma *dma, const struct tern_dma_state *from);
+
+#endif /* TERN_DEVICE_DMA_H */

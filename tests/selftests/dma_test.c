@@ -1,0 +1,675 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The DMA engine: what it moves, what it refuses, and that it stops and moves on. */
+#include "tern.h"
+#include "reader.h"
+#include "kselftest_harness.h"
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <linux/userfaultfd.h>
+
+#define MEMORY		(16 * MIB)
+#define RAM		(8 * MIB)
+#define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
+#define MASTER		0x0006		/* config space: memory, bus mastering */
+#define VECTOR		5
+#define PIECE		65536		/* as the engine has it */
+
+#define DONE		TERN_DMA_DONE
+#define ERROR(name)	(TERN_DMA_FAILED | TERN_DMA_ERROR_##name << 8)
+
+FIXTURE(dma) {
+	struct dev a, b;
+	uint8_t *ram, *ram_b;	/* guest memory of either */
+	uint8_t *mem;		/* BAR2 of a, mapped */
+	struct stream s;
+	int irq_a, irq_b;
+};
+
+static uint8_t *anonymous(size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static int power_on(struct dev *d, const char *uuid, uint8_t *ram, int *irq)
+{
+	int ret = mdev_create(uuid);
+
+	ret = ret ?: attr_set(uuid, "memory_mib", "16");
+	ret = ret ?: dev_open(d, uuid);
+	ret = ret ?: map_guest(d, ram, ADDRESS, RAM);
+	ret = ret ?: set_command(d, MASTER);
+	*irq = eventfd(0, EFD_NONBLOCK);
+	return ret ?: set_trigger(d, VFIO_PCI_MSIX_IRQ_INDEX, VECTOR, *irq);
+}
+
+FIXTURE_SETUP(dma)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	self->ram = anonymous(RAM);
+	self->ram_b = anonymous(RAM);
+	ASSERT_EQ(power_on(&self->a, UUID_A, self->ram, &self->irq_a), 0);
+	ASSERT_EQ(power_on(&self->b, UUID_B, self->ram_b, &self->irq_b), 0);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
+			 self->a.bar2.offset);
+	ASSERT_NE(self->mem, MAP_FAILED);
+}
+
+FIXTURE_TEARDOWN(dma)
+{
+	munmap(self->mem, MEMORY);
+	dev_close(&self->a);
+	dev_close(&self->b);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	munmap(self->ram, RAM);
+	munmap(self->ram_b, RAM);
+	close(self->irq_a);
+	close(self->irq_b);
+	free(self->s.buf);
+}
+
+/* Bytes that tell where they are. */
+static void paint(void *p, size_t n, uint32_t seed)
+{
+	uint32_t *word = p;
+	size_t i;
+
+	for (i = 0; i < n / 4; i++)
+		word[i] = (i + seed) * 2654435761U;
+}
+
+static bool all_are(const uint8_t *p, size_t n, uint8_t value)
+{
+	while (n && *p == value)
+		p++, n--;
+	return !n;
+}
+
+static uint32_t naive_crc(const uint8_t *p, size_t n)
+{
+	uint32_t crc = ~0U;
+	int bit;
+
+	while (n--) {
+		crc ^= *p++;
+		for (bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+	}
+	return ~crc;
+}
+
+static const size_t lengths[] = { 1, 4095, 4096, 4097, 65535, 65536, 65537, 3 * MIB + 5 };
+static const size_t offsets[] = { 0, 1, 4093, 65536 - 7 };
+
+/* B1-1: both ways, whatever the length and the alignment; the neighbours stay. */
+TEST_F(dma, B1_1_linear)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++)
+		for (k = 0; k < ARRAY_SIZE(offsets); k++) {
+			size_t n = lengths[i], at = 4096 + offsets[k], from = 8192 + offsets[3 - k];
+
+			paint(self->ram, 4 * MIB, i);
+			memset(self->mem, 0xee, 4 * MIB);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS + from, at, n), DONE);
+			EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), n);
+			EXPECT_EQ(memcmp(self->mem + at, self->ram + from, n), 0);
+			EXPECT_EQ(self->mem[at - 1], 0xee);
+			EXPECT_EQ(self->mem[at + n], 0xee);
+
+			memset(self->ram, 0x11, 4 * MIB);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + from, at, n), DONE);
+			EXPECT_EQ(memcmp(self->mem + at, self->ram + from, n), 0);
+			EXPECT_EQ(self->ram[from - 1], 0x11);
+			EXPECT_EQ(self->ram[from + n], 0x11);
+		}
+}
+
+/* B1-1: fill, and CRC-32C, which is the usual one. */
+TEST_F(dma, B1_1_fill_and_crc)
+{
+	const uint32_t pattern = 0x12345678;
+	unsigned int i, k;
+	size_t j;
+
+	memcpy(self->mem + 77, "123456789", 9);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 77, 9), DONE);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), 0xe3069283);
+	bar0_write(&self->a, TERN_DMA_PATTERN, pattern);
+	for (i = 0; i < ARRAY_SIZE(lengths); i++)
+		for (k = 0; k < ARRAY_SIZE(offsets); k++) {
+			size_t n = lengths[i], at = 4096 + offsets[k];
+			bool same = true;
+
+			memset(self->mem, 0xee, 4 * MIB);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, at, n), DONE);
+			for (j = 0; j < n; j++)
+				same &= self->mem[at + j] == (uint8_t)(pattern >> 8 * (j % 4));
+			EXPECT_TRUE(same);
+			EXPECT_EQ(self->mem[at - 1], 0xee);
+			EXPECT_EQ(self->mem[at + n], 0xee);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, at, n), DONE);
+			EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), naive_crc(self->mem + at, n));
+		}
+	/* Memory that nobody wrote sums up as zeroes. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 8 * MIB, 4096), DONE);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), 0x98f94189);
+}
+
+/* A list at the start of RAM, of pieces behind it. The bytes it stands for. */
+static uint64_t put_list(uint8_t *ram, unsigned int entries, uint64_t first)
+{
+	struct tern_dma_entry *list = (void *)ram;
+	uint64_t at = first, sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < entries; i++) {
+		uint32_t n = 1 + (i * 7919) % 20000 + (i % 5 == 0) * 100000;
+
+		list[i] = (struct tern_dma_entry){ .address = ADDRESS + at, .length = n };
+		at += n + 13;
+		sum += n;
+	}
+	return sum;
+}
+
+/* B1-1: scatter and gather. */
+TEST_F(dma, B1_1_list)
+{
+	const unsigned int entries = 100;
+	const uint32_t list = TERN_DMA_LIST;
+	struct tern_dma_entry *e = (void *)self->ram;
+	uint64_t sum, at;
+	unsigned int i;
+
+	paint(self->ram, RAM, 1);
+	sum = put_list(self->ram, entries, MIB);
+	bar0_write(&self->a, TERN_DMA_ENTRIES, entries);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | list, ADDRESS, 4321, sum), DONE);
+	for (i = 0, at = 4321; i < entries; at += e[i++].length)
+		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
+				 e[i].length), 0);
+
+	memset(self->ram + MIB, 0x11, RAM - MIB);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 4321, sum), DONE);
+	for (i = 0, at = 4321; i < entries; at += e[i++].length) {
+		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
+				 e[i].length), 0);
+		EXPECT_EQ(self->ram[e[i].address - ADDRESS + e[i].length], 0x11);
+	}
+
+	/* Less than the list holds is fine; more is not, and what could be done was. */
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 0, sum - 1), DONE);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 0, sum + 1),
+		  ERROR(LIST));
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), sum);
+	e[1].length = 0;
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 0, sum), ERROR(LIST));
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), e[0].length);
+	e[0].reserved = 1;
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 0, sum), ERROR(LIST));
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
+}
+
+/* B1-1: whatever is wrong ends in a status of its own, and the next one works. */
+TEST_F(dma, B1_1_errors)
+{
+	static const struct {
+		uint32_t command;
+		uint64_t address, offset, length;
+		uint32_t entries, status;
+	} wrong[] = {
+		{ 0, ADDRESS, 0, 1, 0, ERROR(COMMAND) },
+		{ 5, ADDRESS, 0, 1, 0, ERROR(COMMAND) },
+		{ TERN_DMA_OP_FILL | 1U << 6, ADDRESS, 0, 1, 0, ERROR(COMMAND) },
+		{ TERN_DMA_OP_FILL | 1U << 31, ADDRESS, 0, 1, 0, ERROR(COMMAND) },
+		{ TERN_DMA_OP_FILL | TERN_DMA_VECTOR(16), ADDRESS, 0, 1, 0, ERROR(COMMAND) },
+		{ TERN_DMA_OP_FILL | TERN_DMA_LIST, ADDRESS, 0, 1, 1, ERROR(COMMAND) },
+		{ TERN_DMA_OP_CRC | TERN_DMA_LIST, ADDRESS, 0, 1, 1, ERROR(COMMAND) },
+		{ TERN_DMA_OP_FILL, 0, 0, 0, 0, ERROR(LENGTH) },
+		{ TERN_DMA_OP_FILL, 0, MEMORY, 1, 0, ERROR(RANGE) },
+		{ TERN_DMA_OP_FILL, 0, MEMORY - 1, 2, 0, ERROR(RANGE) },
+		{ TERN_DMA_OP_FILL, 0, ~0ULL, 2, 0, ERROR(RANGE) },
+		{ TERN_DMA_OP_CRC, 0, 1, ~0ULL, 0, ERROR(RANGE) },
+		{ TERN_DMA_OP_TO_DEVICE, ADDRESS - 1, 0, 1, 0, ERROR(ADDRESS) },
+		{ TERN_DMA_OP_FROM_DEVICE, ADDRESS + RAM, 0, 1, 0, ERROR(ADDRESS) },
+		{ TERN_DMA_OP_FROM_DEVICE, ~0ULL, 0, 2, 0, ERROR(ADDRESS) },
+		{ TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 1, 0, ERROR(LIST) },
+		{ TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ~0ULL - 8, 0, 1, 1, ERROR(ADDRESS) },
+		{ TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, 0, 0, 1, 1, ERROR(ADDRESS) },
+	};
+	struct tern_dma_entry *e = (void *)self->ram;
+	unsigned int i;
+
+	memset(self->mem, 0xee, 2 * MIB);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint32_t command = wrong[i].command | TERN_DMA_INTERRUPT;
+
+		bar0_write(&self->a, TERN_DMA_ENTRIES, wrong[i].entries);
+		EXPECT_EQ(dma_do(&self->a, command, wrong[i].address, wrong[i].offset,
+				 wrong[i].length), wrong[i].status)
+			TH_LOG("number %u", i);
+		EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
+	}
+	/* The end of the map is in the middle of a transfer: what lies before is done. */
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + RAM - PIECE, 0, 2 * PIECE),
+		  ERROR(ADDRESS));
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), PIECE);
+	/* An entry whose end no number can tell. */
+	e[0] = (struct tern_dma_entry){ .address = ~0ULL - 3, .length = 8 };
+	bar0_write(&self->a, TERN_DMA_ENTRIES, 1);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 8),
+		  ERROR(ADDRESS));
+	/* Who may not use the bus reaches no guest memory, and all of his own. */
+	ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, 1), ERROR(MASTER));
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, 1), DONE);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_TRUE(all_are(self->mem, 2 * MIB, 0xee));
+
+	paint(self->ram, PIECE, 3);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, PIECE), DONE);
+	EXPECT_EQ(memcmp(self->mem, self->ram, PIECE), 0);
+}
+
+/* B1-1: the end is told by an interrupt, once, or not; a failure is an end, too. */
+TEST_F(dma, B1_1_interrupt)
+{
+	const uint32_t tell = TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR);
+	struct pollfd wait = { .fd = self->irq_a, .events = POLLIN };
+
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, PIECE), DONE);
+	EXPECT_EQ(signals(self->irq_a), 0);
+	EXPECT_EQ(bar0_read(&self->a, TERN_REG_IRQ_STATUS), 0);
+
+	dma_start(&self->a, TERN_DMA_OP_FILL | tell, 0, 0, 3 * PIECE);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	/* Who is told finds it done. */
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), DONE);
+	EXPECT_EQ(bar0_read(&self->a, TERN_REG_IRQ_STATUS), 1 << VECTOR);
+	EXPECT_EQ(signals(self->irq_a), 1);
+
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | tell, 0, MEMORY, 1), ERROR(RANGE));
+	EXPECT_EQ(signals(self->irq_a), 1);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | tell, 0, 0, 1), ERROR(ADDRESS));
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	EXPECT_EQ(signals(self->irq_a), 1);
+
+	/* Masked, it waits for the unmasking. */
+	bar0_write(&self->a, TERN_REG_IRQ_MASK, 1 << VECTOR);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | tell, 0, 0, 1), DONE);
+	EXPECT_EQ(signals(self->irq_a), 0);
+	bar0_write(&self->a, TERN_REG_IRQ_MASK, 0);
+	EXPECT_EQ(signals(self->irq_a), 1);
+}
+
+/* B1-1: a transfer that is under way is not disturbed by who writes its registers. */
+TEST_F(dma, B1_1_busy)
+{
+	paint(self->ram, PIECE, 4);
+	/* Stopped, it begins and does not move. */
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 8192, PIECE);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_BUSY);
+	dma_start(&self->a, TERN_DMA_OP_FILL, 0, 0, 5);
+	bar0_write(&self->a, TERN_DMA_PATTERN, 5);
+	bar0_write(&self->a, TERN_DMA_ENTRIES, 5);
+	bar0_write(&self->a, TERN_DMA_STATUS, 0);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_COMMAND), TERN_DMA_OP_TO_DEVICE);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_ADDRESS_LOW), ADDRESS);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_OFFSET_LOW), 8192);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_LENGTH_LOW), PIECE);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_PATTERN), 0);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_ENTRIES), 0);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
+	EXPECT_TRUE(all_are(self->mem, PIECE + 8192, 0));
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->a), DONE);
+	EXPECT_EQ(memcmp(self->mem + 8192, self->ram, PIECE), 0);
+}
+
+/* B1-1: aimed at the device's own memory it neither hangs nor loses a mark. */
+TEST_F(dma, B1_1_own_memory)
+{
+	const uint64_t own = 0x100000000ULL;
+	unsigned int i;
+
+	ASSERT_EQ(map_guest(&self->a, self->mem, own, MEMORY), 0);
+	paint(self->mem, MIB, 9);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (i = 1; i < 8; i++) {
+		/* One of its pages becomes another one's, either way. */
+		ASSERT_EQ(dma_do(&self->a, i % 2 ? TERN_DMA_OP_FROM_DEVICE : TERN_DMA_OP_TO_DEVICE,
+				 own + (i % 2 ? i : i - 1) * MIB, (i % 2 ? i - 1 : i) * MIB, MIB),
+			  DONE);
+		EXPECT_EQ(memcmp(self->mem, self->mem + i * MIB, MIB), 0);
+		EXPECT_EQ(pending(&self->a), 256 * MEMORY_RECORD);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	}
+	/* While it moves, a harvest meets it. */
+	dma_start(&self->a, TERN_DMA_OP_FROM_DEVICE, own + MEMORY / 2, 0, MEMORY / 2);
+	while (bar0_read(&self->a, TERN_DMA_STATUS) == TERN_DMA_BUSY)
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), DONE);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	for (i = 0; i < MEMORY; i += RAM) {
+		EXPECT_EQ(dma_do(&self->b, TERN_DMA_OP_FROM_DEVICE, ADDRESS, i, RAM), DONE);
+		EXPECT_EQ(memcmp(self->ram_b, self->mem + i, RAM), 0);
+	}
+	EXPECT_EQ(unmap_guest(&self->a, own, MEMORY), 0);
+}
+
+/* What the engine writes to device memory is dirty, page by page; reads are not. */
+TEST_F(dma, B1_1_P4_marks)
+{
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 4095, 4098), DONE);
+	EXPECT_EQ(pending(&self->a), BEGIN_RECORD + 3 * MEMORY_RECORD);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, 40 * PAGE), DONE);
+	EXPECT_EQ(pending(&self->a), 40 * MEMORY_RECORD);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, MEMORY), DONE);
+	EXPECT_EQ(pending(&self->a), 0);
+}
+
+/* A transfer of all device memory, over the whole RAM again and again. */
+static void start_long(struct dev *d, uint8_t *ram, uint32_t command)
+{
+	struct tern_dma_entry *list = (void *)ram;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		list[i] = (struct tern_dma_entry){
+			.address = ADDRESS + PIECE, .length = MEMORY / 8
+		};
+	bar0_write(d, TERN_DMA_ENTRIES, 8);
+	bar0_write(d, TERN_DMA_PATTERN, 0x5a5a5a5a);
+	dma_start(d, command, ADDRESS, 0, MEMORY);
+	while (!bar0_read64(d, TERN_DMA_DONE_LOW))
+		sched_yield();
+}
+
+#define LONG	(TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR))
+
+/* V1-18 P-32 B1-4: once the write that stops it has returned, nothing is written. */
+TEST_F(dma, V1_18_P32_stop)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int caught = 0, i;
+	uint64_t done;
+
+	paint(self->mem, MEMORY, 1);
+	for (i = 0; i < 20; i++) {
+		memset(self->ram + PIECE, 0x11, RAM - PIECE);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(set_state(&self->a, i % 2 ? SAVING : STOP), 0);
+		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
+		memcpy(copy, self->ram, RAM);
+		EXPECT_EQ(signals(self->irq_a), done == MEMORY);
+		/* What is written is what is said to be done, to the byte. */
+		if (done < MEMORY / 8) {
+			EXPECT_EQ(memcmp(copy + PIECE, self->mem, done), 0);
+			EXPECT_TRUE(all_are(copy + PIECE + done, RAM - PIECE - done, 0x11));
+		}
+		if (i % 2)
+			ASSERT_EQ(save_all(&self->a, &self->s), 0);
+		self->s.len = 0;
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), done);
+		caught += done < MEMORY;
+		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		ASSERT_EQ(dma_wait(&self->a), DONE);
+		EXPECT_EQ(signals(self->irq_a), done < MEMORY);
+		EXPECT_EQ(memcmp(self->ram + PIECE, self->mem + MEMORY / 8 * 7, MEMORY / 8), 0);
+	}
+	TH_LOG("%u of 20 were caught on their way", caught);
+	EXPECT_GE(caught, 10);
+	munmap(copy, RAM);
+}
+
+static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
+{
+	self->s.len = 0;
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	/* Guest memory moves by other means. */
+	memcpy(self->ram_b, self->ram, RAM);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, 100000), 0);
+}
+
+/* B1-2: under way at the stop, it is finished on the other side, once. */
+TEST_F(dma, B1_2_in_flight)
+{
+	static const uint32_t ops[] = {
+		TERN_DMA_OP_TO_DEVICE, TERN_DMA_OP_FROM_DEVICE, TERN_DMA_OP_FILL, TERN_DMA_OP_CRC,
+	};
+	uint8_t *mem_b = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->b.fd,
+			      self->b.bar2.offset);
+	unsigned int i, k, caught = 0;
+	uint64_t done;
+
+	ASSERT_NE(mem_b, MAP_FAILED);
+	for (i = 0; i < 8; i++) {
+		uint32_t op = ops[i % 4];
+		uint32_t list = op <= TERN_DMA_OP_FROM_DEVICE ? TERN_DMA_LIST : 0;
+
+		paint(self->mem, MEMORY, i);
+		paint(self->ram, RAM, i + 99);
+		start_long(&self->a, self->ram, op | list | LONG);
+		move(_metadata, self);
+		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
+		caught += done < MEMORY;
+		EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), done);
+		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_STATUS), done < MEMORY ? TERN_DMA_BUSY : DONE);
+		ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+		ASSERT_EQ(dma_wait(&self->b), DONE);
+		EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), MEMORY);
+		/* One interrupt, on one side. */
+		EXPECT_EQ(signals(self->irq_a), done == MEMORY);
+		EXPECT_EQ(signals(self->irq_b), done < MEMORY);
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << VECTOR);
+
+		if (op == TERN_DMA_OP_TO_DEVICE)
+			for (k = 0; k < 8; k++)
+				EXPECT_EQ(memcmp(mem_b + k * MEMORY / 8, self->ram_b + PIECE, MEMORY / 8), 0);
+		if (op == TERN_DMA_OP_FROM_DEVICE)
+			EXPECT_EQ(memcmp(self->ram_b + PIECE, self->mem + MEMORY / 8 * 7, MEMORY / 8), 0);
+		if (op == TERN_DMA_OP_FILL)
+			EXPECT_TRUE(all_are(mem_b, MEMORY, 0x5a));
+		if (op == TERN_DMA_OP_CRC)
+			EXPECT_EQ(bar0_read(&self->b, TERN_DMA_CRC), naive_crc(self->mem, MEMORY));
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+		ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	}
+	TH_LOG("%u of 8 were caught on their way", caught);
+	EXPECT_GE(caught, 4);
+	munmap(mem_b, MEMORY);
+}
+
+/* P-14 P-30: a reset ends a transfer, without a word; and so does a close. */
+TEST_F(dma, P14_P30_reset_and_close)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int i;
+
+	paint(self->mem, MEMORY, 1);
+	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	memcpy(copy, self->ram, RAM);
+	for (i = TERN_DMA_COMMAND; i <= TERN_DMA_CRC; i += 4)
+		EXPECT_EQ(bar0_read(&self->a, i), 0);
+	EXPECT_TRUE(all_are(self->mem, MEMORY, 0));
+	EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+	munmap(self->mem, MEMORY);
+	dev_close(&self->a);
+	memcpy(copy, self->ram, RAM);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_IDLE);
+	EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
+			 self->a.bar2.offset);
+	ASSERT_NE(self->mem, MAP_FAILED);
+	munmap(copy, RAM);
+}
+
+/* V1-27 V1-29 P-26: memory that is unmapped under a transfer is let go of at once. */
+TEST_F(dma, V1_27_V1_29_P26_unmap)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int i, caught = 0;
+	uint32_t status;
+
+	for (i = 0; i < 10; i++) {
+		paint(self->mem, MEMORY, i);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(unmap_guest(&self->a, ADDRESS, RAM), 0);
+		memcpy(copy, self->ram, RAM);
+		status = dma_wait(&self->a);
+		EXPECT_TRUE(status == DONE || status == ERROR(ADDRESS));
+		caught += status != DONE;
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		EXPECT_EQ(signals(self->irq_a), 1);
+		ASSERT_EQ(map_guest(&self->a, self->ram, ADDRESS, RAM), 0);
+		EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, PIECE), DONE);
+	}
+	TH_LOG("%u of 10 were caught on their way", caught);
+	EXPECT_GE(caught, 5);
+	munmap(copy, RAM);
+}
+
+/* A state that the engine cannot have is refused, whatever its CRC. */
+TEST_F(dma, P10_stream)
+{
+	static const struct {
+		size_t field;
+		uint32_t value;
+	} wrong[] = {
+#define F(name)	offsetof(struct tern_dma_state, name)
+		{ F(status), 4 }, { F(status), 0x1000 }, { F(status), TERN_DMA_FAILED },
+		{ F(status), TERN_DMA_DONE | 0x100 }, { F(status), TERN_DMA_FAILED | 0x800 },
+		{ F(reserved), 1 }, { F(done), 1 << 20 }, { F(length), 0 },
+		{ F(length) + 4, 1 }, { F(offset), MEMORY }, { F(command), 9 },
+		{ F(command), TERN_DMA_OP_CRC | TERN_DMA_LIST },
+#undef F
+	};
+	struct tern_record *head = NULL;
+	unsigned int i;
+	size_t at;
+
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	dma_start(&self->a, TERN_DMA_OP_CRC, 0, 0, 1 << 20);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (at = 0; at < self->s.len; at += sizeof(*head) + head->length) {
+		head = (void *)(self->s.buf + at);
+		if (head->type == TERN_RECORD_DMA)
+			break;
+	}
+	ASSERT_LT(at, self->s.len);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint32_t seed = ((struct tern_record *)self->s.buf)->crc32c, *field, kept, crc;
+
+		field = (void *)((uint8_t *)(head + 1) + wrong[i].field);
+		kept = *field;
+		*field = wrong[i].value;
+		crc = head->crc32c;
+		head->crc32c = reader_crc(reader_crc(seed, (void *)head, 20), (void *)(head + 1), 64);
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		EXPECT_EQ(load_all(&self->b, &self->s, MIB), -EDOM)
+			TH_LOG("number %u", i);
+		EXPECT_EQ(set_state(&self->b, RUNNING), -EIO);
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_STATUS), TERN_DMA_IDLE);
+		*field = kept;
+		head->crc32c = crc;
+	}
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->b), DONE);
+}
+
+/* Guest memory that somebody serves, and does not. */
+static int never_served(void *p, size_t n)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)p, .len = n },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -1;
+	return fd;
+}
+
+/* Does it wait for something that only a kill can end? */
+static bool in_the_kernel(pid_t pid)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return read_file(path, text, sizeof(text)) > 0 && strstr(text, ") D ");
+}
+
+/* P-27: a piece that waits for ever holds up neither a close nor who is killed. */
+TEST_F(dma, P27_waits_for_ever)
+{
+	const uint64_t nowhere = 0x200000000ULL;
+	uint8_t *p = anonymous(MIB);
+	int fd = never_served(p, MIB), status;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	pid_t child;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	child = fork();
+	if (!child) {
+		set_state(&self->a, STOP);
+		_exit(1);
+	}
+	while (!in_the_kernel(child))
+		sched_yield();
+	kill(child, SIGKILL);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), ERROR(ADDRESS));
+	close(fd);
+	munmap(p, MIB);
+
+	p = anonymous(MIB);
+	fd = wait.fd = never_served(p, MIB);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(unmap_guest(&self->a, nowhere, MIB), 0);
+	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	munmap(self->mem, MEMORY);
+	self->mem = anonymous(MEMORY);
+	dev_close(&self->a);
+	close(fd);
+	munmap(p, MIB);
+}
+
+TEST_HARNESS_MAIN
