@@ -46,6 +46,7 @@ static const struct field fields[] = {
 	{ PCI_SUBSYSTEM_ID,		2, TERN_PCI_DEVICE, 0 },
 	{ PCI_CAPABILITY_LIST,		1, CAP_PM, 0 },
 	{ PCI_INTERRUPT_LINE,		1, 0, 0xff },
+	{ PCI_INTERRUPT_PIN,		1, 1, 0 },
 
 	{ CAP_PM,			2, CAPABILITY(PCI_CAP_ID_PM, CAP_MSIX), 0 },
 	{ CAP_PM + PCI_PM_PMC,		2, 3, 0 },
@@ -161,8 +162,12 @@ int tern_config_space_validate(const struct tern_config_space *cfg,
 {
 	size_t i;
 
-	for (i = 0; i < TERN_CONFIG_SIZE; i++)
+	for (i = 0; i < TERN_CONFIG_SIZE; i++) {
+		/* Streams of version 1 are of devices that had no pin. */
+		if (i == PCI_INTERRUPT_PIN && !from->bytes[i])
+			continue;
 		if ((from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i])
 			return -EDOM;
+	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts: 16 MSI-X vectors, delivered through eventfds.
+ * Interrupts: 16 MSI-X vectors or one line, delivered through eventfds.
  *
  * An interrupt is never lost: what is raised while the device is stopped, or
  * while nobody listens to the vector, stays pending, migrates, and is
@@ -10,6 +10,15 @@
  * and to load a state does not touch it. Masking a vector in the MSI-X table
  * is the VMM's business, as VFIO has it: it takes the eventfd away. The table
  * is kept for whoever reads BAR4.
+ *
+ * The line (INTx) has a level: it is asserted as long as the registers have
+ * something to tell that is not masked. The level is signalled once and the line
+ * masks itself; when the VMM unmasks it, after the guest has had its say, it is
+ * signalled again if it is still asserted. So the level needs no state of its own
+ * in a stream: it follows from the registers, and the mask is the host's. On the
+ * other side the line is unmasked, and what was asserted when the device stopped
+ * is signalled when it runs. While somebody listens to the line, the vectors stay
+ * silent and nothing of them is pending, as PCI has it for MSI-X disabled.
  */
 #include <linux/bits.h>
 #include <linux/eventfd.h>
@@ -45,6 +54,8 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 
 	spin_lock(&irqs->lock);
 	irqs->pending = 0;
+	irqs->intx.asserted = false;
+	irqs->intx.disabled = false;
 	memset(irqs->table, 0, sizeof(irqs->table));
 	for (i = 0; i < TERN_VECTORS; i++)
 		irqs->table[i].control = cpu_to_le32(MSIX_MASKED);
@@ -60,6 +71,17 @@ static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
 	tern_compat_eventfd_signal(irqs->trigger[vector]);
 }
 
+static void deliver_line_locked(struct tern_interrupts *irqs)
+{
+	struct tern_intx *intx = &irqs->intx;
+
+	lockdep_assert_held(&irqs->lock);
+	if (!irqs->running || !intx->trigger || intx->masked || intx->disabled || !intx->asserted)
+		return;
+	intx->masked = true;
+	tern_compat_eventfd_signal(intx->trigger);
+}
+
 /**
  * tern_interrupts_start() - deliver from now on, first what waits
  * @irqs: the interrupts
@@ -73,6 +95,7 @@ void tern_interrupts_start(struct tern_interrupts *irqs)
 	for (i = 0; i < TERN_VECTORS; i++)
 		if (irqs->pending & BIT(i))
 			deliver_locked(irqs, i);
+	deliver_line_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 
@@ -95,8 +118,10 @@ void tern_interrupts_stop(struct tern_interrupts *irqs)
 void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
 {
 	spin_lock(&irqs->lock);
-	irqs->pending |= BIT(vector);
-	deliver_locked(irqs, vector);
+	if (!irqs->intx.trigger) {
+		irqs->pending |= BIT(vector);
+		deliver_locked(irqs, vector);
+	}
 	spin_unlock(&irqs->lock);
 }
 
@@ -121,6 +146,104 @@ void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 	spin_unlock(&irqs->lock);
 	if (old)
 		eventfd_ctx_put(old);
+}
+
+/**
+ * tern_interrupts_set_line() - the device has something to tell, or no more
+ * @irqs: the interrupts
+ * @asserted: whether
+ */
+void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted)
+{
+	spin_lock(&irqs->lock);
+	irqs->intx.asserted = asserted;
+	deliver_line_locked(irqs);
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_line() - the line's level, disabled or not
+ * @irqs: the interrupts
+ */
+bool tern_interrupts_line(struct tern_interrupts *irqs)
+{
+	return READ_ONCE(irqs->intx.asserted);
+}
+
+/**
+ * tern_interrupts_disable_line() - PCI_COMMAND_INTX_DISABLE was written
+ * @irqs: the interrupts
+ * @disabled: its value
+ */
+void tern_interrupts_disable_line(struct tern_interrupts *irqs, bool disabled)
+{
+	spin_lock(&irqs->lock);
+	irqs->intx.disabled = disabled;
+	deliver_line_locked(irqs);
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_connect_line() - where the line is signalled
+ * @irqs: the interrupts
+ * @trigger: its eventfd, whose reference becomes ours; NULL for nowhere
+ *
+ * The line is unmasked then. Context: may sleep.
+ */
+void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger)
+{
+	struct eventfd_ctx *old;
+
+	spin_lock(&irqs->lock);
+	old = irqs->intx.trigger;
+	irqs->intx.trigger = trigger;
+	irqs->intx.masked = false;
+	if (trigger)
+		irqs->pending = 0;
+	deliver_line_locked(irqs);
+	spin_unlock(&irqs->lock);
+	if (old)
+		eventfd_ctx_put(old);
+}
+
+/**
+ * tern_interrupts_mask_line() - mask the line, or unmask it
+ * @irqs: the interrupts
+ * @masked: whether
+ *
+ * Return: 0; -EINVAL if the line is not connected.
+ */
+int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked)
+{
+	int ret = -EINVAL;
+
+	spin_lock(&irqs->lock);
+	if (irqs->intx.trigger) {
+		irqs->intx.masked = masked;
+		deliver_line_locked(irqs);
+		ret = 0;
+	}
+	spin_unlock(&irqs->lock);
+	return ret;
+}
+
+/**
+ * tern_interrupts_test_line() - signal the line, whatever its level
+ * @irqs: the interrupts
+ *
+ * Return: 0; -EINVAL if the line is not connected.
+ */
+int tern_interrupts_test_line(struct tern_interrupts *irqs)
+{
+	int ret = -EINVAL;
+
+	spin_lock(&irqs->lock);
+	if (irqs->intx.trigger) {
+		tern_compat_eventfd_signal(irqs->intx.trigger);
+		ret = 0;
+	}
+	spin_unlock(&irqs->lock);
+	return ret;
 }
 
 /**

@@ -10,12 +10,27 @@
 struct eventfd_ctx;
 
 /**
- * struct tern_interrupts - the MSI-X vectors of a device
+ * struct tern_intx - the interrupt line of a device
+ * @asserted: the device wants attention: its level
+ * @disabled: the guest has disabled the line in config space
+ * @masked: nothing is signalled until the VMM unmasks it; the host's, as @trigger
+ * @trigger: where it is signalled, or NULL
+ */
+struct tern_intx {
+	bool asserted;
+	bool disabled;
+	bool masked;
+	struct eventfd_ctx *trigger;
+};
+
+/**
+ * struct tern_interrupts - the line and the MSI-X vectors of a device
  * @lock: guards the rest; no lock of ours under it, but that of an eventfd
  * @running: vectors may be delivered
  * @pending: a bit a vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL
  * @table: the MSI-X table, as it was written; the VMM acts on it
+ * @intx: the line
  */
 struct tern_interrupts {
 	spinlock_t lock;
@@ -23,6 +38,7 @@ struct tern_interrupts {
 	u32 pending;
 	struct eventfd_ctx *trigger[TERN_VECTORS];
 	struct tern_msix_entry table[TERN_VECTORS];
+	struct tern_intx intx;
 };
 
 void tern_interrupts_init(struct tern_interrupts *irqs);
@@ -32,6 +48,12 @@ void tern_interrupts_stop(struct tern_interrupts *irqs);
 void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector);
 void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 			     struct eventfd_ctx *trigger);
+void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted);
+bool tern_interrupts_line(struct tern_interrupts *irqs);
+void tern_interrupts_disable_line(struct tern_interrupts *irqs, bool disabled);
+void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
+int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked);
+int tern_interrupts_test_line(struct tern_interrupts *irqs);
 void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len);
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,

@@ -26,6 +26,12 @@
 static_assert(TERN_REG_SCRATCH(TERN_SCRATCH_REGISTERS) <= DMA_FIRST);
 static_assert(TERN_DMA_COMMAND >= DMA_FIRST && TERN_DMA_CRC < DMA_END);
 
+/* The line is asserted as long as a bit of the status is not masked. */
+static void update_line(struct tern_registers *regs)
+{
+	tern_interrupts_set_line(regs->irqs, regs->irq_status & ~regs->irq_mask);
+}
+
 /**
  * tern_registers_init() - registers as at power-on
  * @regs: the registers
@@ -50,6 +56,7 @@ void tern_registers_clear(struct tern_registers *regs)
 {
 	regs->irq_status = 0;
 	regs->irq_mask = 0;
+	update_line(regs);
 	memset(regs->scratch, 0, sizeof(regs->scratch));
 }
 
@@ -125,10 +132,12 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 	switch (offset) {
 	case TERN_REG_IRQ_STATUS:
 		regs->irq_status &= ~value;
+		update_line(regs);
 		break;
 	case TERN_REG_IRQ_MASK:
 		unmasked = regs->irq_mask & ~value;
 		regs->irq_mask = value & VECTOR_BITS;
+		update_line(regs);
 		raise(regs, unmasked & regs->irq_status);
 		break;
 	case TERN_REG_DOORBELL:
@@ -150,6 +159,7 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
 {
 	regs->irq_status |= BIT(vector);
+	update_line(regs);
 	raise(regs, BIT(vector));
 }
 
@@ -239,6 +249,7 @@ void tern_registers_load(struct tern_registers *regs,
 
 	regs->irq_status = le32_to_cpu(from->irq_status);
 	regs->irq_mask = le32_to_cpu(from->irq_mask);
+	update_line(regs);
 	for (i = 0; i < TERN_SCRATCH_REGISTERS; i++)
 		regs->scratch[i] = le32_to_cpu(from->scratch[i]);
 }

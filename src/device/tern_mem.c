@@ -122,9 +122,7 @@ static void load_config_space(struct tern_model *m, const void *from)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
-	tern_config_space_write(&mem->config, 0, from, TERN_CONFIG_SIZE);
-	mutex_unlock(&mem->io);
+	tern_mem_write_config(mem, 0, from, TERN_CONFIG_SIZE);
 }
 
 static void save_interrupts(struct tern_model *m, void *to)
@@ -215,14 +213,62 @@ static const struct tern_model_ops tern_mem_ops = {
 	.stop		= stop,
 };
 
-static bool is_bus_master(struct tern_mem *mem)
+static u16 command(struct tern_mem *mem)
 {
-	__le16 command;
+	__le16 word;
+
+	lockdep_assert_held(&mem->io);
+	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
+	return le16_to_cpu(word);
+}
+
+/**
+ * tern_mem_read_config() - read config space
+ * @mem: an open device
+ * @offset: first byte; the range lies inside
+ * @to: gets the bytes
+ * @len: how many
+ *
+ * The level of the interrupt line is in the status, as PCI 3.0 has it (6.2.3): it
+ * is no state, and is not in a stream. Context: takes the io lock.
+ */
+void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, size_t len)
+{
+	u8 *byte = to;
 
 	mutex_lock(&mem->io);
-	tern_config_space_read(&mem->config, PCI_COMMAND, &command, sizeof(command));
+	tern_config_space_read(&mem->config, offset, to, len);
+	if (offset <= PCI_STATUS && PCI_STATUS - offset < len && tern_interrupts_line(&mem->irqs))
+		byte[PCI_STATUS - offset] |= PCI_STATUS_INTERRUPT;
 	mutex_unlock(&mem->io);
-	return command & cpu_to_le16(PCI_COMMAND_MASTER);
+}
+
+/**
+ * tern_mem_write_config() - write config space
+ * @mem: an open device
+ * @offset: first byte; the range lies inside
+ * @from: the bytes
+ * @len: how many
+ *
+ * Context: takes the io lock.
+ */
+void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
+			   size_t len)
+{
+	mutex_lock(&mem->io);
+	tern_config_space_write(&mem->config, offset, from, len);
+	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
+	mutex_unlock(&mem->io);
+}
+
+static bool is_bus_master(struct tern_mem *mem)
+{
+	u16 bits;
+
+	mutex_lock(&mem->io);
+	bits = command(mem);
+	mutex_unlock(&mem->io);
+	return bits & PCI_COMMAND_MASTER;
 }
 
 static int dma_guest(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write)
@@ -298,6 +344,7 @@ void tern_mem_close(struct tern_mem *mem)
 
 	tern_dma_close(&mem->dma);
 	tern_interrupts_stop(&mem->irqs);
+	tern_interrupts_connect_line(&mem->irqs, NULL);
 	for (i = 0; i < TERN_VECTORS; i++)
 		tern_interrupts_connect(&mem->irqs, i, NULL);
 	tern_memory_put(mem->memory);

@@ -46,5 +46,8 @@ struct tern_mem {
 void tern_mem_init(struct tern_mem *mem, tern_guest_fn guest);
 int tern_mem_open(struct tern_mem *mem, u64 memory_size);
 void tern_mem_close(struct tern_mem *mem);
+void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, size_t len);
+void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
+			   size_t len);
 
 #endif /* TERN_DEVICE_TERN_MEM_H */

@@ -47,12 +47,10 @@ u64 tern_device_window_size(const struct tern_device *dev)
 
 static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
 {
-	mutex_lock(&dev->mem.io);
 	if (write)
-		tern_config_space_write(&dev->mem.config, at, buf, n);
+		tern_mem_write_config(&dev->mem, at, buf, n);
 	else
-		tern_config_space_read(&dev->mem.config, at, buf, n);
-	mutex_unlock(&dev->mem.io);
+		tern_mem_read_config(&dev->mem, at, buf, n);
 	return 0;
 }
 
@@ -342,7 +340,7 @@ static int init_device(struct vfio_device *vdev)
 	struct tern_device *dev = to_device(vdev);
 
 	mutex_init(&dev->state_mutex);
-	spin_lock_init(&dev->req_lock);
+	tern_irqs_init(dev);
 	tern_mem_init(&dev->mem, access_guest);
 	return 0;
 }

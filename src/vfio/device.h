@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 #include "device/tern_mem.h"
+#include "vfio/watch.h"
 
 struct eventfd_ctx;
 
@@ -36,6 +37,9 @@ struct eventfd_ctx;
  * @late_marks: of the last open [state_mutex]
  * @req_lock: guards @req_trigger; a leaf
  * @req_trigger: asks the user to give the device back, or NULL
+ * @line_mutex: guards @mask and @unmask; a leaf
+ * @mask: an eventfd that masks the interrupt line
+ * @unmask: one that unmasks it
  */
 struct tern_device {
 	struct vfio_device vdev;
@@ -51,6 +55,9 @@ struct tern_device {
 	unsigned long late_marks;
 	spinlock_t req_lock;
 	struct eventfd_ctx *req_trigger;
+	struct mutex line_mutex;
+	struct tern_watch mask;
+	struct tern_watch unmask;
 };
 
 extern const struct vfio_device_ops tern_device_ops;

@@ -2,8 +2,9 @@
 /*
  * VFIO_DEVICE_SET_IRQS: which eventfd an interrupt has.
  *
- * MSI-X vectors belong to the device (device/interrupts.c); the request
- * interrupt asks the user to give the device back, and is ours.
+ * The line and the MSI-X vectors belong to the device (device/interrupts.c); the
+ * request interrupt asks the user to give the device back, and is ours. Only the
+ * line can be masked, by a call or by an eventfd of the user's.
  */
 #include <linux/err.h>
 #include <linux/eventfd.h>
@@ -17,6 +18,10 @@ static const struct {
 	u32 count;
 	u32 flags;
 } kinds[VFIO_PCI_NUM_IRQS] = {
+	[VFIO_PCI_INTX_IRQ_INDEX] = {
+		.count = 1, .flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
+				     VFIO_IRQ_INFO_AUTOMASKED,
+	},
 	[VFIO_PCI_MSIX_IRQ_INDEX] = {
 		.count = TERN_VECTORS, .flags = VFIO_IRQ_INFO_EVENTFD,
 	},
@@ -24,6 +29,32 @@ static const struct {
 		.count = 1, .flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE,
 	},
 };
+
+static void mask_told(struct tern_watch *watch)
+{
+	struct tern_device *dev = container_of(watch, struct tern_device, mask);
+
+	tern_interrupts_mask_line(&dev->mem.irqs, true);
+}
+
+static void unmask_told(struct tern_watch *watch)
+{
+	struct tern_device *dev = container_of(watch, struct tern_device, unmask);
+
+	tern_interrupts_mask_line(&dev->mem.irqs, false);
+}
+
+/**
+ * tern_irqs_init() - nothing is connected
+ * @dev: the device, being made
+ */
+void tern_irqs_init(struct tern_device *dev)
+{
+	spin_lock_init(&dev->req_lock);
+	mutex_init(&dev->line_mutex);
+	tern_watch_init(&dev->mask, mask_told);
+	tern_watch_init(&dev->unmask, unmask_told);
+}
 
 /**
  * tern_irqs_info() - VFIO_DEVICE_GET_IRQ_INFO
@@ -47,14 +78,18 @@ int tern_irqs_info(void __user *arg)
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
 
-static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventfd_ctx *trigger)
+static void watch_line(struct tern_device *dev, int mask, int unmask)
+{
+	mutex_lock(&dev->line_mutex);
+	tern_watch_start(&dev->mask, mask);
+	tern_watch_start(&dev->unmask, unmask);
+	mutex_unlock(&dev->line_mutex);
+}
+
+static void connect_request(struct tern_device *dev, struct eventfd_ctx *trigger)
 {
 	struct eventfd_ctx *old;
 
-	if (index == VFIO_PCI_MSIX_IRQ_INDEX) {
-		tern_interrupts_connect(&dev->mem.irqs, i, trigger);
-		return;
-	}
 	spin_lock(&dev->req_lock);
 	old = dev->req_trigger;
 	dev->req_trigger = trigger;
@@ -63,12 +98,36 @@ static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventf
 		eventfd_ctx_put(old);
 }
 
-static void raise_one(struct tern_device *dev, u32 index, u32 i)
+static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventfd_ctx *trigger)
 {
-	if (index == VFIO_PCI_MSIX_IRQ_INDEX)
+	switch (index) {
+	case VFIO_PCI_INTX_IRQ_INDEX:
+		/* The eventfds that mask it go with it. */
+		if (!trigger)
+			watch_line(dev, -1, -1);
+		tern_interrupts_connect_line(&dev->mem.irqs, trigger);
+		break;
+	case VFIO_PCI_MSIX_IRQ_INDEX:
+		tern_interrupts_connect(&dev->mem.irqs, i, trigger);
+		break;
+	default:
+		connect_request(dev, trigger);
+		break;
+	}
+}
+
+static int raise_one(struct tern_device *dev, u32 index, u32 i)
+{
+	switch (index) {
+	case VFIO_PCI_INTX_IRQ_INDEX:
+		return tern_interrupts_test_line(&dev->mem.irqs);
+	case VFIO_PCI_MSIX_IRQ_INDEX:
 		tern_interrupts_raise(&dev->mem.irqs, i);
-	else
+		return 0;
+	default:
 		tern_irqs_request(&dev->vdev, 0);
+		return 0;
+	}
 }
 
 /* All or nothing: a bad descriptor leaves every vector as it was. */
@@ -103,6 +162,7 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 			const void *data)
 {
 	const u8 *flags = data;
+	int ret = 0;
 	u32 i;
 
 	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
@@ -113,14 +173,56 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 		if (!hdr->count)
 			for (i = 0; i < kinds[hdr->index].count; i++)
 				connect_one(dev, hdr->index, i, NULL);
-		for (i = 0; i < hdr->count; i++)
-			raise_one(dev, hdr->index, hdr->start + i);
-		return 0;
+		for (i = 0; i < hdr->count && !ret; i++)
+			ret = raise_one(dev, hdr->index, hdr->start + i);
+		return ret;
 	case VFIO_IRQ_SET_DATA_BOOL:
-		for (i = 0; i < hdr->count; i++)
+		for (i = 0; i < hdr->count && !ret; i++)
 			if (flags[i])
-				raise_one(dev, hdr->index, hdr->start + i);
-		return 0;
+				ret = raise_one(dev, hdr->index, hdr->start + i);
+		return ret;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
+{
+	int ret;
+
+	mutex_lock(&dev->line_mutex);
+	ret = tern_watch_start(watch, fd);
+	mutex_unlock(&dev->line_mutex);
+	return ret;
+}
+
+/* Mask the line or unmask it: now, or whenever an eventfd is signalled. */
+static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data,
+		    bool masked)
+{
+	if (hdr->index != VFIO_PCI_INTX_IRQ_INDEX || !hdr->count)
+		return -EINVAL;
+	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+	case VFIO_IRQ_SET_DATA_NONE:
+		return tern_interrupts_mask_line(&dev->mem.irqs, masked);
+	case VFIO_IRQ_SET_DATA_BOOL:
+		return *(const u8 *)data ? tern_interrupts_mask_line(&dev->mem.irqs, masked) : 0;
+	case VFIO_IRQ_SET_DATA_EVENTFD:
+		return set_watch(dev, masked ? &dev->mask : &dev->unmask, *(const s32 *)data);
+	default:
+		return -EINVAL;
+	}
+}
+
+static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data)
+{
+	switch (hdr->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
+	case VFIO_IRQ_SET_ACTION_TRIGGER:
+		return set_triggers(dev, hdr, data);
+	case VFIO_IRQ_SET_ACTION_MASK:
+		return set_mask(dev, hdr, data, true);
+	case VFIO_IRQ_SET_ACTION_UNMASK:
+		return set_mask(dev, hdr, data, false);
 	default:
 		return -EINVAL;
 	}
@@ -148,9 +250,6 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 		return -EFAULT;
 	if (hdr.index >= ARRAY_SIZE(kinds))
 		return -EINVAL;
-	/* Neither kind can be masked by this call. */
-	if ((hdr.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) != VFIO_IRQ_SET_ACTION_TRIGGER)
-		return -EINVAL;
 	ret = vfio_set_irqs_validate_and_prepare(&hdr, kinds[hdr.index].count,
 						 VFIO_PCI_NUM_IRQS, &data_size);
 	if (ret)
@@ -160,7 +259,7 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
-	ret = set_triggers(dev, &hdr, data);
+	ret = set_irqs(dev, &hdr, data);
 	kfree(data);
 	return ret;
 }
@@ -171,7 +270,8 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
  */
 void tern_irqs_disconnect(struct tern_device *dev)
 {
-	connect_one(dev, VFIO_PCI_REQ_IRQ_INDEX, 0, NULL);
+	watch_line(dev, -1, -1);
+	connect_request(dev, NULL);
 }
 
 /**

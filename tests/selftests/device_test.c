@@ -184,25 +184,6 @@ TEST_F(device, doorbell)
 	EXPECT_EQ(signals(fds[5]), 1);
 }
 
-static int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
-		    int fd)
-{
-	struct {
-		struct vfio_irq_set hdr;
-		int fd[32];
-	} set = {
-		.hdr = {
-			.argsz = sizeof(set), .flags = flags, .index = index,
-			.start = start, .count = count,
-		},
-	};
-	int i;
-
-	for (i = 0; i < 32; i++)
-		set.fd[i] = fd;
-	return ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
-}
-
 /* A wrong SET_IRQS has one errno and changes nothing. */
 TEST_F(device, set_irqs_refused)
 {
@@ -214,7 +195,7 @@ TEST_F(device, set_irqs_refused)
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 17, fd), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 16, 1, fd), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_NUM_IRQS, 0, 1, fd), -EINVAL);
-	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, fd), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSI_IRQ_INDEX, 0, 1, fd), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 999), -EBADF);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, -2), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 0), -EINVAL);

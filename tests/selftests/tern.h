@@ -407,6 +407,26 @@ static inline int set_trigger(struct dev *d, unsigned int index, unsigned int ve
 	return ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
 }
 
+/* SET_IRQS, with the same descriptor for each. */
+static inline int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		    int fd)
+{
+	struct {
+		struct vfio_irq_set hdr;
+		int fd[32];
+	} set = {
+		.hdr = {
+			.argsz = sizeof(set), .flags = flags, .index = index,
+			.start = start, .count = count,
+		},
+	};
+	int i;
+
+	for (i = 0; i < 32; i++)
+		set.fd[i] = fd;
+	return ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
 /* How often an eventfd was signalled since it was last asked. */
 static inline uint64_t signals(int fd)
 {

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An eventfd that user space signals and we listen to: KVM tells so that a guest
+ * has handled its interrupt line.
+ *
+ * The signal comes under the eventfd's own lock, where nothing else may be
+ * signalled: so a kernel thread acts on it. An eventfd that is closed stays where
+ * it is, for we hold it; it is just never signalled again.
+ */
+#include <linux/err.h>
+#include <linux/eventfd.h>
+#include <linux/file.h>
+
+#include "vfio/watch.h"
+
+static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *key)
+{
+	struct tern_watch *watch = container_of(entry, struct tern_watch, entry);
+	u64 count;
+
+	if (key_to_poll(key) & EPOLLIN) {
+		/* Consumed, or the next signal might overflow it. */
+		eventfd_ctx_do_read(watch->ctx, &count);
+		schedule_work(&watch->work);
+	}
+	return 0;
+}
+
+static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *table)
+{
+	add_wait_queue(head, &container_of(table, struct tern_watch, table)->entry);
+}
+
+static void tell(struct work_struct *work)
+{
+	struct tern_watch *watch = container_of(work, struct tern_watch, work);
+
+	watch->told(watch);
+}
+
+/**
+ * tern_watch_init() - a watch of nothing
+ * @watch: the watch
+ * @told: what to call
+ */
+void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *watch))
+{
+	watch->told = told;
+	watch->ctx = NULL;
+	INIT_WORK(&watch->work, tell);
+	init_waitqueue_func_entry(&watch->entry, woken);
+	init_poll_funcptr(&watch->table, enqueue);
+}
+
+/**
+ * tern_watch_start() - listen to another eventfd, or to none
+ * @watch: the watch
+ * @fd: the eventfd, or -1
+ *
+ * Return: 0; -EBADF or -EINVAL if @fd is not an eventfd, and the old one stays.
+ * Context: may sleep.
+ */
+int tern_watch_start(struct tern_watch *watch, int fd)
+{
+	struct eventfd_ctx *ctx;
+	struct file *file;
+
+	if (fd == -1) {
+		tern_watch_end(watch);
+		return 0;
+	}
+	if (fd < 0)
+		return -EINVAL;
+	file = fget(fd);
+	if (!file)
+		return -EBADF;
+	ctx = eventfd_ctx_fileget(file);
+	if (IS_ERR(ctx)) {
+		fput(file);
+		return PTR_ERR(ctx);
+	}
+	tern_watch_end(watch);
+	watch->ctx = ctx;
+	/* It may have been signalled already. */
+	if (vfs_poll(file, &watch->table) & EPOLLIN)
+		schedule_work(&watch->work);
+	fput(file);
+	return 0;
+}
+
+/**
+ * tern_watch_end() - listen no more
+ * @watch: the watch
+ *
+ * What was signalled before has been acted upon on return, and nothing is after.
+ * Context: may sleep.
+ */
+void tern_watch_end(struct tern_watch *watch)
+{
+	u64 count;
+
+	if (!watch->ctx)
+		return;
+	eventfd_ctx_remove_wait_queue(watch->ctx, &watch->entry, &count);
+	flush_work(&watch->work);
+	eventfd_ctx_put(watch->ctx);
+	watch->ctx = NULL;
+}

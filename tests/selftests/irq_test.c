@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* B1-3: the interrupt line and the vectors, masked and not, here and moved. */
+#include "tern.h"
+#include "kselftest_harness.h"
+#include <poll.h>
+
+#define LINE		VFIO_PCI_INTX_IRQ_INDEX
+#define VECTORS		VFIO_PCI_MSIX_IRQ_INDEX
+#define NONE		VFIO_IRQ_SET_DATA_NONE
+#define BOOL		VFIO_IRQ_SET_DATA_BOOL
+#define EVENTFD		VFIO_IRQ_SET_DATA_EVENTFD
+#define TRIGGER		VFIO_IRQ_SET_ACTION_TRIGGER
+#define MASK		VFIO_IRQ_SET_ACTION_MASK
+#define UNMASK		VFIO_IRQ_SET_ACTION_UNMASK
+
+FIXTURE(irq) {
+	struct dev a, b;
+	struct stream s;
+	int line_a, line_b;
+};
+
+FIXTURE_SETUP(irq)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(mdev_create(UUID_B), 0);
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	self->line_a = eventfd(0, EFD_NONBLOCK);
+	self->line_b = eventfd(0, EFD_NONBLOCK);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	ASSERT_EQ(set_trigger(&self->b, LINE, 0, self->line_b), 0);
+}
+
+FIXTURE_TEARDOWN(irq)
+{
+	dev_close(&self->a);
+	dev_close(&self->b);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	free(self->s.buf);
+}
+
+static void ring(struct dev *d, unsigned int n)
+{
+	bar0_write(d, TERN_REG_DOORBELL, n);
+}
+
+static void acknowledge(struct dev *d, uint32_t bits)
+{
+	bar0_write(d, TERN_REG_IRQ_STATUS, bits);
+}
+
+static uint32_t pending_bits(struct dev *d)
+{
+	uint32_t bits = ~0U;
+
+	dev_read(d, region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_PBA, &bits, 4);
+	return bits;
+}
+
+static bool status_bit(struct dev *d)
+{
+	uint16_t status = 0;
+
+	dev_read(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 6, &status, 2);
+	return status & 8;
+}
+
+TEST_F(irq, B1_3_info)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = LINE };
+	uint8_t pin = 0;
+
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_GET_IRQ_INFO, &info), 0);
+	EXPECT_EQ(info.count, 1);
+	EXPECT_EQ(info.flags, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
+			      VFIO_IRQ_INFO_AUTOMASKED);
+	dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x3d, &pin, 1);
+	EXPECT_EQ(pin, 1);
+}
+
+/* Signalled once, then masked; signalled again as long as the level is there. */
+TEST_F(irq, B1_3_level)
+{
+	EXPECT_FALSE(status_bit(&self->a));
+	ring(&self->a, 2);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_TRUE(status_bit(&self->a));
+	ring(&self->a, 3);
+	EXPECT_EQ(signals(self->line_a), 0);
+	acknowledge(&self->a, 1 << 2);
+	EXPECT_TRUE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	acknowledge(&self->a, 1 << 3);
+	EXPECT_FALSE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	ring(&self->a, 3);
+	EXPECT_EQ(signals(self->line_a), 1);
+	/* The device's own mask takes the level away, and gives it back. */
+	bar0_write(&self->a, TERN_REG_IRQ_MASK, 1 << 3);
+	EXPECT_FALSE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	bar0_write(&self->a, TERN_REG_IRQ_MASK, 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+}
+
+TEST_F(irq, B1_3_mask_by_call)
+{
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), 0);
+	ring(&self->a, 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	EXPECT_TRUE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, BOOL | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	EXPECT_EQ(set_irqs(&self->a, BOOL | UNMASK, LINE, 0, 1, 1), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	acknowledge(&self->a, ~0U);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(set_irqs(&self->a, BOOL | MASK, LINE, 0, 1, 0), 0);
+	ring(&self->a, 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	/* To connect it anew unmasks it; the level is there. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	EXPECT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	/* A test signal needs no level and leaves the mask alone. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+}
+
+TEST_F(irq, B1_3_mask_by_eventfd)
+{
+	struct pollfd wait = { .fd = self->line_a, .events = POLLIN };
+	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+	unsigned int i;
+
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+	ring(&self->a, 7);
+	EXPECT_EQ(signals(self->line_a), 1);
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(write(unmask, &one, 8), 8);
+		ASSERT_EQ(poll(&wait, 1, -1), 1);
+		EXPECT_EQ(signals(self->line_a), 1);
+		/* It was consumed. */
+		EXPECT_EQ(signals(unmask), 0);
+	}
+	acknowledge(&self->a, ~0U);
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	/* What was signalled before the watch ends has its effect. */
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, mask), 0);
+	ASSERT_EQ(write(mask, &one, 8), 8);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, -1), 0);
+	ring(&self->a, 7);
+	EXPECT_EQ(signals(self->line_a), 0);
+	/* Nobody is heard who is not watched any more. */
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	EXPECT_EQ(signals(unmask), 1);
+	/* Signalled before it is watched: it counts. */
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	/* Closed while it is watched, and then the device. */
+	close(unmask);
+	close(mask);
+}
+
+/* While the line is connected it is the way, and no vector waits for its turn. */
+TEST_F(irq, B1_3_one_way)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	ring(&self->a, 4);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_EQ(pending_bits(&self->a), 0);
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 4, vector), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ring(&self->a, 4);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(signals(self->line_a), 0);
+	/* And back: what waits is in the level. */
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 4, -1), 0);
+	ring(&self->a, 4);
+	EXPECT_EQ(pending_bits(&self->a), 1 << 4);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_EQ(pending_bits(&self->a), 0);
+	close(vector);
+}
+
+/* PCI_COMMAND_INTX_DISABLE: the status tells it all the same. */
+TEST_F(irq, B1_3_disabled_by_the_guest)
+{
+	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
+	ring(&self->a, 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	EXPECT_TRUE(status_bit(&self->a));
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	/* Reset: nothing to tell, and enabled. */
+	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_FALSE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	ring(&self->a, 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+}
+
+TEST_F(irq, B1_3_refused)
+{
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 0, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 1, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 2, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VECTORS, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK | UNMASK, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, 999), -EBADF);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -2), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->a.fd), -EINVAL);
+	ring(&self->a, 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	/* Not connected there is nothing to mask or to test. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+}
+
+static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
+{
+	self->s.len = 0;
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	EXPECT_EQ(signals(self->line_b), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+}
+
+/* V1-24 P-28: raised while it is stopped, it is signalled once, where it runs. */
+TEST_F(irq, B1_3_V1_24_P28_move_stopped)
+{
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ring(&self->a, 1);
+	EXPECT_EQ(signals(self->line_a), 0);
+	move(_metadata, self);
+	EXPECT_EQ(signals(self->line_b), 1);
+	EXPECT_TRUE(status_bit(&self->b));
+	EXPECT_EQ(set_irqs(&self->b, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_b), 1);
+	acknowledge(&self->b, ~0U);
+	EXPECT_EQ(set_irqs(&self->b, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(signals(self->line_b), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+}
+
+/* Signalled and not handled yet: the level goes along, and so does its end. */
+TEST_F(irq, B1_3_move_asserted)
+{
+	ring(&self->a, 1);
+	EXPECT_EQ(signals(self->line_a), 1);
+	move(_metadata, self);
+	EXPECT_EQ(signals(self->line_b), 1);
+	acknowledge(&self->b, ~0U);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(set_state(&self->b, STOP), 0);
+	ring(&self->a, 1);
+	acknowledge(&self->a, ~0U);
+	move(_metadata, self);
+	EXPECT_EQ(signals(self->line_b), 0);
+	EXPECT_FALSE(status_bit(&self->b));
+}
+
+/* The vectors: what is masked in the table and what is pending go along. */
+TEST_F(irq, B1_3_move_vectors)
+{
+	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
+	uint32_t entry[4] = { 0xfee00000, 1, 0x4041, 0 }, got[4];
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
+	ASSERT_EQ(dev_write(&self->a, table + 6 * 16, entry, 16), 16);
+	ring(&self->a, 6);
+	ring(&self->a, 7);
+	EXPECT_EQ(pending_bits(&self->a), 3 << 6);
+	move(_metadata, self);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->b), 1 << 7);
+	ASSERT_EQ(dev_read(&self->b, table + 6 * 16, got, 16), 16);
+	EXPECT_EQ(memcmp(got, entry, 16), 0);
+	ASSERT_EQ(dev_read(&self->b, table + 7 * 16, got, 16), 16);
+	EXPECT_EQ(got[3], 1);
+	close(vector);
+}
+
+TEST_HARNESS_MAIN
