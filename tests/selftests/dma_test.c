@@ -5,6 +5,8 @@
 #include "kselftest_harness.h"
 #include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <linux/userfaultfd.h>
@@ -552,6 +554,141 @@ TEST_F(dma, V1_27_V1_29_P26_unmap)
 	TH_LOG("%u of 10 were caught on their way", caught);
 	EXPECT_GE(caught, 5);
 	munmap(copy, RAM);
+}
+
+#define RAM_PAGES	(RAM / PAGE)
+
+/* What became dirty of the RAM since the last time, by the container's books. */
+static int get_dirty(struct dev *d, uint64_t *bitmap)
+{
+	struct {
+		struct vfio_iommu_type1_dirty_bitmap head;
+		struct vfio_iommu_type1_dirty_bitmap_get get;
+	} dirty = {
+		.head = {
+			.argsz = sizeof(dirty), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+		},
+		.get = {
+			.iova = ADDRESS, .size = RAM,
+			.bitmap = {
+				.pgsize = PAGE, .size = RAM_PAGES / 8, .data = (void *)bitmap,
+			},
+		},
+	};
+
+	memset(bitmap, 0, RAM_PAGES / 8);
+	return ioctl(d->container, VFIO_IOMMU_DIRTY_PAGES, &dirty) ? -errno : 0;
+}
+
+static bool is_dirty(const uint64_t *bitmap, unsigned long page)
+{
+	return bitmap[page / 64] >> page % 64 & 1;
+}
+
+/* How many pages are dirty that are not these? */
+static unsigned long dirty_but(const uint64_t *bitmap, unsigned long first, unsigned long n)
+{
+	unsigned long page, count = 0;
+
+	for (page = 0; page < RAM_PAGES; page++)
+		count += is_dirty(bitmap, page) != (page >= first && page < first + n);
+	return count;
+}
+
+/* B1-4 V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
+TEST_F(dma, B1_4_V1_27_V1_28_dirty)
+{
+	struct vfio_iommu_type1_dirty_bitmap start = {
+		.argsz = sizeof(start), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
+	};
+	unsigned long page, copied = 0, looks = 0, round;
+	uint64_t bitmap[RAM_PAGES / 64];
+	uint8_t *shadow = anonymous(RAM);
+
+	paint(self->mem, MEMORY, 1);
+	ASSERT_EQ(ioctl(self->a.container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
+	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2), DONE);
+	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 2, 3), 0);
+	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, RAM), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, RAM), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, RAM), DONE);
+	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+
+	/* As a VMM does: copy what is dirty while the device writes, stop it, the rest. */
+	for (round = 0; round < 10; round++) {
+		paint(self->mem, MEMORY, round);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		memcpy(shadow, self->ram, PIECE);	/* the list is not the device's */
+		do {
+			if (++looks % 4 == 0)
+				ASSERT_EQ(set_state(&self->a, STOP), 0);
+			ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+			for (page = 0; page < RAM_PAGES; page++)
+				if (is_dirty(bitmap, page)) {
+					memcpy(shadow + page * PAGE, self->ram + page * PAGE, PAGE);
+					copied++;
+				}
+		} while (looks % 4);
+		EXPECT_EQ(memcmp(shadow, self->ram, RAM), 0);
+		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		ASSERT_EQ(dma_wait(&self->a), DONE);
+	}
+	TH_LOG("%lu pages copied in %lu looks", copied, looks);
+	EXPECT_GT(copied, 0);
+	munmap(shadow, RAM);
+}
+
+#define CGROUPS	"/tmp/cgroups"
+
+static uint64_t charged(const char *what)
+{
+	char text[8192], *at;
+
+	if (read_file(CGROUPS "/tern/memory.stat", text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, what);
+	return at ? strtoull(at + strlen(what), NULL, 10) : 0;
+}
+
+/* B1-6: what a transfer fills is charged to who opened the device. */
+TEST_F(dma, B1_6_cgroup)
+{
+	int ready[2], go[2], status;
+	char c = 0;
+	pid_t child;
+
+	mkdir(CGROUPS, 0700);
+	ASSERT_EQ(mount("none", CGROUPS, "cgroup2", 0, NULL), 0);
+	ASSERT_EQ(write_file(CGROUPS "/cgroup.subtree_control", "+memory"), 0);
+	ASSERT_EQ(mkdir(CGROUPS "/tern", 0700), 0);
+	ASSERT_EQ(pipe(ready), 0);
+	ASSERT_EQ(pipe(go), 0);
+	dev_close(&self->b);
+	child = fork();
+	if (!child) {
+		int ret = write_file(CGROUPS "/tern/cgroup.procs", "0");
+
+		ret = ret ?: dev_open(&self->b, UUID_B);
+		ret = ret ?: dma_do(&self->b, TERN_DMA_OP_FILL, 0, 0, MEMORY) != DONE;
+		if (ret || write(ready[1], &c, 1) != 1 || read(go[0], &c, 1) != 1)
+			_exit(1);
+		_exit(0);
+	}
+	close(ready[1]);
+	EXPECT_EQ(read(ready[0], &c, 1), 1);
+	EXPECT_GE(charged("\nshmem "), MEMORY);
+	EXPECT_EQ(write(go[1], &c, 1), 1);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(status, 0);
+	EXPECT_EQ(charged("\nshmem "), 0);
+	EXPECT_EQ(rmdir(CGROUPS "/tern"), 0);
+	EXPECT_EQ(umount(CGROUPS), 0);
 }
 
 /* A state that the engine cannot have is refused, whatever its CRC. */
