@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <linux/userfaultfd.h>
 
-#define MEMORY		(16 * MIB)
-#define RAM		(8 * MIB)
+#define MEMORY		(8 * MIB)
+#define RAM		(4 * MIB)
 #define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
 #define MASTER		0x0006		/* config space: memory, bus mastering */
 #define VECTOR		5
@@ -38,9 +38,10 @@ static int power_on(struct dev *d, const char *uuid, uint8_t *ram, int *irq)
 {
 	int ret = mdev_create(uuid);
 
-	ret = ret ?: attr_set(uuid, "memory_mib", "16");
+	ret = ret ?: attr_set(uuid, "memory_mib", "8");
 	ret = ret ?: dev_open(d, uuid);
 	ret = ret ?: map_guest(d, ram, ADDRESS, RAM);
+	ret = ret ?: dev_map_window(d);
 	ret = ret ?: set_command(d, MASTER);
 	*irq = eventfd(0, EFD_NONBLOCK);
 	return ret ?: set_trigger(d, VFIO_PCI_MSIX_IRQ_INDEX, VECTOR, *irq);
@@ -158,7 +159,7 @@ TEST_F(dma, B1_1_fill_and_crc)
 			EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), naive_crc(self->mem + at, n));
 		}
 	/* Memory that nobody wrote sums up as zeroes. */
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 8 * MIB, 4096), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 6 * MIB, 4096), DONE);
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), 0x98f94189);
 }
 
@@ -182,21 +183,21 @@ static uint64_t put_list(uint8_t *ram, unsigned int entries, uint64_t first)
 /* B1-1: scatter and gather. */
 TEST_F(dma, B1_1_list)
 {
-	const unsigned int entries = 100;
+	const unsigned int entries = 100;	/* and some 3 MiB */
 	const uint32_t list = TERN_DMA_LIST;
 	struct tern_dma_entry *e = (void *)self->ram;
 	uint64_t sum, at;
 	unsigned int i;
 
 	paint(self->ram, RAM, 1);
-	sum = put_list(self->ram, entries, MIB);
+	sum = put_list(self->ram, entries, 4096);
 	bar0_write(&self->a, TERN_DMA_ENTRIES, entries);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | list, ADDRESS, 4321, sum), DONE);
 	for (i = 0, at = 4321; i < entries; at += e[i++].length)
 		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
 				 e[i].length), 0);
 
-	memset(self->ram + MIB, 0x11, RAM - MIB);
+	memset(self->ram + 4096, 0x11, RAM - 4096);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 4321, sum), DONE);
 	for (i = 0, at = 4321; i < entries; at += e[i++].length) {
 		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
@@ -385,17 +386,24 @@ TEST_F(dma, B1_1_P4_marks)
 	EXPECT_EQ(pending(&self->a), 0);
 }
 
-/* A transfer of all device memory, over the whole RAM again and again. */
+/*
+ * A transfer of all device memory that takes its time: many short entries, over
+ * the same part of RAM again and again. The list lies before that.
+ */
+#define ENTRY	1024
+#define LIST	(MEMORY / ENTRY * sizeof(struct tern_dma_entry))
+#define SPAN	(2 * MIB)
+
 static void start_long(struct dev *d, uint8_t *ram, uint32_t command)
 {
 	struct tern_dma_entry *list = (void *)ram;
 	unsigned int i;
 
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < MEMORY / ENTRY; i++)
 		list[i] = (struct tern_dma_entry){
-			.address = ADDRESS + PIECE, .length = MEMORY / 8
+			.address = ADDRESS + LIST + i * ENTRY % SPAN, .length = ENTRY
 		};
-	bar0_write(d, TERN_DMA_ENTRIES, 8);
+	bar0_write(d, TERN_DMA_ENTRIES, MEMORY / ENTRY);
 	bar0_write(d, TERN_DMA_PATTERN, 0x5a5a5a5a);
 	dma_start(d, command, ADDRESS, 0, MEMORY);
 	while (!bar0_read64(d, TERN_DMA_DONE_LOW))
@@ -412,17 +420,17 @@ TEST_F(dma, V1_18_P32_stop)
 	uint64_t done;
 
 	paint(self->mem, MEMORY, 1);
-	for (i = 0; i < 20; i++) {
-		memset(self->ram + PIECE, 0x11, RAM - PIECE);
+	for (i = 0; i < 10; i++) {
+		memset(self->ram + LIST, 0x11, RAM - LIST);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 		ASSERT_EQ(set_state(&self->a, i % 2 ? SAVING : STOP), 0);
 		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
 		memcpy(copy, self->ram, RAM);
 		EXPECT_EQ(signals(self->irq_a), done == MEMORY);
 		/* What is written is what is said to be done, to the byte. */
-		if (done < MEMORY / 8) {
-			EXPECT_EQ(memcmp(copy + PIECE, self->mem, done), 0);
-			EXPECT_TRUE(all_are(copy + PIECE + done, RAM - PIECE - done, 0x11));
+		if (done < SPAN) {
+			EXPECT_EQ(memcmp(copy + LIST, self->mem, done), 0);
+			EXPECT_TRUE(all_are(copy + LIST + done, RAM - LIST - done, 0x11));
 		}
 		if (i % 2)
 			ASSERT_EQ(save_all(&self->a, &self->s), 0);
@@ -433,10 +441,10 @@ TEST_F(dma, V1_18_P32_stop)
 		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
 		ASSERT_EQ(dma_wait(&self->a), DONE);
 		EXPECT_EQ(signals(self->irq_a), done < MEMORY);
-		EXPECT_EQ(memcmp(self->ram + PIECE, self->mem + MEMORY / 8 * 7, MEMORY / 8), 0);
+		EXPECT_EQ(memcmp(self->ram + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
 	}
-	TH_LOG("%u of 20 were caught on their way", caught);
-	EXPECT_GE(caught, 10);
+	TH_LOG("%u of 10 were caught on their way", caught);
+	EXPECT_GE(caught, 5);
 	munmap(copy, RAM);
 }
 
@@ -449,7 +457,7 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
 	ASSERT_EQ(save_all(&self->a, &self->s), 0);
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, 100000), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
 }
 
 /* B1-2: under way at the stop, it is finished on the other side, once. */
@@ -458,14 +466,12 @@ TEST_F(dma, B1_2_in_flight)
 	static const uint32_t ops[] = {
 		TERN_DMA_OP_TO_DEVICE, TERN_DMA_OP_FROM_DEVICE, TERN_DMA_OP_FILL, TERN_DMA_OP_CRC,
 	};
-	uint8_t *mem_b = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->b.fd,
-			      self->b.bar2.offset);
+	uint8_t *mem_b = anonymous(MEMORY);
 	unsigned int i, k, caught = 0;
 	uint64_t done;
 
-	ASSERT_NE(mem_b, MAP_FAILED);
-	for (i = 0; i < 8; i++) {
-		uint32_t op = ops[i % 4];
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		uint32_t op = ops[i];
 		uint32_t list = op <= TERN_DMA_OP_FROM_DEVICE ? TERN_DMA_LIST : 0;
 
 		paint(self->mem, MEMORY, i);
@@ -484,11 +490,12 @@ TEST_F(dma, B1_2_in_flight)
 		EXPECT_EQ(signals(self->irq_b), done < MEMORY);
 		EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << VECTOR);
 
+		ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, mem_b, MEMORY), MEMORY);
 		if (op == TERN_DMA_OP_TO_DEVICE)
-			for (k = 0; k < 8; k++)
-				EXPECT_EQ(memcmp(mem_b + k * MEMORY / 8, self->ram_b + PIECE, MEMORY / 8), 0);
+			for (k = 0; k < MEMORY; k += SPAN)
+				EXPECT_EQ(memcmp(mem_b + k, self->ram_b + LIST, SPAN), 0);
 		if (op == TERN_DMA_OP_FROM_DEVICE)
-			EXPECT_EQ(memcmp(self->ram_b + PIECE, self->mem + MEMORY / 8 * 7, MEMORY / 8), 0);
+			EXPECT_EQ(memcmp(self->ram_b + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
 		if (op == TERN_DMA_OP_FILL)
 			EXPECT_TRUE(all_are(mem_b, MEMORY, 0x5a));
 		if (op == TERN_DMA_OP_CRC)
@@ -497,8 +504,9 @@ TEST_F(dma, B1_2_in_flight)
 		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
 		ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	}
-	TH_LOG("%u of 8 were caught on their way", caught);
-	EXPECT_GE(caught, 4);
+	/* Those by list take their time; the others may be over. */
+	TH_LOG("%u of 4 were caught on their way", caught);
+	EXPECT_GE(caught, 2);
 	munmap(mem_b, MEMORY);
 }
 
@@ -624,7 +632,7 @@ TEST_F(dma, B1_4_V1_27_V1_28_dirty)
 	for (round = 0; round < 10; round++) {
 		paint(self->mem, MEMORY, round);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
-		memcpy(shadow, self->ram, PIECE);	/* the list is not the device's */
+		memcpy(shadow, self->ram, LIST);	/* the list is not the device's */
 		do {
 			if (++looks % 4 == 0)
 				ASSERT_EQ(set_state(&self->a, STOP), 0);
