@@ -26,8 +26,19 @@ struct tern_dma_ops {
 
 /**
  * struct tern_transfer - the registers, and how far a transfer has come
+ * @command: what to do
+ * @status: whether it is done
+ * @address: in guest memory, of the bytes or of the list
+ * @offset: in device memory
+ * @length: bytes in all
+ * @done: bytes done
+ * @entries: of the list
+ * @pattern: to fill with
+ * @crc: of the bytes done, not inverted at its end
+ * @entry: entry of the list where it goes on
+ * @entry_done: bytes of that entry that are done
  *
- * The fields are those of struct tern_dma_state.
+ * As struct tern_dma_state has them for a stream.
  */
 struct tern_transfer {
 	u32 command;
