@@ -27,7 +27,8 @@
  *
  * Once the device is stopped the tracker is frozen: a mark is only counted.
  * Whoever still stores then does so at his own risk and cannot hold up the
- * end. The one pass after the stop looks at every page once.
+ * end. The one pass after the stop looks at every page once, and is finished for
+ * good: a mark that began before the stop may set its bit as late as it likes.
  *
  * The counter may be higher than the number of bits, never lower: who needs
  * the truth about "none" looks at the bitmap.
@@ -126,10 +127,12 @@ void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
 
 	for (page = first; page < first + n; page++) {
 		set_bit(page, d->touched);
-		if (READ_ONCE(d->frozen))
+		if (READ_ONCE(d->frozen)) {
 			atomic_long_inc(&d->late_marks);
-		else
-			set_dirty(d, page);
+			continue;
+		}
+		tern_step_point("frozen-read", page);
+		set_dirty(d, page);
 	}
 }
 
@@ -197,6 +200,18 @@ void tern_dirty_thaw(struct tern_dirty *d)
 void tern_dirty_rewind(struct tern_dirty *d)
 {
 	d->cursor = 0;
+}
+
+/**
+ * tern_dirty_finish() - the pass after the stop is over, and there is no other
+ * @d: the tracker
+ *
+ * A bit that is set from now on is for the next session. Context: the session
+ * lock.
+ */
+void tern_dirty_finish(struct tern_dirty *d)
+{
+	d->cursor = d->pages;
 }
 
 /**

@@ -51,6 +51,7 @@ void tern_dirty_begin(struct tern_dirty *d);
 void tern_dirty_freeze(struct tern_dirty *d);
 void tern_dirty_thaw(struct tern_dirty *d);
 void tern_dirty_rewind(struct tern_dirty *d);
+void tern_dirty_finish(struct tern_dirty *d);
 bool tern_dirty_ahead(const struct tern_dirty *d);
 bool tern_dirty_any(const struct tern_dirty *d);
 unsigned long tern_dirty_count(const struct tern_dirty *d);

@@ -19,11 +19,21 @@
 #include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/random.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/byteorder.h>
+
+/**
+ * tern_killed() - has the caller been killed?
+ *
+ * Then nobody waits for what it does, and it is to come to an end.
+ */
+static inline bool tern_killed(void)
+{
+	return fatal_signal_pending(current);
+}
 
 /**
  * tern_step_point() - a named point between two steps whose order matters

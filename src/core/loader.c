@@ -25,6 +25,7 @@
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
  *   device memory could not be had		-ENOMEM
+ *   the caller was killed, or a reset waits	-EINTR
  */
 #include "core/loader.h"
 #include "core/model.h"
@@ -227,7 +228,9 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 	if (l->error)
 		return l->error;
 	while (len) {
-		ret = tern_reader_feed(&l->reader, &from, &len, &event);
+		/* A stream may be made to clear the memory again and again. */
+		ret = tern_model_gives_up(l->m) ? -EINTR :
+		      tern_reader_feed(&l->reader, &from, &len, &event);
 		if (!ret && event == TERN_READER_RECORD)
 			ret = load_record(l);
 		if (ret) {

@@ -87,14 +87,27 @@ struct tern_model_ops {
  * @dirty: tracker of its memory
  * @memory_size: bytes of device memory
  * @page_size: bytes that one bit of @dirty stands for
+ * @resets: how many wait to reset the device: long work is in vain [atomic]
  *
- * Immutable while the device is open.
+ * Immutable while the device is open, but for @resets.
  */
 struct tern_model {
 	const struct tern_model_ops *ops;
 	struct tern_dirty *dirty;
 	u64 memory_size;
 	u32 page_size;
+	atomic_long_t resets;
 };
+
+/**
+ * tern_model_gives_up() - is long work to end early?
+ * @m: the device
+ *
+ * Return: true if the caller was killed or somebody waits to reset the device.
+ */
+static inline bool tern_model_gives_up(const struct tern_model *m)
+{
+	return tern_killed() || atomic_long_read(&m->resets);
+}
 
 #endif /* TERN_CORE_MODEL_H */

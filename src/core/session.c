@@ -49,6 +49,7 @@ enum chunk_state {
  * @m: whose state it is; immutable
  * @stats: where it counts [lock]
  * @config: immutable
+ * @staged: bytes of the staging buffer that were ever used [lock]
  * @bounce: where records are put together; BOUNCE bytes [lock]
  * @batch: the pages of one take() [lock]
  * @writer: [lock]
@@ -65,6 +66,7 @@ struct tern_session {
 	struct tern_model *m;
 	struct tern_session_stats *stats;
 	struct tern_session_config config;
+	size_t staged;
 	void *bounce;
 	struct tern_batch batch;
 	struct tern_writer writer;
@@ -122,6 +124,8 @@ struct tern_session *tern_session_create(struct tern_model *m,
 void tern_session_destroy(struct tern_session *s)
 {
 	tern_dirty_thaw(s->m->dirty);
+	/* Outside a session there is no old data, not even in the window. */
+	memset(s->config.staging, 0, s->staged);
 	mutex_destroy(&s->lock);
 	kvfree(s->bounce);
 	kvfree(s);
@@ -279,6 +283,7 @@ static size_t put_final(struct tern_session *s, size_t room)
 static size_t stage(struct tern_session *s, size_t at, size_t n)
 {
 	memcpy(s->config.staging + at, s->bounce, n);
+	s->staged = max(s->staged, at + n);
 	return n;
 }
 
@@ -301,13 +306,15 @@ static ssize_t fill(struct tern_session *s)
 		used = stage(s, 0, put_begin(s));
 	while (capacity - used >= memory_record(s)) {
 		room = min_t(size_t, capacity - used, BOUNCE);
-		ret = put_pages(s, room);
+		ret = tern_model_gives_up(s->m) ? -EINTR : put_pages(s, room);
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
 			s->walked = true;
-			if (s->stopped)
+			if (s->stopped) {
+				tern_dirty_finish(s->m->dirty);
 				used += stage(s, used, put_final(s, room));
+			}
 			break;
 		}
 		used += stage(s, used, ret);
@@ -341,7 +348,8 @@ static void count_offer(struct tern_session *s)
  * The chunk stays the same until tern_session_retire().
  *
  * Return: its bytes; 0 if there is nothing to give now; -ENOMEM or -EIO of the
- * device's memory, after which the next call tries the same pages again.
+ * device's memory, or -EINTR if it gave up; after any of these the next call tries
+ * the same pages again.
  * Context: takes the session lock; may sleep.
  */
 ssize_t tern_session_prepare(struct tern_session *s)

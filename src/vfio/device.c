@@ -141,8 +141,8 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 
 	if (write && copy_from_user(bounce, buf, n))
 		return -EFAULT;
-	/* Where a read acts, it must not act for a buffer that is not there. */
-	if (!write && r->check && clear_user(buf, n))
+	/* Where a read acts (a register), it must not act for a buffer that is not there. */
+	if (!write && r->check && n <= sizeof(u64) && clear_user(buf, n))
 		return -EFAULT;
 	ret = r->access(dev, at, bounce, n, write);
 	if (ret)
@@ -260,7 +260,13 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 
 static int reset(struct tern_device *dev)
 {
-	if (mutex_lock_killable(&dev->state_mutex))
+	int ret;
+
+	/* Whatever is done under the mutex will be in vain. */
+	atomic_long_inc(&dev->mem.model.resets);
+	ret = mutex_lock_killable(&dev->state_mutex);
+	atomic_long_dec(&dev->mem.model.resets);
+	if (ret)
 		return -EINTR;
 	tern_machine_reset(&dev->machine);
 	tern_region_publish(dev);

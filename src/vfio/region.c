@@ -272,7 +272,6 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
 	case REG(pending_bytes):
 		if (s)
 			tern_session_retire(s);
-		*(u64 *)buf = s ? tern_session_pending(s) : 0;
 		break;
 	case REG(data_offset):
 		*(u64 *)buf = TERN_REGION_WINDOW;
@@ -300,6 +299,7 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
 int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
 {
 	void *shared = dev->window + at - SHARED_OFFSET;
+	u64 pending;
 	int ret;
 
 	if (at >= SHARED_OFFSET) {
@@ -315,7 +315,9 @@ int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, boo
 		ret = write_register(dev, at, buf);
 	else
 		ret = read_register(dev, at, buf);
-	tern_region_publish(dev);
+	pending = tern_region_publish(dev);
+	if (!write && at == REG(pending_bytes))
+		*(u64 *)buf = pending;
 	mutex_unlock(&dev->state_mutex);
 	return ret;
 }
@@ -327,20 +329,22 @@ int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, boo
  * User space can map the page and scribble on it: it is written as a whole,
  * and never read.
  *
- * Context: state_mutex.
+ * Return: pending_bytes as it was written. Context: state_mutex.
  */
-void tern_region_publish(struct tern_device *dev)
+u64 tern_region_publish(struct tern_device *dev)
 {
 	struct tern_machine *mc = &dev->machine;
 	struct tern_status_page *page = dev->window;
+	u64 pending = mc->session ? tern_session_pending(mc->session) : 0;
 
 	lockdep_assert_held(&dev->state_mutex);
 	WRITE_ONCE(page->sequence, ++dev->status_sequence);
 	smp_wmb();	/* odd before the fields; the reader has the partner */
 	WRITE_ONCE(page->state, state_bits[mc->phase]);
-	WRITE_ONCE(page->pending_bytes, mc->session ? tern_session_pending(mc->session) : 0);
+	WRITE_ONCE(page->pending_bytes, pending);
 	WRITE_ONCE(page->passes, mc->stats.passes);
 	WRITE_ONCE(page->chunks, mc->stats.chunks);
 	smp_wmb();	/* the fields before even */
 	WRITE_ONCE(page->sequence, ++dev->status_sequence);
+	return pending;
 }

@@ -17,6 +17,6 @@ int tern_region_mmap(struct tern_device *dev, struct vm_area_struct *vma,
 		     unsigned long pgoff);
 int tern_region_check(u64 at, size_t n, bool write);
 int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
-void tern_region_publish(struct tern_device *dev);
+u64 tern_region_publish(struct tern_device *dev);
 
 #endif /* TERN_VFIO_REGION_H */

@@ -13,6 +13,7 @@
 
 /* Stand in for tests/host/env.c, whose CRC is for tests. */
 long host_fail_alloc;
+bool host_killed;
 void (*host_step)(const char *name, unsigned long page);
 
 u32 crc32c(u32 crc, const void *p, size_t n)

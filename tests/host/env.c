@@ -2,6 +2,7 @@
 #include "env.h"
 
 long host_fail_alloc;
+bool host_killed;
 void (*host_step)(const char *name, unsigned long page);
 
 /* CRC-32C (Castagnoli), as the kernel's crc32c(): no inversion at either end. */

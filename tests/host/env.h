@@ -137,6 +137,12 @@ static inline void *host_alloc(size_t n)
 u32 crc32c(u32 crc, const void *p, size_t n);
 void get_random_bytes(void *p, size_t n);
 
+extern bool host_killed;
+static inline bool tern_killed(void)
+{
+	return host_killed;
+}
+
 extern void (*host_step)(const char *name, unsigned long page);
 static inline void tern_step_point(const char *name, unsigned long page)
 {

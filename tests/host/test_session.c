@@ -456,6 +456,38 @@ static void test_accounts(void)
 	feeder_uninit(&f);
 }
 
+/* Who was killed, or waits to reset the device, ends long work; nothing is lost. */
+static void test_gives_up(void)
+{
+	struct feeder f;
+	unsigned int i;
+
+	feeder_init(&f, 64, true);
+	for (i = 0; i < 64; i++)
+		host_store(f.dev, i, i + 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	/* The begin is put together before anything takes long. */
+	CHECK(feeder_chunk(&f) > 0);
+	host_killed = true;
+	CHECK_EQ(feeder_chunk(&f), -EINTR);
+	host_killed = false;
+	atomic_long_inc(&f.dev->m.resets);
+	CHECK_EQ(feeder_chunk(&f), -EINTR);
+	atomic_long_dec(&f.dev->m.resets);
+	feeder_drain(&f);
+	check_moves(&f);
+
+	/* A load that gave up has failed, once and for all. */
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED), 0);
+	host_killed = true;
+	CHECK_EQ(feeder_load(&f, f.stream, f.len, 0), -EINTR);
+	host_killed = false;
+	CHECK_EQ(feeder_load(&f, f.stream, f.len, 0), -EINTR);
+	CHECK(host_device_blank(f.dev));
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING), -EIO);
+	feeder_uninit(&f);
+}
+
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
@@ -471,6 +503,7 @@ static const struct tap_test tests[] = {
 	{ "V1-8 session: a page that could not be had is had later", test_take_fails },
 	{ "P-1 session: a store at any step of a save arrives", test_stores_while_saving },
 	{ "session: the passes' bytes add up", test_accounts },
+	{ "session: long work ends early for who was killed or resets", test_gives_up },
 };
 
 TAP_MAIN(tests)

@@ -280,6 +280,40 @@ TEST_F(region, P15_close_ends_everything)
 	EXPECT_EQ(pending(&self->d), 0);
 }
 
+static bool window_is_blank(struct dev *d)
+{
+	uint64_t size = d->mig.size - d->window;
+	uint8_t *copy = malloc(size);
+	bool blank = dev_read(d, d->mig.offset + d->window, copy, size) == size;
+
+	while (blank && size)
+		blank = !copy[--size];
+	free(copy);
+	return blank;
+}
+
+/* S-7 P-8: what a session left in the window goes with it, however it ends. */
+TEST_F(region, S7_P8_window_goes_with_the_session)
+{
+	static const uint32_t ends[] = { RUNNING, STOP, ~0U };
+	uint32_t v = 5;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
+		ASSERT_EQ(set_state(&self->d, i ? SAVING : RUNNING | SAVING), 0);
+		EXPECT_GT(data_size(&self->d), 0);
+		EXPECT_FALSE(window_is_blank(&self->d));
+		ASSERT_EQ(ends[i] == ~0U ? ioctl(self->d.fd, VFIO_DEVICE_RESET) :
+			  set_state(&self->d, ends[i]), 0);
+		EXPECT_TRUE(window_is_blank(&self->d));
+		ASSERT_EQ(set_state(&self->d, RUNNING), 0);
+	}
+	/* Nor does a load find a stream that nobody gave it. */
+	ASSERT_EQ(set_state(&self->d, RESUMING), 0);
+	EXPECT_TRUE(window_is_blank(&self->d));
+}
+
 /* P-14: reset from each state; the next session is whole. */
 TEST_F(region, P14_reset_in_each_state)
 {
