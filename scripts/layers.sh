@@ -37,6 +37,8 @@ complain "core has no tests of the kernel" "$(
 complain "only compat asks what the kernel has" "$(
 	grep -rnE 'LINUX_VERSION_CODE|KERNEL_VERSION|TERN_HAS_' src include Kbuild |
 		grep -v '^src/compat/' || true)"
+complain "only compat asks how the kernel was configured" "$(
+	grep -rnE '#\s*if(def|ndef)? .*\bCONFIG_|IS_ENABLED' src include | grep -v '^src/compat/' || true)"
 complain "core and device know no protocol by its version" "$(
 	grep -rniE '\bv[12]\b|qemu' src/core src/device || true)"
 exit $bad

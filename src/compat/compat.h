@@ -52,6 +52,16 @@ static inline struct file *tern_compat_shmem_file_setup(const char *name, loff_t
 #endif
 }
 
+/* Where a mapping's pages are to lie, if there is a choice of nodes. */
+static inline void tern_compat_copy_numa_ops(struct vm_operations_struct *to,
+					     const struct vm_operations_struct *from)
+{
+#ifdef CONFIG_NUMA
+	to->set_policy = from->set_policy;
+	to->get_policy = from->get_policy;
+#endif
+}
+
 static inline int tern_compat_call_mmap(struct file *file, struct vm_area_struct *vma)
 {
 #ifdef TERN_HAS_VFS_MMAP

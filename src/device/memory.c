@@ -45,6 +45,7 @@
 static DEFINE_MUTEX(ops_lock);
 static struct file_operations memory_fops;
 static struct vm_operations_struct memory_vm_ops;
+static int (*shmem_mmap)(struct file *file, struct vm_area_struct *vma);
 
 static int memory_release(struct inode *inode, struct file *file)
 {
@@ -55,12 +56,75 @@ static int memory_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/*
+ * The entry becomes writable under the lock that we return with: take() holds
+ * the same one while it clears the page's bit (core/dirty.c).
+ */
+static vm_fault_t memory_page_mkwrite(struct vm_fault *vmf)
+{
+	struct tern_memory *mem = vmf->vma->vm_file->private_data;
+	struct folio *folio = page_folio(vmf->page);
+	unsigned long first, n;
+
+	folio_lock(folio);
+	if (folio->mapping != mem->file->f_mapping) {
+		folio_unlock(folio);
+		return VM_FAULT_NOPAGE;
+	}
+	/* One fault may map the whole of a huge page. */
+	first = folio->index;
+	n = min_t(unsigned long, folio_nr_pages(folio), mem->dirty.pages - first);
+	tern_dirty_mark(&mem->dirty, first, n);
+	return VM_FAULT_LOCKED;
+}
+
+/* Named fields only: newer kernels have some that would go round us. */
+static void build_vm_ops(const struct vm_operations_struct *shmem)
+{
+	mutex_lock(&ops_lock);
+	if (!memory_vm_ops.page_mkwrite) {
+		memory_vm_ops.fault = shmem->fault;
+		memory_vm_ops.map_pages = shmem->map_pages;
+		tern_compat_copy_numa_ops(&memory_vm_ops, shmem);
+		memory_vm_ops.page_mkwrite = memory_page_mkwrite;
+	}
+	mutex_unlock(&ops_lock);
+}
+
+/* What shmem mapped: let stores be noticed. */
+static void track_stores(struct vm_area_struct *vma)
+{
+	build_vm_ops(vma->vm_ops);
+	vma->vm_ops = &memory_vm_ops;
+	/* Keeps out what would merge, collapse or hand over pages. */
+	vm_flags_set(vma, VM_DONTEXPAND);
+}
+
+/*
+ * A mapping is made here, too, past the device: remap_file_pages() replaces one
+ * by another of the same file.
+ */
+static int memory_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	int ret;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	ret = shmem_mmap(file, vma);
+	if (!ret)
+		track_stores(vma);
+	return ret;
+}
+
 static void build_fops(const struct file_operations *shmem)
 {
 	mutex_lock(&ops_lock);
 	if (!memory_fops.owner) {
 		memory_fops = *shmem;
 		memory_fops.release = memory_release;
+		shmem_mmap = shmem->mmap;
+		if (shmem_mmap)
+			memory_fops.mmap = memory_mmap;
 		/* MADV_REMOVE would punch holes behind the tracker's back. */
 		memory_fops.fallocate = NULL;
 		/* shmem's insists on shmem's own operations. */
@@ -142,44 +206,6 @@ void tern_memory_put(struct tern_memory *mem)
 	destroy_work_on_stack(&put.work);
 }
 
-/*
- * The entry becomes writable under the lock that we return with: take() holds
- * the same one while it clears the page's bit (core/dirty.c).
- */
-static vm_fault_t memory_page_mkwrite(struct vm_fault *vmf)
-{
-	struct tern_memory *mem = vmf->vma->vm_file->private_data;
-	struct folio *folio = page_folio(vmf->page);
-	unsigned long first, n;
-
-	folio_lock(folio);
-	if (folio->mapping != mem->file->f_mapping) {
-		folio_unlock(folio);
-		return VM_FAULT_NOPAGE;
-	}
-	/* One fault may map the whole of a huge page. */
-	first = folio->index;
-	n = min_t(unsigned long, folio_nr_pages(folio), mem->dirty.pages - first);
-	tern_dirty_mark(&mem->dirty, first, n);
-	return VM_FAULT_LOCKED;
-}
-
-/* Named fields only: newer kernels have some that would go round us. */
-static void build_vm_ops(const struct vm_operations_struct *shmem)
-{
-	mutex_lock(&ops_lock);
-	if (!memory_vm_ops.page_mkwrite) {
-		memory_vm_ops.fault = shmem->fault;
-		memory_vm_ops.map_pages = shmem->map_pages;
-#ifdef CONFIG_NUMA
-		memory_vm_ops.set_policy = shmem->set_policy;
-		memory_vm_ops.get_policy = shmem->get_policy;
-#endif
-		memory_vm_ops.page_mkwrite = memory_page_mkwrite;
-	}
-	mutex_unlock(&ops_lock);
-}
-
 /**
  * tern_memory_mmap() - map the memory, so that stores are noticed
  * @mem: the memory
@@ -203,20 +229,20 @@ int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 	vma->vm_pgoff = pgoff;
 	vma_set_file(vma, mem->file);
 	ret = tern_compat_call_mmap(mem->file, vma);
-	if (ret)
-		return ret;
-	build_vm_ops(vma->vm_ops);
-	vma->vm_ops = &memory_vm_ops;
-	/* Keeps out what would merge, collapse or hand over pages. */
-	vm_flags_set(vma, VM_DONTEXPAND);
-	return 0;
+	/* Not yet, where shmem maps by a way that is not memory_mmap(). */
+	if (!ret && vma->vm_ops != &memory_vm_ops)
+		track_stores(vma);
+	return ret;
 }
 
 static struct page *read_page(struct tern_memory *mem, unsigned long index)
 {
 	struct address_space *mapping = mem->file->f_mapping;
+	struct page *page;
 
-	return shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping));
+	page = shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping));
+	/* With memory that may not be overcommitted, shmem has a word of its own. */
+	return page == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : page;
 }
 
 /**
