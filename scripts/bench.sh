@@ -41,14 +41,16 @@ save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pie
 save-pread||the same by pread() of the window|the same|the same copies, and one more
 load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page) where write() has one: no byte is looked at where user space can change it
 load-pwrite||the same by pwrite()|the same|one more copy
-pending|<= 1.2|read pending_bytes at 1 GiB|the same at 16 MiB|the system call
+crc||CRC-32C of 128 MiB by the device's engine, which is the kernel's|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; how alike the two sums are
 harvest-all||harvest all pages of 1 GiB|pages|the copy
 harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: what a page costs to what it costs among all|pages|such a page is unmapped by a call of its own, which here is a system call of the host
 harvest-permille|<= 2|harvest 0.1 % of 1 GiB, every thousandth page; ratio as above|pages|the same
 store-first||first store to a page of the device|first store to a page of a tmpfs file|the fault and the page
-store-again||a store to a page that was written, nobody harvesting|the same|nothing: it does not fault (S-10)
+store-again||a store to a page that was written, nobody harvesting|a store to a page of a tmpfs file that was written|nothing: it does not fault (S-10)
 store-session||the same in a session, before the harvest|the same|nothing: it does not fault (S-10)
-store-harvested||a store to a page that was harvested|the same|the fault
+store-harvested||a store to a page that was harvested|a store to a page of a tmpfs file that is there and was unmapped|the fault
+pending|<= 1.2|read pending_bytes at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
+pending-last||the same, the last page alone dirty|the same at 16 MiB|the bitmap is looked at up to the first page that is dirty
 ABOUT
 }
 
@@ -124,9 +126,9 @@ HEAD
 	cat <<'TAIL'
 
 The engine runs in user space, the rows from "save" to "harvest" on User Mode
-Linux 6.12, the stores in a VM with Linux 6.1. An emulated processor runs the VM if
+Linux 6.12, the others in a VM with Linux 6.1. An emulated processor runs the VM if
 the machine has no KVM to offer: a fault then costs microseconds and more, and only
-the ratios of the last four rows say something. Throughput on User Mode Linux is
+the ratios of the last six rows say something. Throughput on User Mode Linux is
 that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
 instruction for it there.
 TAIL

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a store costs that the device has to notice, against the first store to a
- * page of a tmpfs file. Taken in a VM, where a fault costs what it costs.
+ * What a store costs that the device has to notice, and what it costs to ask how
+ * much is pending. Taken in a VM, where a fault and a system call cost what they
+ * cost.
  */
 #include "tern.h"
 #include "bench.h"
 
 #define PAGES	8192UL
+#define RUNS	5
+
+static struct dev d;
 
 /* Nanoseconds of a store a page. */
 static double stores(volatile char *mem)
@@ -26,41 +30,146 @@ static void must(int ret, const char *what)
 		give_up(what);
 }
 
-int main(void)
+static char *map(int fd, uint64_t offset, uint64_t bytes)
 {
-	double first, again, harvested, idle, file;
-	uint64_t offset;
-	struct dev d;
-	char *mem;
-	int fd;
+	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 
-	fd = memfd_create("baseline", 0);
-	if (ftruncate(fd, PAGES * PAGE))
-		give_up("ftruncate");
-	mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	file = stores(mem);
-	munmap(mem, PAGES * PAGE);
-	close(fd);
-
-	must(mdev_create(UUID_A), "create");
-	must(attr_set(UUID_A, "memory_mib", "32"), "memory_mib");
-	must(dev_open(&d, UUID_A), "open");
-	mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, d.bar2.offset);
 	if (mem == MAP_FAILED)
 		give_up("mmap");
-	first = stores(mem);
-	idle = stores(mem);
-	must(set_state(&d, RUNNING | SAVING), "saving");
-	again = stores(mem);
-	while (pending(&d))
-		must(reg_read(&d, V1(data_offset), &offset), "data_offset");
-	harvested = stores(mem);
-	figure("store-first", first, "ns", file, first / file);
-	figure("store-again", idle, "ns", file, idle / file);
-	figure("store-session", again, "ns", file, again / file);
-	figure("store-harvested", harvested, "ns", file, harvested / file);
-	munmap(mem, PAGES * PAGE);
+	return mem;
+}
+
+static void power_on(const char *mib)
+{
+	must(mdev_create(UUID_A), "create");
+	must(attr_set(UUID_A, "memory_mib", mib), "memory_mib");
+	must(dev_open(&d, UUID_A), "open");
+}
+
+static void power_off(void)
+{
 	dev_close(&d);
 	must(mdev_remove(UUID_A), "remove");
+}
+
+/* The baselines: pages of a tmpfs file that are new, and that are there. */
+static double first_to_file(void)
+{
+	int fd = memfd_create("baseline", 0);
+	double ns;
+	char *mem;
+
+	if (ftruncate(fd, PAGES * PAGE))
+		give_up("ftruncate");
+	mem = map(fd, 0, PAGES * PAGE);
+	ns = stores(mem);
+	munmap(mem, PAGES * PAGE);
+	close(fd);
+	return ns;
+}
+
+static double unmapped_of_file(char *mem)
+{
+	madvise(mem, PAGES * PAGE, MADV_DONTNEED);
+	return stores(mem);
+}
+
+static double first_to_device(void)
+{
+	double ns;
+	char *mem;
+
+	power_on("32");
+	mem = map(d.fd, d.bar2.offset, PAGES * PAGE);
+	ns = stores(mem);
+	munmap(mem, PAGES * PAGE);
+	power_off();
+	return ns;
+}
+
+static void harvest(void)
+{
+	uint64_t offset;
+
+	while (pending(&d))
+		must(reg_read(&d, V1(data_offset), &offset), "data_offset");
+}
+
+static double harvested(char *mem)
+{
+	harvest();
+	return stores(mem);
+}
+
+static void store_figures(void)
+{
+	int fd = memfd_create("baseline", 0);
+	double first, file, there;
+	char *mem, *base;
+
+	if (ftruncate(fd, PAGES * PAGE))
+		give_up("ftruncate");
+	base = map(fd, 0, PAGES * PAGE);
+	stores(base);
+	there = BEST_OF(RUNS, unmapped_of_file(base));
+	first = BEST_OF(RUNS, first_to_device());
+	file = BEST_OF(RUNS, first_to_file());
+	figure("store-first", first, "ns", file, first / file);
+	file = BEST_OF(RUNS, stores(base));
+	power_on("32");
+	mem = map(d.fd, d.bar2.offset, PAGES * PAGE);
+	stores(mem);
+	first = BEST_OF(RUNS, stores(mem));
+	figure("store-again", first, "ns", file, first / file);
+	must(set_state(&d, RUNNING | SAVING), "saving");
+	first = BEST_OF(RUNS, stores(mem));
+	figure("store-session", first, "ns", file, first / file);
+	first = BEST_OF(RUNS, harvested(mem));
+	figure("store-harvested", first, "ns", there, first / there);
+	munmap(mem, PAGES * PAGE);
+	power_off();
+}
+
+/* Nanoseconds of a read of pending_bytes while a session runs. */
+static double pending_once(void)
+{
+	const int n = 5000;
+	double begin = now();
+	int i;
+
+	for (i = 0; i < n; i++)
+		pending(&d);
+	return (now() - begin) * 1e9 / n;
+}
+
+/* With so many pages dirty, spread over all of the memory, or the last one alone. */
+static double pending_at(const char *mib, uint64_t bytes, unsigned int dirty)
+{
+	char *mem;
+	unsigned int i;
+	double ns;
+
+	power_on(mib);
+	mem = map(d.fd, d.bar2.offset, bytes);
+	for (i = 1; i <= dirty; i++)
+		mem[bytes / dirty * i - PAGE] = 1;
+	must(set_state(&d, RUNNING | SAVING), "saving");
+	ns = BEST_OF(RUNS, pending_once());
+	munmap(mem, bytes);
+	power_off();
+	return ns;
+}
+
+int main(void)
+{
+	double small, large;
+
+	store_figures();
+	small = pending_at("16", 16 * MIB, 4096);
+	large = pending_at("1024", 1024 * MIB, 4096);
+	figure("pending", large, "ns", small, large / small);
+	small = pending_at("16", 16 * MIB, 1);
+	large = pending_at("1024", 1024 * MIB, 1);
+	figure("pending-last", large, "ns", small, large / small);
 	return 0;
 }

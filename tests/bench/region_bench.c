@@ -10,6 +10,7 @@
 #define SAVE_MIB	128
 #define CHUNK		(4 * MIB)
 #define RUNS		5
+#define SAVES		3
 
 static struct dev a, b;
 static struct stream stream;
@@ -49,8 +50,19 @@ static char *map_memory(uint64_t bytes)
 	return mem;
 }
 
-/* All of a device, stopped, to a buffer; through the mapping or by pread(). */
-static double save(void)
+static void touch_all(char *mem, uint64_t bytes)
+{
+	uint64_t at;
+
+	for (at = 0; at < bytes; at += PAGE)
+		mem[at]++;
+}
+
+/*
+ * All of a device, stopped, to a buffer; through the mapping or by pread(). Its
+ * memory is mapped and was just written, so that there is something to re-arm.
+ */
+static double save(char *mem)
 {
 	static uint8_t *to;
 	uint64_t size, offset;
@@ -60,6 +72,7 @@ static double save(void)
 	if (!to)
 		to = malloc(stream.room);
 	must(set_state(&a, RUNNING), "running");
+	touch_all(mem, SAVE_MIB * MIB);
 	begin = now();
 	must(set_state(&a, SAVING), "saving");
 	while (pending(&a)) {
@@ -139,9 +152,26 @@ static double file_write(void)
 	return begin;
 }
 
+static double device_sum(void)
+{
+	double begin = now();
+
+	if (dma_do(&a, TERN_DMA_OP_CRC, 0, 0, SAVE_MIB * MIB) != TERN_DMA_DONE)
+		give_up("CRC by the engine");
+	return now() - begin;
+}
+
+static double buffer_sum(void)
+{
+	double begin = now();
+
+	keep = bench_crc(~0U, stream.buf, SAVE_MIB * MIB);
+	return now() - begin;
+}
+
 static void throughput(void)
 {
-	double window_save, trapped_save, window_load, trapped_load, file_r, file_w, mib;
+	double window_save, trapped_save, window_load, trapped_load, file_r, file_w, mib, crc;
 	char *mem;
 
 	open_devices("128");
@@ -151,11 +181,11 @@ static void throughput(void)
 	stream.buf = malloc(stream.room);
 	memset(stream.buf, 1, stream.room);
 
-	trapped_save = BEST_OF(RUNS, save());
+	trapped_save = BEST_OF(SAVES, save(mem));
 	trapped_load = BEST_OF(RUNS, load());
 	must(dev_map_window(&a), "map");
 	must(dev_map_window(&b), "map");
-	window_save = BEST_OF(RUNS, save());
+	window_save = BEST_OF(SAVES, save(mem));
 	window_load = BEST_OF(RUNS, load());
 	file_w = BEST_OF(RUNS, file_write());
 	file_r = BEST_OF(RUNS, file_read());
@@ -165,20 +195,13 @@ static void throughput(void)
 	figure("save-pread", mib / trapped_save, "MiB/s", mib / file_r, file_r / trapped_save);
 	figure("load-window", mib / window_load, "MiB/s", mib / file_w, file_w / window_load);
 	figure("load-pwrite", mib / trapped_load, "MiB/s", mib / file_w, file_w / trapped_load);
+	/* The two ways to sum up: the device's, by its engine, and the baseline's. */
+	must(set_state(&a, RUNNING), "running");
+	crc = BEST_OF(RUNS, device_sum());
+	file_r = BEST_OF(RUNS, buffer_sum());
+	figure("crc", SAVE_MIB / crc, "MiB/s", SAVE_MIB / file_r, file_r / crc);
 	munmap(mem, SAVE_MIB * MIB);
 	close_devices();
-}
-
-/* Seconds of one read of pending_bytes while a session runs. */
-static double pending_once(void)
-{
-	const int n = 20000;
-	double begin = now();
-	int i;
-
-	for (i = 0; i < n; i++)
-		pending(&a);
-	return (now() - begin) / n;
 }
 
 /* Harvest all that is dirty: the seconds of the calls that do it. */
@@ -201,44 +224,31 @@ static double dirty_and_harvest(char *mem, unsigned long pages, unsigned long st
 	return harvest();
 }
 
-static double pending_at(const char *mib, uint64_t bytes, bool harvests)
+static void harvests(void)
 {
+	const uint64_t bytes = 1024 * MIB;
 	const unsigned long pages = bytes / PAGE;
-	double seconds, all, percent, permille;
-	unsigned long i;
+	double all, percent, permille;
 	char *mem;
 
-	open_devices(mib);
+	open_devices("1024");
 	mem = map_memory(bytes);
-	/* The same number of pages, whatever the size; spread over all of it. */
-	for (i = 0; i < 4096; i++)
-		mem[i * (pages / 4096) * PAGE] = 1;
 	must(set_state(&a, RUNNING | SAVING), "saving");
-	seconds = BEST_OF(RUNS, pending_once());
-	if (harvests) {
-		harvest();
-		dirty_and_harvest(mem, pages, 1);
-		all = BEST_OF(2, dirty_and_harvest(mem, pages, 1));
-		percent = BEST_OF(RUNS, dirty_and_harvest(mem, pages, 100));
-		permille = BEST_OF(RUNS, dirty_and_harvest(mem, pages, 1000));
-		figure("harvest-all", all * 1e3, "ms", pages, 1);
-		figure("harvest-percent", percent * 1e3, "ms", (pages + 99) / 100,
-		       percent / all * 100);
-		figure("harvest-permille", permille * 1e3, "ms", (pages + 999) / 1000,
-		       permille / all * 1000);
-	}
+	dirty_and_harvest(mem, pages, 1);
+	all = BEST_OF(2, dirty_and_harvest(mem, pages, 1));
+	percent = BEST_OF(RUNS, dirty_and_harvest(mem, pages, 100));
+	permille = BEST_OF(RUNS, dirty_and_harvest(mem, pages, 1000));
+	figure("harvest-all", all * 1e3, "ms", pages, 1);
+	figure("harvest-percent", percent * 1e3, "ms", (pages + 99) / 100, percent / all * 100);
+	figure("harvest-permille", permille * 1e3, "ms", (pages + 999) / 1000,
+	       permille / all * 1000);
 	munmap(mem, bytes);
 	close_devices();
-	return seconds;
 }
 
 int main(void)
 {
-	double small, large;
-
 	throughput();
-	small = pending_at("16", 16 * MIB, false);
-	large = pending_at("1024", 1024 * MIB, true);
-	figure("pending", large * 1e9, "ns", small * 1e9, large / small);
+	harvests();
 	return 0;
 }
