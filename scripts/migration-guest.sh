@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # migration-guest.sh - build the guest of the migration test and of the demo:
-# tests/migration/stamp.c, in an initramfs. Prints the initramfs's path.
+# tests/migration/stamp.c in an initramfs, with the driver that tells it of
+# interrupts (tests/migration/guest). Prints the initramfs's path.
 
 set -euo pipefail
 scripts=$(dirname "$(readlink -f "$0")")
@@ -14,5 +15,10 @@ exec {lock}>"$dir/.lock"
 flock "$lock"
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -Iinclude/uapi \
 	-o "$dir/stamp" tests/migration/stamp.c
-"$scripts/guest.sh" "$dir/guest.cpio" "$dir/stamp"
+rsync -rc tests/migration/guest/ "$dir/driver/"
+make -s -C "$("$scripts/cache.sh" kernel 6.1)/kdir" M="$dir/driver" modules >"$dir/log" 2>&1 || {
+	cat "$dir/log" >&2
+	exit 1
+}
+"$scripts/guest.sh" "$dir/guest.cpio" "$dir/stamp" "$dir/driver/tern_irq.ko"
 echo "$dir/guest.cpio"

@@ -6,6 +6,7 @@ from checks import check_bytes, check_goes_on, check_load, check_pages, describe
 
 MIB = 1 << 20
 RAM_MIB = 128
+DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 16, "window_kib": 256}
 SNAPSHOT = 12 * MIB  # what the guest has filled; a header more is sent
 BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}  # the passes after the snapshot slow
@@ -111,7 +112,7 @@ def check_ended(guest, attempt, point):
 def cancelled(tap, lab):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=256, rate=2000)
+    guest.load(working_set=256, rate=2000, dma=DMA)
     tap.took("a guest with 16 MiB boots")
     for point in [*POINTS, LOST]:
         what = "destination lost" if point.cut else "cancelled"

@@ -26,7 +26,9 @@ def check_pages(guest, move):
     """Nothing of where the guest came from can help it any more."""
     equal(move.source.status, 0, "exit status of the source")
     assert not move.source.mdev.path.exists(), "the source's device is still there"
-    check_verdict(guest.verify(), guest.pages)
+    verdict = guest.verify()
+    check_verdict(verdict, guest.pages)
+    return verdict
 
 
 def check_verdict(verdict, pages):

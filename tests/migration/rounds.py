@@ -5,6 +5,7 @@ from checks import check_bytes, check_goes_on, check_load, check_pages, describe
 
 MIB = 1 << 20
 RAM_MIB = 128
+DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 16, "window_kib": 256}
 BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}
 TESTS = 1
@@ -16,7 +17,7 @@ PASSES = 2, 0, 3, 1
 def to_and_fro(tap, lab, rounds):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=256, rate=2000)
+    guest.load(working_set=256, rate=2000, dma=DMA)
     tap.took("a guest with 16 MiB boots")
     with tap.test(f"A2-12 {rounds} migrations to and fro: every page each time, and no QEMU spoke"):
         for n in range(1, rounds + 1):

@@ -8,6 +8,7 @@ from checks import check_goes_on, check_verdict, equal
 
 MIB = 1 << 20
 RAM_MIB = 128
+DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 64, "window_kib": 1024}
 FAST = 256 * MIB
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
@@ -21,7 +22,7 @@ def save_all(tap, lab, folder):
     folder.mkdir()
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=1024, rate=2000)
+    guest.load(working_set=1024, rate=2000, dma=DMA)
     tap.took("a guest with 64 MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
     with tap.test("A2-12 saved to a file while it runs"):

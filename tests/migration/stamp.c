@@ -3,7 +3,8 @@
  * stamp - runs in the guest, writes to the device, and keeps books.
  *
  * It looks for the device itself, and obeys whoever is on the other end of
- * ttyS1.
+ * ttyS1. If there is a second device, a second process does the same with that one
+ * and ttyS2.
  *
  * A stamp fills a page of device memory: number of the page, generation,
  * checksum of the two, and a pattern made from the two up to the page's end.
@@ -20,6 +21,12 @@
  *   doubled	another page's stamp
  *   torn	no whole stamp at all
  *
+ * It also has the device move stamps by DMA, in both directions in turn, by lists
+ * of pages that lie scattered in guest memory. A page of guest memory that the
+ * device reads or writes has a slot in the books, too: what it must hold. The end
+ * of each transfer is told by an interrupt, and nothing else: it is counted, and
+ * one that is missing or one too many is told.
+ *
  * The registers are in the books too: scratch, interrupt mask, and the
  * interrupt status that the doorbell sets.
  *
@@ -28,8 +35,10 @@
  *   rate N	stamp N pages a second			"rate N"
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
- *   verify	check all there is	a line "bad ..." for each bad page since
- *		the last time, then "verified PAGES pages, STAMPS stamps, bad N"
+ *   dma N	N transfers a second, 0 to end them	"dma N", once none is on its way
+ *   verify	check all there is, once no transfer is on its way: a line "bad ..."
+ *		for each bad page since the last time, then "moved N transfers, M
+ *		interrupts" and "verified PAGES pages, STAMPS stamps, bad N"
  *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
  *		or torn			"sabotaged page N: KIND"
  *   config	show config space	lines "config OFFSET: BYTES", in hex, then
@@ -69,7 +78,11 @@
 #define NAMED_BAD	32	/* bad pages that are named one by one */
 #define SCRATCH		16
 #define VECTORS		16
-#define VECTOR_BITS	((1U << VECTORS) - 1)
+#define DMA_VECTOR	15	/* not rung by the doorbell, and not masked */
+#define DMA_BIT		(1U << DMA_VECTOR)
+#define VECTOR_BITS	(DMA_BIT - 1)
+#define DMA_PAGES	64	/* that one transfer moves */
+#define SLOTS		512	/* pages of guest memory for it */
 
 /* Words of a stamp. The pattern follows. */
 enum { NUMBER, GENERATION, CHECKSUM, PATTERN };
@@ -94,6 +107,28 @@ static uint32_t irq_status;
 static unsigned long rate, working_set, next;
 static unsigned long fill_goal, filled;
 static unsigned long stamps, turns, bad, spoiled;
+
+/* A page of guest memory for DMA: where it is, and what it must hold. */
+struct slot {
+	uint64_t address;
+	unsigned long number;
+	uint32_t generation;
+};
+
+static struct slot slots[SLOTS];
+static uint64_t *ram; /* SLOTS pages, and one for the list */
+static uint64_t list_address;
+
+/* The transfer on its way. */
+static struct {
+	bool busy;
+	bool to_device;
+	unsigned long page, slot;
+} transfer;
+
+static int irq_fd;
+static unsigned long dma_rate, transfers, interrupts;
+static bool tell_dma, asked_to_verify;
 
 static int line_fd;
 static char out[1 << 16];
@@ -163,9 +198,8 @@ static volatile uint64_t *page_at(unsigned long page)
 	return memory + page * WORDS;
 }
 
-static void write_stamp(unsigned long to, uint64_t number, uint64_t generation)
+static void write_stamp(volatile uint64_t *w, uint64_t number, uint64_t generation)
 {
-	volatile uint64_t *w = page_at(to);
 	uint64_t base = mix(number, generation);
 	unsigned int i;
 
@@ -177,9 +211,8 @@ static void write_stamp(unsigned long to, uint64_t number, uint64_t generation)
 }
 
 /* How many words of the page are as in this stamp: WORDS if it is whole. */
-static unsigned int stamp_words(unsigned long page, uint64_t number, uint64_t generation)
+static unsigned int stamp_words(volatile uint64_t *w, uint64_t number, uint64_t generation)
 {
-	volatile uint64_t *w = page_at(page);
 	uint64_t base = mix(number, generation);
 	unsigned int i;
 
@@ -191,9 +224,8 @@ static unsigned int stamp_words(unsigned long page, uint64_t number, uint64_t ge
 	return i;
 }
 
-static bool holds_zeroes(unsigned long page)
+static bool holds_zeroes(volatile uint64_t *w)
 {
-	volatile uint64_t *w = page_at(page);
 	unsigned int i;
 
 	for (i = 0; i < WORDS; i++)
@@ -214,44 +246,67 @@ struct finding {
 	unsigned int words;
 };
 
-static enum verdict judge(unsigned long page, struct finding *found)
+static enum verdict judge(volatile uint64_t *w, uint64_t number, uint64_t expected,
+			  struct finding *found)
 {
-	uint64_t expected = generations[page];
-
-	if (expected ? stamp_words(page, page, expected) == WORDS : holds_zeroes(page))
+	if (expected ? stamp_words(w, number, expected) == WORDS : holds_zeroes(w))
 		return GOOD;
-	if (expected && holds_zeroes(page))
+	if (expected && holds_zeroes(w))
 		return LOST;
-	found->number = page_at(page)[NUMBER];
-	found->generation = page_at(page)[GENERATION];
-	found->words = stamp_words(page, found->number, found->generation);
+	found->number = w[NUMBER];
+	found->generation = w[GENERATION];
+	found->words = stamp_words(w, found->number, found->generation);
 	if (found->words < WORDS)
 		return TORN;
-	if (found->number != page)
+	if (found->number != number)
 		return DOUBLED;
 	return found->generation < expected ? STALE : AHEAD;
 }
 
-static void check_page(unsigned long page)
+static void check(volatile uint64_t *w, const char *kind, unsigned long place, uint64_t number,
+		  uint32_t expected)
 {
 	struct finding found = { 0 };
-	enum verdict v = judge(page, &found);
+	enum verdict v = judge(w, number, expected, &found);
 
 	if (v == GOOD || ++bad > NAMED_BAD)
 		return;
 	if (v == LOST)
-		say("bad page %lu: lost: expected generation %u, found zeroes\n",
-		    page, generations[page]);
+		say("bad %s %lu: lost: expected generation %u, found zeroes\n",
+		    kind, place, expected);
 	else
-		say("bad page %lu: %s: expected generation %u, found generation %ju of page %ju, %zu bytes of it\n",
-		    page, verdicts[v], generations[page], (uintmax_t)found.generation,
+		say("bad %s %lu: %s: expected generation %u, found generation %ju of page %ju, %zu bytes of it\n",
+		    kind, place, verdicts[v], expected, (uintmax_t)found.generation,
 		    (uintmax_t)found.number, found.words * sizeof(uint64_t));
+}
+
+static void check_page(unsigned long page)
+{
+	check(page_at(page), "page", page, page, generations[page]);
+}
+
+static volatile uint64_t *slot_at(unsigned long n)
+{
+	return ram + n * WORDS;
+}
+
+static void check_slot(unsigned long n)
+{
+	check(slot_at(n), "slot", n, slots[n].number, slots[n].generation);
+}
+
+/* Does the device read or write this page at the moment? */
+static bool in_flight(unsigned long page)
+{
+	return transfer.busy && page >= transfer.page && page < transfer.page + DMA_PAGES;
 }
 
 static void stamp(unsigned long page)
 {
+	if (in_flight(page))
+		return;
 	check_page(page);
-	write_stamp(page, page, ++generations[page]);
+	write_stamp(page_at(page), page, ++generations[page]);
 	stamps++;
 }
 
@@ -273,6 +328,9 @@ static void check_register(unsigned int offset, uint32_t expected, const char *n
 {
 	uint32_t found = *reg(offset);
 
+	/* The end of a transfer may be told already. */
+	if (offset == TERN_REG_IRQ_STATUS && transfer.busy)
+		found &= ~DMA_BIT;
 	if (found == expected)
 		return;
 	if (++bad <= NAMED_BAD)
@@ -293,7 +351,7 @@ static void check_registers(void)
 /* Check a register or two and change them: each access is an exit to the VMM. */
 static void turn_registers(void)
 {
-	unsigned int i = turns++ % SCRATCH;
+	unsigned int i = turns++ % SCRATCH % DMA_VECTOR;
 
 	check_register(TERN_REG_SCRATCH(i), scratch[i], "scratch");
 	scratch[i] = turns;
@@ -309,6 +367,95 @@ static void turn_registers(void)
 	}
 }
 
+/* The slot of a transfer's page: neighbours lie far apart. */
+static unsigned long slot_of(unsigned long i)
+{
+	return (transfer.slot + i * 37) % SLOTS;
+}
+
+/* Books of what it will have moved are kept at its end: until then neither is. */
+static void begin_transfer(void)
+{
+	struct tern_dma_entry *list = (void *)slot_at(SLOTS);
+	uint64_t offset;
+	unsigned long i;
+
+	/* A part of the device's memory, so that passes can come to an end. */
+	transfer.page = pages / 2 + transfers * 29 % (3 * DMA_PAGES);
+	transfer.slot = transfers * 101 % SLOTS;
+	transfer.to_device = transfers % 2;
+	for (i = 0; i < DMA_PAGES; i++) {
+		unsigned long n = slot_of(i), page = transfer.page + i;
+
+		check_page(page);
+		check_slot(n);
+		if (transfer.to_device) {
+			slots[n].number = page;
+			slots[n].generation = generations[page] + 1;
+			write_stamp(slot_at(n), page, slots[n].generation);
+		}
+		list[i].address = slots[n].address;
+		list[i].length = PAGE;
+		list[i].reserved = 0;
+	}
+	__sync_synchronize();
+	transfer.busy = true;
+	offset = transfer.page * PAGE;
+	*reg(TERN_DMA_ADDRESS_LOW) = list_address;
+	*reg(TERN_DMA_ADDRESS_HIGH) = list_address >> 32;
+	*reg(TERN_DMA_OFFSET_LOW) = offset;
+	*reg(TERN_DMA_OFFSET_HIGH) = offset >> 32;
+	*reg(TERN_DMA_LENGTH_LOW) = DMA_PAGES * PAGE;
+	*reg(TERN_DMA_LENGTH_HIGH) = 0;
+	*reg(TERN_DMA_ENTRIES) = DMA_PAGES;
+	*reg(TERN_DMA_COMMAND) = (transfer.to_device ? TERN_DMA_OP_TO_DEVICE :
+				  TERN_DMA_OP_FROM_DEVICE) | TERN_DMA_LIST | TERN_DMA_INTERRUPT |
+				 TERN_DMA_VECTOR(DMA_VECTOR);
+}
+
+/* There was an interrupt. */
+static void end_transfer(void)
+{
+	static uint32_t before;
+	uint32_t count, status;
+	unsigned long i;
+
+	if (read(irq_fd, &count, sizeof(count)) != sizeof(count) || count == before)
+		return;
+	interrupts += count - before;
+	before = count;
+	status = *reg(TERN_DMA_STATUS);
+	if (!transfer.busy || status != TERN_DMA_DONE || !(*reg(TERN_REG_IRQ_STATUS) & DMA_BIT)) {
+		bad++;
+		say("bad interrupt %lu: %s, DMA status 0x%x\n", interrupts,
+		    transfer.busy ? "a transfer is on its way" : "no transfer is", status);
+	}
+	if (transfer.busy && status != TERN_DMA_BUSY) {
+		for (i = 0; i < DMA_PAGES; i++) {
+			unsigned long n = slot_of(i), page = transfer.page + i;
+
+			if (transfer.to_device) {
+				generations[page] = slots[n].generation;
+			} else {
+				slots[n].number = page;
+				slots[n].generation = generations[page];
+			}
+		}
+		transfer.busy = false;
+		transfers++;
+	}
+	*reg(TERN_REG_IRQ_STATUS) = DMA_BIT;
+}
+
+static bool transfer_due(uint64_t *since_ms, uint64_t now)
+{
+	if (transfer.busy || !dma_rate || now - *since_ms < 1000 / dma_rate)
+		return false;
+	*since_ms = now;
+	begin_transfer();
+	return true;
+}
+
 static void verify(void)
 {
 	unsigned long page;
@@ -318,9 +465,16 @@ static void verify(void)
 		if (page % BATCH == 0)
 			flush();
 	}
+	for (page = 0; page < SLOTS; page++)
+		check_slot(page);
 	check_registers();
+	if (interrupts != transfers) {
+		bad++;
+		say("bad interrupts: %lu for %lu transfers\n", interrupts, transfers);
+	}
 	if (bad > NAMED_BAD)
 		say("bad: %lu more\n", bad - NAMED_BAD);
+	say("moved %lu transfers, %lu interrupts\n", transfers, interrupts);
 	say("verified %lu pages, %lu stamps, bad %lu\n", pages, stamps, bad);
 	bad = 0;
 }
@@ -332,9 +486,9 @@ static void sabotage(const char *kind)
 	unsigned int i;
 
 	if (!strcmp(kind, "stale")) {
-		write_stamp(page, page, generations[page] - 1);
+		write_stamp(page_at(page), page, generations[page] - 1);
 	} else if (!strcmp(kind, "doubled")) {
-		write_stamp(page, other, generations[other]);
+		write_stamp(page_at(page), other, generations[other]);
 	} else {
 		i = strcmp(kind, "torn") ? 0 : WORDS / 2;
 		for (; i < WORDS; i++)
@@ -385,8 +539,11 @@ static void obey(const char *line)
 	} else if (sscanf(line, "fill %lu", &n) == 1) {
 		fill_goal = at_most_pages(n);
 		filled = 0;
+	} else if (sscanf(line, "dma %lu", &n) == 1) {
+		dma_rate = n;
+		tell_dma = true;
 	} else if (!strcmp(line, "verify")) {
-		verify();
+		asked_to_verify = true;
 	} else if (!strcmp(line, "config")) {
 		show_config();
 	} else if (sscanf(line, "sabotage %15s", word) == 1) {
@@ -453,8 +610,8 @@ static bool stamp_due(uint64_t *since_ms, uint64_t now)
 
 static void run(void)
 {
-	uint64_t since = now_ms(), reported = since, turned = since, now;
-	struct pollfd line = { .fd = line_fd };
+	uint64_t since = now_ms(), reported = since, turned = since, moved = since, now;
+	struct pollfd fds[] = { { .fd = line_fd }, { .fd = irq_fd, .events = POLLIN } };
 	bool busy;
 
 	for (;;) {
@@ -463,6 +620,17 @@ static void run(void)
 		if (filled < fill_goal) {
 			fill_some();
 			busy = true;
+		}
+		/* What is asked for is done when nothing is on its way. */
+		if (!asked_to_verify)
+			busy |= transfer_due(&moved, now);
+		if (tell_dma && (dma_rate || !transfer.busy)) {
+			tell_dma = false;
+			say("dma %lu\n", dma_rate);
+		}
+		if (asked_to_verify && !transfer.busy) {
+			asked_to_verify = false;
+			verify();
 		}
 		if (now - turned >= REGISTERS_MS) {
 			turn_registers();
@@ -473,8 +641,12 @@ static void run(void)
 			reported = now;
 		}
 		flush();
-		line.events = POLLIN | (out_len ? POLLOUT : 0);
-		if (poll(&line, 1, busy ? 0 : TICK_MS) > 0)
+		fds[0].events = POLLIN | (out_len ? POLLOUT : 0);
+		if (poll(fds, 2, busy ? 0 : TICK_MS) <= 0)
+			continue;
+		if (fds[1].revents)
+			end_transfer();
+		if (fds[0].revents)
 			take_orders();
 	}
 }
@@ -498,19 +670,6 @@ static void *map(const char *dir, const char *name, size_t *size)
 	return p;
 }
 
-/* The BARs answer once the device is enabled. */
-static void enable(const char *dir)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/enable", dir);
-	fd = open(path, O_WRONLY);
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		die(path);
-	close(fd);
-}
-
 static unsigned int read_id(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
@@ -526,8 +685,56 @@ static unsigned int read_id(const char *dir, const char *name)
 	return id;
 }
 
-/* The device's folder in sysfs. */
-static const char *find_device(void)
+static int open_file(const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open_file(path, O_WRONLY);
+
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		die(path);
+	close(fd);
+}
+
+/* Where in guest memory a page of ours is; it stays there. */
+static uint64_t address_of(int pagemap, const volatile void *p)
+{
+	uint64_t entry;
+
+	if (pread(pagemap, &entry, 8, (uintptr_t)p / PAGE * 8) != 8 || !(entry & 1ULL << 63) ||
+	    !(entry & ((1ULL << 55) - 1)))
+		die("pagemap");
+	return (entry & ((1ULL << 55) - 1)) * PAGE;
+}
+
+static void make_slots(void)
+{
+	int pagemap = open_file("/proc/self/pagemap", O_RDONLY);
+	const size_t size = (SLOTS + 1) * PAGE;
+	unsigned long i;
+
+	/* Compaction moves even pages that are locked, unless it is told not to. */
+	write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
+	ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ram == MAP_FAILED || madvise(ram, size, MADV_NOHUGEPAGE) || mlock(ram, size))
+		die("guest memory for DMA");
+	memset(ram, 0, size);
+	for (i = 0; i < SLOTS; i++)
+		slots[i].address = address_of(pagemap, slot_at(i));
+	list_address = address_of(pagemap, slot_at(SLOTS));
+	close(pagemap);
+}
+
+/* The n-th device's folder in sysfs, or NULL. */
+static const char *find_device(unsigned int n)
 {
 	size_t i;
 	glob_t g;
@@ -536,9 +743,8 @@ static const char *find_device(void)
 		die("no PCI device");
 	for (i = 0; i < g.gl_pathc; i++)
 		if (read_id(g.gl_pathv[i], "vendor") == TERN_PCI_VENDOR &&
-		    read_id(g.gl_pathv[i], "device") == TERN_PCI_DEVICE)
+		    read_id(g.gl_pathv[i], "device") == TERN_PCI_DEVICE && !n--)
 			return g.gl_pathv[i];
-	die("no tern-mem among the PCI devices");
 	return NULL;
 }
 
@@ -558,11 +764,16 @@ static void open_line(const char *path)
 
 int main(void)
 {
+	char path[32];
+	unsigned int n;
 	size_t size;
 
-	device = find_device();
-	open_line("/dev/ttyS1");
-	enable(device);
+	n = find_device(1) && !fork();
+	device = find_device(n);
+	if (!device)
+		die("no tern-mem among the PCI devices");
+	snprintf(path, sizeof(path), "/dev/ttyS%u", n + 1);
+	open_line(path);
 	registers = map(device, "resource0", &size);
 	memory = map(device, "resource2", &size);
 	pages = size / PAGE;
@@ -570,7 +781,11 @@ int main(void)
 	if (!generations)
 		die("no memory for the books");
 
-	/* Nobody handles interrupts here: the doorbell is to set bits only. */
+	make_slots();
+	snprintf(path, sizeof(path), "/dev/tern-irq%u", n);
+	irq_fd = open_file(path, O_RDONLY);
+
+	/* The doorbell is to set bits only. */
 	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
 	check_registers();
 	say("ready %lu\n", pages);

@@ -13,13 +13,14 @@ class Unexpected(Exception):
 
 
 class Verdict:
-    """What the guest says of the device's memory."""
+    """What the guest says of the device's memory, and of its own where the device was."""
 
-    def __init__(self, pages, stamps, bad, lines):
+    def __init__(self, pages, stamps, bad, lines, transfers):
         self.pages = pages
         self.stamps = stamps
         self.bad = bad
         self.lines = lines
+        self.transfers = transfers
 
     def names(self):
         """The bad pages by name, without what was expected and found."""
@@ -63,15 +64,17 @@ class Guest:
     def tell(self, command):
         self.vmm.control.sendall(command.encode() + b"\n")
 
-    def stop(self):
-        self.tell("rate 0")
-        self.wait("rate 0")
-
-    def load(self, working_set, rate):
-        """Stamp so many pages, so many a second, from now on."""
-        for command in f"set {working_set}", f"rate {rate}":
+    def _ask(self, *commands):
+        for command in commands:
             self.tell(command)
             self.wait(command)
+
+    def stop(self):
+        self._ask("rate 0", "dma 0")
+
+    def load(self, working_set, rate, dma=0):
+        """Stamp so many pages, so many a second, from now on; and so many transfers."""
+        self._ask(f"set {working_set}", f"rate {rate}", f"dma {dma}")
 
     def fill(self, pages):
         self.tell(f"fill {pages}")
@@ -80,9 +83,10 @@ class Guest:
     def verify(self):
         """Have every page checked; what was found bad since the last time counts."""
         self.tell("verify")
+        transfers = int(self.wait(r"moved (\d+) transfers, \d+ interrupts")[1])
         match = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)")
         names, self._bad = self._bad, []
-        return Verdict(*map(int, match.groups()), names)
+        return Verdict(*map(int, match.groups()), names, transfers)
 
     def goes_on(self):
         """Wait until it has stamped more than it had."""
@@ -107,10 +111,29 @@ class Guest:
         return f"bad page {page}: {kind}"
 
 
+class Second:
+    """A second device of a QEMU, and the line to the program that uses it."""
+
+    def __init__(self, mdev):
+        self.mdev = mdev
+        self.control, self.theirs = socket.socketpair()
+
+    def options(self):
+        return [
+            *("-chardev", f"socket,id=second,fd={self.theirs.fileno()}"),
+            *("-serial", "chardev:second"),
+            *("-device", device(self.mdev)),
+        ]
+
+
+def device(mdev):
+    return f"vfio-pci,sysfsdev={mdev.path},x-enable-migration=on"
+
+
 class Qemu:
     """A QEMU process with a tern device; with a guest's kernel, or just the BIOS."""
 
-    def __init__(self, name, logs, mdev, boot, incoming=False):
+    def __init__(self, name, logs, mdev, boot, incoming=False, more=(), second=None):
         self.name = name
         self.mdev = mdev
         self.trace = logs / f"{name}.trace"
@@ -126,9 +149,15 @@ class Qemu:
         command += ["-chardev", f"socket,id=control,fd={their_control.fileno()}"]
         command += ["-mon", "monitor,mode=control"]
         command += ["-serial", "chardev:console", "-serial", "chardev:control"]
-        command += ["-device", f"vfio-pci,sysfsdev={mdev.path},x-enable-migration=on"]
+        command += ["-device", device(mdev)]
         command += ["-trace", "vfio_save_buffer"]
         command += ["-trace", f"vfio_migration_set_state,file={self.trace}"]
+        self.second = Second(second) if second else None
+        descriptors = [their_monitor.fileno(), their_control.fileno()]
+        if second:
+            command += self.second.options()
+            descriptors.append(self.second.theirs.fileno())
+        command += more
         if incoming:
             command += ["-incoming", "defer"]
         with their_monitor, their_control, open(self.stderr, "wb") as stderr:
@@ -137,8 +166,10 @@ class Qemu:
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                pass_fds=(their_monitor.fileno(), their_control.fileno()),
+                pass_fds=descriptors,
             )
+        if second:
+            self.second.theirs.close()
 
     def start(self, loop, feed):
         """Listen to it: what its guest says goes to feed()."""
@@ -166,6 +197,16 @@ class Qemu:
         loop.until(lambda: self.status is not None, f"{self.name}: exit")
         if self.status or self.complaints():
             raise Unexpected(f"{self.name} quit with {self.status}: {self.complaints()}")
+
+    def may_fail(self):
+        """Its end is near, and it may say why."""
+        self._expected_to_end = True
+        self._excused = [r".*"]
+
+    def wait_for_exit(self):
+        """Its status, once it has ended, and what it said."""
+        self.loop.until(lambda: self.status is not None, f"{self.name}: exit")
+        return self.status, self.stderr.read_text()
 
     def kill(self):
         if self.status is None:

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's driver: has the device use guest memory, and counts the interrupts
+ * of one of its MSI-X vectors. /dev/tern-irqN gives the count of the N-th device, as
+ * 32 bits, to whoever reads it, and can be polled for a new one.
+ */
+#include <linux/atomic.h>
+#include <linux/interrupt.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/poll.h>
+#include <linux/uaccess.h>
+
+#define VECTORS	16
+#define VECTOR	15	/* what stamp.c has the device raise */
+
+struct counter {
+	struct miscdevice misc;
+	char name[16];
+	atomic_t count;
+	u32 seen;	/* the reader's; there is one */
+	wait_queue_head_t wait;
+};
+
+static struct counter *to_counter(struct file *file)
+{
+	return container_of(file->private_data, struct counter, misc);
+}
+
+static irqreturn_t interrupt(int irq, void *data)
+{
+	struct counter *c = data;
+
+	atomic_inc(&c->count);
+	wake_up(&c->wait);
+	return IRQ_HANDLED;
+}
+
+static ssize_t count_read(struct file *file, char __user *buf, size_t len, loff_t *ppos)
+{
+	struct counter *c = to_counter(file);
+
+	c->seen = atomic_read(&c->count);
+	if (len < sizeof(c->seen))
+		return -EINVAL;
+	return copy_to_user(buf, &c->seen, sizeof(c->seen)) ? -EFAULT : sizeof(c->seen);
+}
+
+static __poll_t count_poll(struct file *file, poll_table *table)
+{
+	struct counter *c = to_counter(file);
+
+	poll_wait(file, &c->wait, table);
+	return atomic_read(&c->count) != c->seen ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static const struct file_operations count_fops = {
+	.owner	= THIS_MODULE,
+	.read	= count_read,
+	.poll	= count_poll,
+};
+
+static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	static unsigned int number;
+	struct counter *c;
+	int ret;
+
+	c = devm_kzalloc(&pdev->dev, sizeof(*c), GFP_KERNEL);
+	if (!c)
+		return -ENOMEM;
+	init_waitqueue_head(&c->wait);
+	snprintf(c->name, sizeof(c->name), "tern-irq%u", number++);
+	c->misc.minor = MISC_DYNAMIC_MINOR;
+	c->misc.name = c->name;
+	c->misc.fops = &count_fops;
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return ret;
+	pci_set_master(pdev);
+	ret = pci_alloc_irq_vectors(pdev, VECTORS, VECTORS, PCI_IRQ_MSIX);
+	if (ret < 0)
+		return ret;
+	ret = request_irq(pci_irq_vector(pdev, VECTOR), interrupt, 0, c->name, c);
+	if (ret)
+		goto err_free_vectors;
+	ret = misc_register(&c->misc);
+	if (ret)
+		goto err_free_irq;
+	pci_set_drvdata(pdev, c);
+	return 0;
+
+err_free_irq:
+	free_irq(pci_irq_vector(pdev, VECTOR), c);
+err_free_vectors:
+	pci_free_irq_vectors(pdev);
+	return ret;
+}
+
+static void remove(struct pci_dev *pdev)
+{
+	struct counter *c = pci_get_drvdata(pdev);
+
+	misc_deregister(&c->misc);
+	free_irq(pci_irq_vector(pdev, VECTOR), c);
+	pci_free_irq_vectors(pdev);
+}
+
+static const struct pci_device_id ids[] = {
+	{ PCI_DEVICE(0x1234, 0x7e10) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, ids);
+
+static struct pci_driver irq_driver = {
+	.name		= "tern-irq",
+	.id_table	= ids,
+	.probe		= probe,
+	.remove		= remove,
+};
+module_pci_driver(irq_driver);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Counts the interrupts of a tern device, for a test");
