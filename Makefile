@@ -68,7 +68,10 @@ check-migration:	## two QEMUs and a guest that checks every page
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
 
-check-long:	## what does not fit into check: PART=mutants
+ways:	## every way that a migration can go, all of each
+	@scripts/check-migration.sh ways --long
+
+check-long:	## what does not fit into check: PART=mutants or PART=ways
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -76,4 +79,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host coverage fuzz check-build \
-	check-uml check-vm check-migration mutants check-long help
+	check-uml check-vm check-migration mutants ways check-long help

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-migration.sh [ONLY] - live migration between two QEMUs, in a VM: every
-# page is checked by the guest that wrote it (tests/migration/harness.py). Then
-# a second VM loads what the first one saved to files. ONLY names one scenario.
+# check-migration.sh [ONLY [OPTION...]] - live migration between two QEMUs, in a VM:
+# every page is checked by the guest that wrote it (tests/migration/harness.py).
+# Then a second VM loads what the first one saved to files. ONLY names one scenario;
+# options are harness.py's: --long, --seed N.
 # What the QEMUs and their guests said is left in build/vm/migration*/logs.
 
 set -euo pipefail
@@ -20,7 +21,7 @@ run() { # NAME HARNESS-ARGUMENT...
 	shift
 	rm -rf "$out/logs"
 	mkdir -p "$out"
-	scripts/vm.sh --kvm --mem 3072 --timeout 1200 --out "$out" -- \
+	scripts/vm.sh --kvm --mem 3072 --timeout 3600 --out "$out" -- \
 		python3 tests/migration/harness.py --module "$module" \
 		--kernel "$kernel/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs "$@" |
 		tee "$out/tap" || status=$?
@@ -42,7 +43,7 @@ run() { # NAME HARNESS-ARGUMENT...
 
 streams=build/vm/migration/streams
 rm -rf "$streams"
-run migration --save /run/out/streams ${1:+--only "$1"}
+run migration --save /run/out/streams ${1:+--only "$@"}
 # The machine that loads is another one, which has never seen the guest.
 if [ -d "$streams" ]; then
 	rm -rf build/vm/migration-load/streams

@@ -15,7 +15,7 @@ cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 # package[:command]; a package without a command has none to look for elsewhere.
 demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
-	qemu-system-x86:qemu-system-x86_64 pahole:pahole libelf1
+	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole libelf1
 	util-linux:flock rsync:rsync apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
 check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format

@@ -3,11 +3,14 @@
 
 import argparse
 import pathlib
+import subprocess
 
 from attempt import Attempt
+from killed import Killed
 from loop import Loop
 from mdev import DEVICES, Mdev, load_module, unload_module
 from move import Move
+from refusal import Refusal
 from vmm import Guest, Qemu
 
 
@@ -55,6 +58,32 @@ class Lab:
         self._mdevs.append(mdev)
         return mdev
 
+    def boot_two(self, mdevs, ram_mib):
+        """A guest with two devices, seen as two: the program is there once for each."""
+        guest, other = Guest(self.loop), Guest(self.loop)
+        guest.boot = self._command_line(ram_mib, linux=True)
+        guest.other = other
+        self._add_second(guest, self._qemu(mdevs[0], guest, second=mdevs[1]))
+        for each in guest, other:
+            each.pages = int(each.wait(r"ready (\d+)")[1])
+        return guest, other
+
+    def move_two(self, guest, mdevs, **options):
+        move = Move(self.loop, guest.vmm, **options)
+        destination = self._qemu(mdevs[0], guest, incoming=True, second=mdevs[1])
+        self.loop.watch_bytes(destination.second.control, guest.other.feed)
+        left = guest.vmm.second.mdev
+        move.run(guest, destination)
+        guest.other.vmm = destination.second
+        move.second_bytes = sum(left.numbers("pass_bytes")), left.number("stopped_bytes")
+        left.remove()
+        return move
+
+    def _add_second(self, guest, vmm):
+        guest.vmm = vmm
+        guest.other.vmm = vmm.second
+        self.loop.watch_bytes(vmm.second.control, guest.other.feed)
+
     def boot(self, mdev, ram_mib, linux=True):
         """A guest with the device: Linux and stamp.c, or the BIOS and nothing."""
         guest = Guest(self.loop)
@@ -78,25 +107,46 @@ class Lab:
         attempt.run(self._qemu(mdev, nowhere, incoming=True))
         return attempt
 
-    def load(self, mdev, ram_mib, uri):
+    def load(self, mdev, ram_mib, uri, more=()):
         """A guest that comes from there, to run or to stay paused as it was."""
         guest = Guest(self.loop)
         guest.boot = self._command_line(ram_mib, linux=True)
-        guest.vmm = self._qemu(mdev, guest, incoming=True)
+        guest.vmm = self._qemu(mdev, guest, incoming=True, more=more)
         guest.vmm.load(uri)
         return guest
+
+    def refused(self, guest, mdev, **options):
+        """Move the guest to a new QEMU with that device, which is not to get it."""
+        refusal = Refusal(self.loop, guest.vmm, **options)
+        nowhere = Guest(self.loop)
+        nowhere.boot = guest.boot
+        refusal.run(self._qemu(mdev, nowhere, incoming=True))
+        return refusal
+
+    def killed(self, guest, mdev, victim, after, bandwidth):
+        """Begin to move the guest, and kill one side; tell where it is then."""
+        killed = Killed(self.loop, guest, bandwidth)
+        killed.run(self._qemu(mdev, guest, incoming=True), victim, after)
+        return killed.outcome
 
     def end(self, guest):
         """Power off."""
         guest.vmm.quit(self.loop)
         guest.vmm.mdev.remove()
+        if guest.vmm.second:
+            guest.vmm.second.mdev.remove()
 
     def _command_line(self, ram_mib, linux):
         return [*self._boot, "-m", str(ram_mib), *(self._linux if linux else [])]
 
-    def _qemu(self, mdev, guest, incoming=False):
+    def make_disk(self, path):
+        """A disk that snapshots can be kept in."""
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", path, "1G"]
+        subprocess.run(command, check=True)
+
+    def _qemu(self, mdev, guest, incoming=False, more=(), second=None):
         name = f"qemu-{len(self.qemus) + 1}"
-        qemu = Qemu(name, self._logs, mdev, guest.boot, incoming)
+        qemu = Qemu(name, self._logs, mdev, guest.boot, incoming, more, second)
         self.qemus.append(qemu)
         qemu.start(self.loop, guest.feed)
         return qemu

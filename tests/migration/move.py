@@ -51,12 +51,15 @@ class Move:
     leaves as soon as QEMU likes.
     """
 
-    def __init__(self, loop, source, bandwidth, passes=0, notice=None, interrupt=None):
+    def __init__(
+        self, loop, source, bandwidth, passes=0, notice=None, interrupt=None, paused=False
+    ):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
         passes: how many before the guest leaves
         notice: called with this after each sample
         interrupt: called with this when the passes are complete, before it leaves
+        paused: the guest stands still, and is to arrive so
         """
         self.source = source
         self.samples = []
@@ -65,6 +68,7 @@ class Move:
         self._least_passes = passes
         self._notice = notice
         self._interrupt = interrupt
+        self._paused = paused
 
     def run(self, guest, destination):
         """Move to that QEMU, and see the one before off."""
@@ -100,10 +104,17 @@ class Move:
                     self._interrupt(self)
                 self._limit(limit, READY_MS)
             self._loop.until(self._completed, "migration")
-            self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
+            arrived = destination.qmp.event
+            if self._paused:
+                self._loop.until(lambda: arrived("MIGRATION", status="completed"), "the guest")
+            else:
+                self._loop.until(lambda: arrived("RESUME"), "the guest going on")
         finally:
             end_of_samples()
         self._sample(guest)
+        if self._paused:
+            self.downtime_ms = 0
+            return
         self.stopped = event_time(source.qmp.last_event("STOP"))
         self.resumed = event_time(destination.qmp.event("RESUME"))
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What lies between two QEMUs: it carries, and can be held and cut."""
+"""What lies between two QEMUs: it carries, and can be held, cut and tampered with."""
 
 import selectors
 import socket
@@ -12,14 +12,16 @@ class Wire:
     waiting, and can be told to quit in good order.
     """
 
-    def __init__(self, loop, source, destination, notice):
+    def __init__(self, loop, source, destination, notice=lambda: None, tamper=None):
         """
         source: path of the socket to listen on
         destination: path of the socket to connect to
         notice: called after each piece that went to the destination
+        tamper: what is done to the stream on its way
         """
         self._loop = loop
         self._notice = notice
+        self._tamper = tamper
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(source)
         self._listener.listen()
@@ -47,6 +49,12 @@ class Wire:
         self.hold()
         self._source.close()
 
+    def hang_up(self):
+        """The network is gone: neither hears of the other any more."""
+        self.hold()
+        self._source.close()
+        self._destination.close()
+
     def close(self):
         self.hold()
         for sock in self._listener, self._source, self._destination:
@@ -55,12 +63,27 @@ class Wire:
 
     def _watch(self, sock, feed):
         self._watched.add(sock)
-        self._loop.watch_bytes(sock, feed, lambda: self._watched.discard(sock))
+        self._loop.watch_bytes(sock, feed, lambda: self._ended(sock))
+
+    def _ended(self, sock):
+        """One of them hung up. The destination is not told: see above."""
+        self._watched.discard(sock)
+        if sock is self._destination:
+            self.hold()
+            self._source.close()
 
     def _to_destination(self, data):
+        if self._tamper:
+            data = self._tamper.apply(data)
         self._send(self._destination, data)
         self.carried += len(data)
+        if self._tamper and self._tamper.cuts and self._tamper.done:
+            self.hang_up()
         self._notice()
+
+    def _hung_up(self, sock):
+        self.hold()
+        (self._source if sock is self._destination else self._destination).close()
 
     def _to_source(self, data):
         self._send(self._source, data)
@@ -71,4 +94,8 @@ class Wire:
             room.register(sock, selectors.EVENT_WRITE)
             while rest:
                 room.select()
-                rest = rest[sock.send(rest) :]
+                try:
+                    rest = rest[sock.send(rest) :]
+                except (BrokenPipeError, ConnectionResetError):
+                    # Who hung up has no use for it, and the other will hear of it.
+                    return self._hung_up(sock)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A migration in which one side is killed."""
+
+import tempfile
+import time
+
+PATIENT_MS = 1
+
+
+class Killed:
+    """outcome: where the guest is after it: "stays", "arrived", or "lost"."""
+
+    def __init__(self, loop, guest, bandwidth):
+        self._loop = loop
+        self._guest = guest
+        self._bandwidth = bandwidth
+
+    def run(self, destination, victim, after):
+        """Begin, kill the victim ("source" or "destination") so many seconds later."""
+        source = self._guest.vmm
+        # What either says of the other's end is not said of the device.
+        source.excuse(r"qemu-system-x86_64: .*")
+        for vmm in source, destination:
+            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": 300}
+        source.qmp.command("migrate-set-parameters", **limits)
+        with tempfile.TemporaryDirectory() as folder:
+            uri = f"unix:{folder}/socket"
+            destination.qmp.command("migrate-incoming", uri=uri)
+            source.qmp.events.clear()
+            source.qmp.command("migrate", uri=uri)
+            deadline = time.monotonic() + after
+            self._loop.until(
+                lambda: time.monotonic() > deadline or self._said(source, "completed"), "the moment"
+            )
+            if self._said(source, "completed"):
+                # Too late to kill: it has arrived.
+                self._arrive(source, destination)
+            elif victim == "destination":
+                destination.kill()
+                self._loop.until(lambda: self._said(source, "failed"), "the source's failure")
+                self.outcome = "stays"
+                destination.mdev.remove()
+            else:
+                destination.may_fail()
+                source.kill()
+                source.mdev.remove()
+                self._loop.until(
+                    lambda: destination.status is not None or destination.qmp.event("RESUME"),
+                    "the destination",
+                )
+                if destination.status is None:
+                    self._guest.vmm = destination
+                    self.outcome = "arrived"
+                else:
+                    destination.mdev.remove()
+                    self.outcome = "lost"
+
+    def _arrive(self, source, destination):
+        self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
+        self._guest.vmm = destination
+        source.quit(self._loop)
+        source.mdev.remove()
+        self.outcome = "arrived"
+
+    @staticmethod
+    def _said(vmm, status):
+        return vmm.qmp.event("MIGRATION", status=status)

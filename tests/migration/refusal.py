@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A migration that the destination refuses, or that is lost on its way."""
+
+import tempfile
+
+from wire import Wire
+
+DOWNTIME_MS = 10000  # the guest may leave whatever is left: all of the stream flows
+
+
+class Refusal:
+    def __init__(self, loop, source, bandwidth, tamper=None, downtime_ms=DOWNTIME_MS):
+        """tamper: what is done to the stream, or None: it is refused as it is"""
+        self._loop = loop
+        self._source = source
+        self._bandwidth = bandwidth
+        self._tamper = tamper
+        self._downtime_ms = downtime_ms
+
+    def run(self, destination):
+        """Begin, see the destination end and the source go on."""
+        qmp = self._source.qmp
+        destination.may_fail()
+        for vmm in self._source, destination:
+            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": self._downtime_ms}
+        qmp.command("migrate-set-parameters", **limits)
+        # What it says of a destination that hung up is not said of the device.
+        self._source.excuse(r"qemu-system-x86_64: .*")
+        with tempfile.TemporaryDirectory() as folder:
+            paths = f"{folder}/source", f"{folder}/destination"
+            destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
+            wire = Wire(self._loop, *paths, tamper=self._tamper)
+            qmp.events.clear()
+            qmp.command("migrate", uri=f"unix:{paths[0]}")
+            wire.accept()
+            self._loop.until(self._ended, f"the end of a migration: {self._tamper}")
+            wire.close()
+        self.completed = bool(qmp.event("MIGRATION", status="completed"))
+        self.status, self.said = destination.wait_for_exit()
+        destination.mdev.remove()
+
+    def _ended(self):
+        qmp = self._source.qmp
+        return any(qmp.event("MIGRATION", status=status) for status in ("failed", "completed"))

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The device's part of what a QEMU sends: to be found on its way, cut, or changed.
+
+QEMU wraps each chunk in a tag and a length, with guest memory before and after it.
+A place in the device's part is counted in its own bytes, as if there was nothing
+else; tern's records lie there one behind the other.
+"""
+
+TAG = 0xFFFFFFFFEF100004.to_bytes(8, "big")
+FRAME = len(TAG) + 8
+HEAD = 24  # a record's header; its payload's length stands at 16
+SEED = ~0 & 0xFFFFFFFF
+
+
+def crc32c(crc, data):
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc
+
+
+class Sniffer:
+    """Follows a stream, piece by piece."""
+
+    def __init__(self):
+        self.at = 0  # bytes of the device's so far
+        self.boundaries = []  # where its records begin
+        self._tail = b""
+        self._left = 0  # of the chunk
+        self._head = b""
+        self._record = 0  # where the record in hand ends, once that is known
+
+    def parts(self, piece):
+        """Where the device's bytes lie in a piece: (from, to), and at is that of from."""
+        i = 0
+        while i < len(piece):
+            if not self._left:
+                text = self._tail + piece[i:]
+                found = text.find(TAG)
+                if found < 0 or len(text) < found + FRAME:
+                    self._tail = text[found:] if found >= 0 else text[1 - FRAME :]
+                    return
+                i += found + FRAME - len(self._tail)
+                self._left = int.from_bytes(text[found + len(TAG) : found + FRAME], "big")
+                self._tail = b""
+                continue
+            n = min(self._left, len(piece) - i)
+            self._follow(piece[i : i + n])
+            yield i, i + n
+            self.at += n
+            self._left -= n
+            i += n
+
+    def _follow(self, data):
+        """Find the records that begin in these bytes."""
+        start, end = self.at, self.at + len(data)
+        while self._record < end:
+            if not self._head:
+                self.boundaries.append(self._record)
+            have = self._record + len(self._head) - start
+            self._head += data[have : have + HEAD - len(self._head)]
+            if len(self._head) < HEAD:
+                return
+            self._record += HEAD + int.from_bytes(self._head[16:20], "little")
+            self._head = b""
+
+
+class Tamper:
+    """Something that is done to a stream. apply() gives what is to be sent."""
+
+    done = False
+    cuts = False
+
+    def __init__(self):
+        self.sniffer = Sniffer()
+
+    def apply(self, piece):
+        piece = bytearray(piece)
+        for start, end in self.sniffer.parts(bytes(piece)):
+            if not self.done:
+                cut = self.change(piece, start, end)
+                if cut is not None:
+                    self.done = True
+                    return bytes(piece[:cut])
+        return bytes(piece)
+
+    def change(self, piece, start, end):
+        """Look at the device's bytes piece[start:end]; give where to cut, or None."""
+        raise NotImplementedError
+
+
+class CutAtByte(Tamper):
+    cuts = True
+
+    def __init__(self, at):
+        super().__init__()
+        self.place = at
+
+    def __str__(self):
+        return f"cut at byte {self.place}"
+
+    def change(self, piece, start, end):
+        if self.place >= self.sniffer.at + end - start:
+            return None
+        return start + self.place - self.sniffer.at
+
+
+class CutAtRecord(Tamper):
+    cuts = True
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def __str__(self):
+        return f"cut before record {self.number}"
+
+    def change(self, piece, start, end):
+        if len(self.sniffer.boundaries) <= self.number:
+            return None
+        return start + self.sniffer.boundaries[self.number] - self.sniffer.at
+
+
+class Flip(Tamper):
+    def __init__(self, at, bit):
+        super().__init__()
+        self.place = at
+        self.bit = bit
+
+    def __str__(self):
+        return f"bit {self.bit} of byte {self.place} flipped"
+
+    def change(self, piece, start, end):
+        k = start + self.place - self.sniffer.at
+        if start <= k < end:
+            piece[k] ^= 1 << self.bit
+            self.done = True
+
+
+class Begin(Tamper):
+    """Another SESSION_BEGIN: a field of 4 bytes has another value, and the CRC fits."""
+
+    def __init__(self, name, field, value):
+        super().__init__()
+        self.name = name
+        self.field = field
+        self.value = value
+
+    def __str__(self):
+        return self.name
+
+    def change(self, piece, start, end):
+        if self.sniffer.at:
+            return
+        assert end - start >= HEAD + 48, "SESSION_BEGIN in pieces"
+        record = piece[start : start + HEAD + 48]
+        record[HEAD + self.field : HEAD + self.field + 4] = self.value.to_bytes(4, "little")
+        crc = crc32c(crc32c(SEED, record[:20]), record[HEAD:])
+        record[20:24] = crc.to_bytes(4, "little")
+        piece[start : start + HEAD + 48] = record
+        self.done = True

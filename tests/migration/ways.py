@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Every way that a migration can go: W-1 to W-12 of Documentation/testing.rst.
+
+A guest is booted once and saved to a file, under full load: it stamps, the device
+moves stamps by DMA, registers change. Each way begins with that guest, loaded.
+"""
+
+import pathlib
+import random
+import tempfile
+
+from checks import (
+    check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
+)
+from tamper import Begin, CutAtByte, CutAtRecord, Flip
+
+MIB = 1 << 20
+RAM_MIB = 128
+MEMORY = {"memory_mib": 16, "window_kib": 256}
+SNAPSHOT = 12 * MIB
+FAST = 256 * MIB
+BANDWIDTH = {0: FAST, 2: 2 * MIB}  # the passes after the snapshot slow
+DMA = 10
+FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": DMA}
+LONGEST = 2.5  # seconds that a migration takes at 16 MiB a second, about
+RECORDS = 3080  # or more, in a stream of the snapshot and one pass
+STREAM = SNAPSHOT + 64 * 1024  # bytes, or more, of the same
+
+
+class Ways:
+    def __init__(self, tap, lab, folder, seed, long):
+        self._tap = tap
+        self._lab = lab
+        self._folder = folder
+        self._file = folder / "guest"
+        self._random = random.Random(seed)
+        self._long = long
+        self._pages = None
+        tap.note(f"seed {seed}")
+
+    def prepare(self):
+        """One guest boots, and is put into a file."""
+        lab = self._lab
+        guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+        guest.fill(guest.pages * 3 // 4)
+        guest.load(**FULL_LOAD)
+        guest.goes_on()
+        self._pages = guest.pages
+        qmp = guest.vmm.qmp
+        qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
+        qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 1000})
+        qmp.command("migrate", uri=f"exec:cat >{self._file}")
+        lab.loop.until(lambda: qmp.event("MIGRATION", status="completed"), "the file")
+        lab.end(guest)
+        self._tap.took("a guest boots and is put into a file")
+
+    def guest(self, more=()):
+        guest = self._lab.load(
+            self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {self._file}", more=more
+        )
+        guest.pages = self._pages
+        check_goes_on(guest)
+        return guest
+
+    def move(self, guest, **options):
+        """A whole migration under the same load."""
+        options = {"bandwidth": BANDWIDTH, "passes": 2, **options}
+        move = self._lab.move(guest, self._lab.mdev(**MEMORY), **options)
+        self._tap.note(describe(move))
+        return move
+
+    def whole(self, guest):
+        move = self.move(guest)
+        check_load(move, 2)
+        check_bytes(move)
+        check_pages(guest, move)
+
+    def still_here(self, guest):
+        """The source has the guest, whole and at work; its device has no session."""
+        equal(guest.vmm.qmp.command("query-status")["status"], "running", "the source")
+        equal(guest.vmm.mdev.read("state"), "running", "the source's device")
+        equal(guest.vmm.mdev.number("pending_bytes"), 0, "pending bytes, with no session")
+        check_goes_on(guest)
+
+    def paused(self):
+        """W-2: it arrives paused, and then it is right."""
+        guest = self.guest()
+        qmp = guest.vmm.qmp
+        qmp.command("stop")
+        equal(guest.vmm.mdev.read("state"), "stopped", "the paused device")
+        move = self.move(guest, bandwidth=FAST, passes=0, paused=True)
+        equal(move.passes, 0, "passes of a device that stood still")
+        equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
+        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it goes on")
+        guest.vmm.qmp.command("cont")
+        check_bytes(move)
+        check_pages(guest, move)
+        check_goes_on(guest)
+        self._lab.end(guest)
+
+    def stopped_and_continued(self):
+        """W-3: a second session in the same stream, and it alone counts."""
+        guest = self.guest()
+        states = []
+
+        def interrupt(move):
+            for command in "stop", "cont":
+                move.source.qmp.command(command)
+                states.append(move.source.mdev.read("state"))
+
+        move = self.move(guest, interrupt=interrupt)
+        equal(states, ["stopped-saving", "running"], "the device's states")
+        assert move.stopped_bytes > SNAPSHOT, "the second session is not the whole state"
+        check_bytes(move)
+        check_pages(guest, move)
+        self._lab.end(guest)
+
+    def snapshots(self):
+        """W-4: savevm, and loadvm twice: the state of the save, each time."""
+        disk = self._folder / "disk.qcow2"
+        self._lab.make_disk(disk)
+        guest = self.guest(more=("-drive", f"if=none,format=qcow2,file={disk}"))
+        qmp = guest.vmm.qmp
+
+        def monitor(line):
+            said = qmp.command("human-monitor-command", **{"command-line": line})
+            assert not said.strip(), f"{line}: {said}"
+
+        monitor("savevm one")
+        equal(guest.vmm.mdev.number("passes"), 0, "passes of a VM that stood still")
+        self.still_here(guest)
+        saved = guest.verify().transfers
+        for _ in range(2):
+            guest.goes_on()
+            monitor("loadvm one")
+            verdict = guest.verify()
+            check_verdict(verdict, guest.pages)
+            assert verdict.transfers <= saved, "the books are not those of the save"
+            check_goes_on(guest)
+        self._lab.end(guest)
+
+    def reboots(self):
+        """W-6: the guest reboots in mid-migration: nothing of its first life is left."""
+        guest = self.guest()
+        guest.vmm.qmp.command("set-action", reboot="reset")
+
+        def interrupt(move):
+            move.source.qmp.command("system_reset")
+            move.source.loop.until(
+                lambda: move.source.qmp.event("RESET"), "the guest's reset"
+            )
+
+        move = self.move(guest, interrupt=interrupt)
+        # Of the session that the reset ended QEMU has the bytes, and nobody uses them.
+        equal(move.passes, 0, "passes of the session that counts")
+        equal(move.trace.stopped_bytes, move.stopped_bytes, "QEMU's trace, after the stop")
+        assert move.stopped_bytes < SNAPSHOT / 2, "something of the first life was sent"
+        equal(int(guest.wait(r"ready (\d+)")[1]), guest.pages, "pages that the guest sees")
+        guest.stamps = 0
+        verdict = guest.verify()
+        equal(verdict.bad, 0, "bad pages: " + " ".join(verdict.lines))
+        guest.load(**FULL_LOAD)
+        check_goes_on(guest)
+        self._lab.end(guest)
+
+    def two(self):
+        """W-8: two devices in one VM, both under load."""
+        lab = self._lab
+        mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
+        guest, other = lab.boot_two(mdevs, RAM_MIB)
+        for each in guest, other:
+            each.fill(each.pages * 3 // 4)
+            each.load(**FULL_LOAD)
+        for passes in 2, 0:
+            mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
+            move = lab.move_two(guest, mdevs, bandwidth=BANDWIDTH, passes=passes)
+            self._tap.note(f"{describe(move)}; the second device's bytes: {move.second_bytes}")
+            check_load(move, passes)
+            assert sum(move.second_bytes) > SNAPSHOT, "the second device is not whole"
+            check_pages(guest, move)
+            check_verdict(other.verify(), other.pages)
+            for each in guest, other:
+                each.goes_on()
+        lab.end(guest)
+
+    def refusals(self):
+        """W-9: another size, another model, an older reader."""
+        guest = self.guest()
+        for mib in 8, 32:
+            mdev = self._lab.mdev(memory_mib=mib, window_kib=256)
+            refusal = self._lab.refused(guest, mdev, bandwidth=FAST)
+            self.check_refused(guest, refusal, f"{mib} MiB for 16")
+        for tamper in Begin("another model", 16, 2), Begin("an older reader", 12, 99):
+            refusal = self._lab.refused(
+                guest, self._lab.mdev(**MEMORY), bandwidth=FAST, tamper=tamper
+            )
+            assert tamper.done, f"{tamper}: no such place in the stream"
+            self.check_refused(guest, refusal, tamper)
+        self.whole(guest)
+        self._lab.end(guest)
+
+    def check_refused(self, guest, refusal, what):
+        said = [line for line in refusal.said.splitlines() if "vfio" in line]
+        self._tap.note(f"{what}: {said[0] if said else refusal.said.strip()}")
+        assert not refusal.completed, f"{what}: the source believes that it is done"
+        assert refusal.status, f"{what}: the destination ended as if nothing was"
+        assert refusal.said.strip(), f"{what}: and without a word"
+        self.still_here(guest)
+
+    def tampered(self, tampers):
+        """W-10, W-11: the stream is cut, or a bit of it is another."""
+        guest = self.guest()
+        for tamper in tampers:
+            refusal = self._lab.refused(
+                guest, self._lab.mdev(**MEMORY), bandwidth=FAST, tamper=tamper
+            )
+            assert tamper.done, f"{tamper}: no such place in the stream"
+            self.check_refused(guest, refusal, tamper)
+        self.whole(guest)
+        self._lab.end(guest)
+
+    def cuts(self):
+        """Most records are pages, and one page is like another: first, last, some."""
+        count = 32 if self._long else 4
+        places = [CutAtRecord(n) for n in (1, 2)]
+        places += [CutAtRecord(self._random.randrange(RECORDS)) for _ in range(count // 2)]
+        places += [CutAtByte(self._random.randrange(STREAM)) for _ in range(count)]
+        self.tampered(places)
+
+    def flips(self):
+        count = 200 if self._long else 10
+        self.tampered(
+            Flip(self._random.randrange(STREAM), self._random.randrange(8)) for _ in range(count)
+        )
+
+    def kills(self):
+        """W-12: SIGKILL at any moment; the survivor is right, and what follows, too."""
+        count = 200 if self._long else 10
+        guest = self.guest()
+        outcomes = []
+        for n in range(count):
+            victim = "source" if n % 2 else "destination"
+            after = self._random.uniform(0, LONGEST)
+            outcome = self._lab.killed(guest, self._lab.mdev(**MEMORY), victim, after, 16 * MIB)
+            self._tap.note(f"{victim} killed after {after * 1000:.0f} ms: {outcome}")
+            outcomes.append(outcome)
+            if outcome == "lost":
+                guest = self.guest()
+            self.still_here(guest)
+        assert {"stays", "lost"} <= set(outcomes), f"nobody was met on the way: {outcomes}"
+        self.whole(guest)
+        self._lab.end(guest)
+
+
+def ways(tap, lab, args):
+    # What is written here goes to memory.
+    with tempfile.TemporaryDirectory() as folder:
+        go(tap, lab, Ways(tap, lab, pathlib.Path(folder), args.seed, args.long))
+
+
+def go(tap, lab, all_ways):
+    all_ways.prepare()
+    for name, way in (
+        ("W-2 P-35 a paused VM", all_ways.paused),
+        ("W-3 V1-26 stop and cont in mid-migration", all_ways.stopped_and_continued),
+        ("W-4 P-34 savevm and loadvm", all_ways.snapshots),
+        ("W-6 P-14 the guest reboots in mid-migration", all_ways.reboots),
+        ("W-8 P-31 two devices in one VM", all_ways.two),
+        ("W-9 another size, another model, an older reader", all_ways.refusals),
+        ("W-10 the stream is cut", all_ways.cuts),
+        ("W-11 a bit is flipped", all_ways.flips),
+        ("W-12 one side is killed", all_ways.kills),
+    ):
+        with tap.test(name):
+            way()
+        tap.took(name)
+
+
+TESTS = 9
