@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# bench.sh - what Tern costs, each figure as a ratio to a baseline of the same
-# run on the same kernel; writes Documentation/performance.rst.
+# bench.sh [engine] [region] [vm] - what Tern costs, each figure as a ratio to a baseline of the same
+# run on the same kernel; writes Documentation/performance.rst. With parts named,
+# the others' figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
@@ -21,17 +22,32 @@ make -s -C tests/bench KSFT="$kselftest/tools/testing/selftests" OUT="$out" >"$o
 	exit 1
 }
 
+engine() {
+	echo "== the engine, here" >&2
+	"$out/engine_bench"
+}
+
+region() {
+	echo "== the region, on User Mode Linux" >&2
+	scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/region_bench" \
+		--add "$(scripts/build-module.sh uml-plain)" -- \
+		sh -c 'insmod tern.ko && ./region_bench'
+}
+
+vm() {
+	local module
+	echo "== stores and pending, in a VM" >&2
+	module=$(scripts/build-module.sh 6.1)
+	scripts/vm.sh --out "$out/vm" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+		insmod $module && $out/fault_bench"
+}
+
 load=$(cut -d' ' -f1 /proc/loadavg)
-echo "== the engine, here" >&2
-"$out/engine_bench" | tee "$out/figures"
-echo "== the region, on User Mode Linux" >&2
-scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/region_bench" \
-	--add "$(scripts/build-module.sh uml-plain)" -- \
-	sh -c 'insmod tern.ko && ./region_bench' | tee -a "$out/figures"
-echo "== faults, in a VM" >&2
-module=$(scripts/build-module.sh 6.1)
-scripts/vm.sh --out "$out/vm" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
-	insmod $module && $out/fault_bench" | tee -a "$out/figures"
+[ $# -gt 0 ] || set -- engine region vm
+for part; do
+	"$part" | tee "$out/figures.$part"
+done
+cat "$out"/figures.{engine,region,vm} >"$out/figures"
 
 # name|goal: <= or >= of the ratio, or nothing|what it is|the baseline|what limits it
 about() {

@@ -66,6 +66,25 @@ class Sniffer:
             self._head = b""
 
 
+DMA = 6  # its record: command, status, ..., length at 24, done at 32
+BUSY = 1
+
+
+def transfer_in_flight(path):
+    """How much is done of a transfer, and of how much, in a QEMU's stream in a file."""
+    sniffer, device = Sniffer(), bytearray()
+    piece = path.read_bytes()
+    for start, end in sniffer.parts(piece):
+        device += piece[start:end]
+    for at in reversed(sniffer.boundaries):
+        if int.from_bytes(device[at : at + 4], "little") == DMA:
+            state = device[at + HEAD : at + HEAD + 64]
+            if int.from_bytes(state[4:8], "little") != BUSY:
+                return None
+            return tuple(int.from_bytes(state[k : k + 8], "little") for k in (32, 24))
+    raise AssertionError("no state of the DMA engine in the stream")
+
+
 class Tamper:
     """Something that is done to a stream. apply() gives what is to be sent."""
 

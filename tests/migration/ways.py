@@ -7,12 +7,13 @@ moves stamps by DMA, registers change. Each way begins with that guest, loaded.
 
 import pathlib
 import random
+import subprocess
 import tempfile
 
 from checks import (
     check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
 )
-from tamper import Begin, CutAtByte, CutAtRecord, Flip
+from tamper import Begin, CutAtByte, CutAtRecord, Flip, transfer_in_flight
 
 MIB = 1 << 20
 RAM_MIB = 128
@@ -46,11 +47,7 @@ class Ways:
         guest.load(**FULL_LOAD)
         guest.goes_on()
         self._pages = guest.pages
-        qmp = guest.vmm.qmp
-        qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
-        qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 1000})
-        qmp.command("migrate", uri=f"exec:cat >{self._file}")
-        lab.loop.until(lambda: qmp.event("MIGRATION", status="completed"), "the file")
+        self.save(guest, self._file)
         lab.end(guest)
         self._tap.took("a guest boots and is put into a file")
 
@@ -163,6 +160,35 @@ class Ways:
         check_goes_on(guest)
         self._lab.end(guest)
 
+    def in_flight(self):
+        """B1-2: a transfer that is under way at the stop is finished elsewhere, once."""
+        guest = self.guest()
+        guest.load(**{**FULL_LOAD, "dma": 1000})
+        saved = self._folder / "in-flight"
+        for _ in range(20):
+            guest.goes_on()
+            self.save(guest, saved)
+            under_way = transfer_in_flight(saved)
+            if under_way:
+                break
+            guest.vmm.qmp.command("cont")
+        assert under_way, "20 times no transfer was on its way"
+        self._tap.note(f"{under_way[0]} of {under_way[1]} bytes were done at the stop")
+        self._lab.end(guest)
+        guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {saved}")
+        check_verdict(guest.verify(), self._pages)
+        guest.pages = self._pages
+        check_goes_on(guest)
+        self._lab.end(guest)
+
+    def save(self, guest, path):
+        qmp = guest.vmm.qmp
+        qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
+        qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 1000})
+        qmp.events.clear()
+        qmp.command("migrate", uri=f"exec:cat >{path}")
+        self._lab.loop.until(lambda: qmp.event("MIGRATION", status="completed"), "the file")
+
     def two(self):
         """W-8: two devices in one VM, both under load."""
         lab = self._lab
@@ -182,6 +208,19 @@ class Ways:
             for each in guest, other:
                 each.goes_on()
         lab.end(guest)
+
+    def removed(self):
+        """B1-7 P-36: who removes the device is heard, and QEMU gives it back."""
+        guest = self.guest()
+        guest.stop()
+        mdev, qmp, ended = guest.vmm.mdev, guest.vmm.qmp, []
+        remover = subprocess.Popen(["sh", "-c", f"echo 1 >{mdev.path}/remove"])
+        self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
+        self._lab.loop.until(lambda: ended, "the removal")
+        equal(ended, [0], "what the removal said")
+        assert not mdev.path.exists(), "the device is still there"
+        assert qmp.event("DEVICE_DELETED"), "QEMU did not unplug it"
+        self._lab.end(guest)
 
     def refusals(self):
         """W-9: another size, another model, an older reader."""
@@ -265,7 +304,9 @@ def go(tap, lab, all_ways):
         ("W-3 V1-26 stop and cont in mid-migration", all_ways.stopped_and_continued),
         ("W-4 P-34 savevm and loadvm", all_ways.snapshots),
         ("W-6 P-14 the guest reboots in mid-migration", all_ways.reboots),
+        ("B1-2 a transfer under way at the stop", all_ways.in_flight),
         ("W-8 P-31 two devices in one VM", all_ways.two),
+        ("B1-7 P-36 the device is removed while the VM runs", all_ways.removed),
         ("W-9 another size, another model, an older reader", all_ways.refusals),
         ("W-10 the stream is cut", all_ways.cuts),
         ("W-11 a bit is flipped", all_ways.flips),
@@ -276,4 +317,4 @@ def go(tap, lab, all_ways):
         tap.took(name)
 
 
-TESTS = 9
+TESTS = 11
