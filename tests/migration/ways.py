@@ -201,7 +201,8 @@ class Ways:
             mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
             move = lab.move_two(guest, mdevs, bandwidth=BANDWIDTH, passes=passes)
             self._tap.note(f"{describe(move)}; the second device's bytes: {move.second_bytes}")
-            check_load(move, passes)
+            if passes:
+                check_load(move, passes)
             assert sum(move.second_bytes) > SNAPSHOT, "the second device is not whole"
             check_pages(guest, move)
             check_verdict(other.verify(), other.pages)
