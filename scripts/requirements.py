@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which tests carry which number of Documentation/requirements.rst?
 
-Prints a line a number. Fails on a number without a test, and on a test with a
-number that the page does not have.
+Prints a line a number. Fails on a number without a test, on a test with a number
+that the page does not have, and if the page has others than REQUIRED.
 
-A test carries V1-4 as "V1-4" in a comment or a title, or as "V1_4" in a name, and
-S-1 also as "S1".
+A test carries V1-4 in its title, or in the comment directly above its function:
+as "V1-4", or in a name as "V1_4"; S-1 also as "S1". Mentions elsewhere, in a
+helper or in the middle of a test, do not count.
 """
 
+import ast
 import collections
 import pathlib
 import re
@@ -16,13 +18,80 @@ import subprocess
 import sys
 
 PAGE = "Documentation/requirements.rst"
-FAMILIES = ("S", "V1", "P")
-NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V1)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
 TESTS = ("tests/host", "tests/selftests", "tests/migration", "tests/vm", "tests/fuzz")
 
+# What the page must have: an entry that is deleted shall be missed.
+REQUIRED = (
+    [f"S-{n}" for n in range(1, 11)]
+    + [f"V1-{n}" for n in range(1, 32)]
+    + [f"P-{n}" for n in (*range(1, 16), 21, *range(26, 31), 32, 34, 35, 36)]
+)
 
-def required(text):
-    return re.findall(r"^((?:%s)-\d+)$" % "|".join(FAMILIES), text, re.MULTILINE)
+NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V1)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
+
+# A test's first line in C: of kselftest's harness, or of tests/host/tap.h.
+HARNESS = re.compile(r"TEST\((\w+)\)|TEST_(?:F|F_TIMEOUT|F_SIGNAL|SIGNAL)\(([\w, ]+)")
+HOST = re.compile(r"static void test_\w+\(void\)$")
+ROW = re.compile(r'\t\{ ("[^"]+"), test_\w+ \},$')
+SHELL = re.compile(r'\s*(?:say \S+|check) ("[^"]+")|.*\becho "ok - ([^"]+)"')
+
+
+def numbers(text):
+    # In a name the numbers stand side by side: S1_S2, V1_4_P5.
+    for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d)|_(?=[a-z])", " ", text)):
+        yield f"{match[1] or match[3]}-{match[2] or match[4]}"
+
+
+def comment_above(lines, at):
+    """The comment that ends where this line begins; none if there is a gap."""
+    first = at
+    if at and lines[at - 1].endswith("*/"):
+        first -= 1
+        while first and not lines[first].lstrip().startswith("/*"):
+            first -= 1
+    return " ".join(lines[first:at])
+
+
+def titles_c(text):
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
+        if match := HARNESS.match(line):
+            yield at, match[1] or match[2]
+        if HARNESS.match(line) or HOST.match(line):
+            yield at, comment_above(lines, at)
+        if match := ROW.match(line):
+            yield at, match[1]
+
+
+def strings(node):
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.lineno - 1, part.value
+
+
+def titles_py(text):
+    """What is given to tap.test(), be it by a loop over a table."""
+    tree = ast.parse(text)
+    tables = {node.targets[0].id: node.value for node in tree.body
+              if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
+    loops = {name.id: tables.get(node.iter.id) if isinstance(node.iter, ast.Name) else node.iter
+             for node in ast.walk(tree) if isinstance(node, ast.For)
+             for name in ast.walk(node.target) if isinstance(name, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tap.test":
+            title = node.args[0]
+            if isinstance(title, ast.Name):
+                title = loops.get(title.id) or title
+            yield from strings(title)
+
+
+def titles_sh(text):
+    for at, line in enumerate(text.splitlines()):
+        if match := SHELL.match(line):
+            yield at, match[1] or match[2]
+
+
+TITLES = {".c": titles_c, ".py": titles_py, ".sh": titles_sh}
 
 
 def tests():
@@ -31,19 +100,19 @@ def tests():
         names = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard", "--", *TESTS],
             check=True, capture_output=True, text=True).stdout.split()
+        names = [n for n in names if pathlib.Path(n).exists()]
     except (OSError, subprocess.CalledProcessError):
         names = [str(p) for top in TESTS for p in pathlib.Path(top).rglob("*") if p.is_file()]
-    return sorted(n for n in names if n.endswith((".c", ".h", ".py", ".sh")))
+    return sorted(n for n in names if pathlib.Path(n).suffix in TITLES)
 
 
 def carried():
     found = collections.defaultdict(list)
     for name in tests():
-        for number, line in enumerate(pathlib.Path(name).read_text().splitlines(), 1):
-            # In a name the numbers stand side by side: S1_S2, V1_4_P5.
-            for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d)|_(?=[a-z])", " ", line)):
-                key = f"{match[1] or match[3]}-{match[2] or match[4]}"
-                found[key].append((name, number))
+        path = pathlib.Path(name)
+        for at, title in TITLES[path.suffix](path.read_text()):
+            for key in numbers(title):
+                found[key].append((name, at + 1))
     return found
 
 
@@ -56,19 +125,21 @@ def places(hits):
 
 
 def main():
-    page = required(pathlib.Path(PAGE).read_text())
+    page = re.findall(r"^((?:S|V1|P)-\d+)$", pathlib.Path(PAGE).read_text(), re.MULTILINE)
     found = carried()
-    bad = 0
+    wrong = [f"{key}: no test" for key in page if not found[key]]
     for key in page:
         print(f"{key:6} {places(found[key]) or 'NO TEST'}")
-        bad += not found[key]
     for key in sorted(set(found) - set(page)):
-        print(f"{key:6} {places(found[key])}: {PAGE} has no such number")
-        bad += 1
-    if len(page) != len(set(page)):
-        print(f"{PAGE}: a number stands twice")
-        bad += 1
-    return bad != 0
+        wrong.append(f"{key}: {places(found[key])}, but not in {PAGE}")
+    for key in REQUIRED:
+        if page.count(key) != 1:
+            wrong.append(f"{key}: {page.count(key)} times in {PAGE}")
+    for key in page:
+        if key not in REQUIRED:
+            wrong.append(f"{key}: in {PAGE}, but not among what is required here")
+    print("\n".join(wrong))
+    return bool(wrong)
 
 
 sys.exit(main())

@@ -24,7 +24,7 @@ FIXTURE_TEARDOWN(device)
 #define CONFIG(d, reg, v)	dev_read(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
 #define SET_CONFIG(d, reg, v)	dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
 
-/* P-30 V1-13: what QEMU 7.2 asks of any vfio-pci device. */
+/* P-30 V1-13 V1-14: what QEMU 7.2 asks of any vfio-pci device. */
 TEST_F(device, P30_V1_13_info)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -38,7 +38,7 @@ TEST_F(device, P30_V1_13_info)
 	EXPECT_EQ(info.num_irqs, VFIO_PCI_NUM_IRQS);
 	for (i = 0; i < info.num_regions; i++) {
 		ASSERT_EQ(region_info(&self->d, i, &r, sizeof(r)), 0);
-		EXPECT_EQ(r.offset % 8, 0);	/* V1-14 */
+		EXPECT_EQ(r.offset % 8, 0);
 	}
 	EXPECT_EQ(region_info(&self->d, i, &r, sizeof(r)), -EINVAL);
 	ASSERT_EQ(region_info(&self->d, VFIO_PCI_CONFIG_REGION_INDEX, &r, sizeof(r)), 0);

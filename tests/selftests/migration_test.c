@@ -512,7 +512,7 @@ TEST_F(pair, S8_no_precopy)
 	EXPECT_EQ(self->s.len, BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
 }
 
-/* V1-24 P-28: raised while stopped: not delivered there, delivered once here. */
+/* V1-21 V1-24 P-28: raised while stopped: not delivered there, delivered once here. */
 TEST_F(pair, V1_24_P28_interrupts)
 {
 	int a = eventfd(0, EFD_NONBLOCK), b = eventfd(0, EFD_NONBLOCK);
@@ -527,7 +527,7 @@ TEST_F(pair, V1_24_P28_interrupts)
 	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 	ASSERT_EQ(load_all(&self->b, &self->s, 9999), 0);
 	EXPECT_EQ(signals(b), 0);
-	/* V1-21: eventfds are set anew while it resumes, and survive the load. */
+	/* Eventfds are set anew while it resumes, and survive the load. */
 	ASSERT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, b), 0);
 	EXPECT_EQ(signals(b), 0);
 	ASSERT_EQ(set_state(&self->b, RUNNING), 0);

@@ -21,7 +21,7 @@ FIXTURE_TEARDOWN(region)
 	EXPECT_EQ(mdev_remove(UUID_A), 0);
 }
 
-/* V1-13 V1-31: found by its type; what can be mapped lies where data_offset is. */
+/* V1-13 V1-19 V1-31: found by its type; what can be mapped lies where data_offset is. */
 TEST_F(region, V1_13_V1_31_capabilities)
 {
 	char buf[512] __attribute__((aligned(8)));
@@ -54,7 +54,7 @@ TEST_F(region, V1_13_V1_31_capabilities)
 	EXPECT_EQ(sparse->areas[0].offset, 0x1000);
 	EXPECT_EQ(sparse->areas[0].size, 0x1000);
 	EXPECT_EQ(sparse->areas[1].offset, 0x2000);
-	/* V1-19: from data_offset to the end of the region it is all window. */
+	/* From data_offset to the end of the region it is all window. */
 	EXPECT_EQ(sparse->areas[1].offset + sparse->areas[1].size, info->size);
 	ASSERT_EQ(reg_read(&self->d, V1(data_offset), &offset), 0);
 	EXPECT_EQ(offset, sparse->areas[1].offset);
@@ -128,7 +128,7 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 	}
 }
 
-/* P-7: a register is one access of its own size, and no half of it another. */
+/* P-7 V1-15: a register is one access of its own size, and no half of it another. */
 TEST_F(region, V1_5_sizes_and_alignment)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
@@ -167,7 +167,7 @@ TEST_F(region, V1_5_sizes_and_alignment)
 		  sizeof(struct tern_status_page));
 	EXPECT_EQ(dev_read(&self->d, mig + size - 4, buf, 8), -EINVAL);
 	EXPECT_EQ(dev_read(&self->d, mig + size, buf, 1), -EINVAL);
-	/* V1-15: the window at any natural size, and longer. */
+	/* The window at any natural size, and longer. */
 	for (n = 1; n <= 8; n++) {
 		for (at = 0; at < 16; at++) {
 			bool ok = (n & (n - 1)) == 0 && at % n == 0;
