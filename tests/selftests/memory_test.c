@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Device memory: trapped and mapped, its faults, and what it says of them. */
+#include <sys/syscall.h>
 #include <time.h>
 #include "tern.h"
 #include "reader.h"
@@ -256,6 +257,29 @@ TEST_F(memory, P3_V1_8_late_writer)
 	EXPECT_EQ(pending(&self->a), 0);
 	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_MEMORY), PAGES);
 	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_END), 1);
+}
+
+/* P-4: a mapping that is made anew past the device is tracked as any other. */
+TEST_F(memory, P4_remap_file_pages)
+{
+	unsigned int i;
+
+	/* Page 0 where it was, and page 3 in the place of page 8. */
+	if (syscall(SYS_remap_file_pages, self->mem, PAGE, 0, 0, 0) ||
+	    syscall(SYS_remap_file_pages, self->mem + 8 * WORDS, PAGE, 0, 3, 0))
+		SKIP(return, "remap_file_pages: %s", strerror(errno));
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	for (i = 1; i < 4; i++) {
+		self->mem[0] = i;
+		EXPECT_EQ(pending(&self->a), (i == 1 ? BEGIN_RECORD : 0) + MEMORY_RECORD);
+		self->mem[8 * WORDS] = i;
+		EXPECT_EQ(pending(&self->a), (i == 1 ? BEGIN_RECORD : 0) + 2 * MEMORY_RECORD);
+		EXPECT_EQ(self->mem[3 * WORDS], i);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	}
+	/* Nor does it grow. */
+	EXPECT_EQ(mremap(self->mem, PAGE, 2 * PAGE, MREMAP_MAYMOVE), MAP_FAILED);
+	EXPECT_EQ(errno, EFAULT);
 }
 
 /* A mapping that outlives its device reaches nobody else's memory. */
