@@ -132,6 +132,40 @@ static void test_failed_arc(void)
 	CHECK(failed > 10, "only %u arcs failed", failed);
 }
 
+/*
+ * A VMM does not survive that a device cannot run or cannot stop. So to either
+ * no allocation may be needed, from wherever; and no load that is whole either.
+ */
+static void test_must_not_fail(void)
+{
+	static const enum tern_phase ends[] = { TERN_PHASE_RUNNING, TERN_PHASE_STOPPED };
+	struct feeder source;
+	enum tern_phase from;
+	unsigned int i;
+	long nth;
+
+	feeder_init(&source, 4, true);
+	feeder_save(&source);
+	for (from = 0; from < TERN_PHASES; from++)
+		for (i = 0; i < ARRAY_SIZE(ends); i++)
+			for (nth = 1; nth < 20; nth++) {
+				struct feeder f;
+				int ret;
+
+				feeder_in(&f, from);
+				if (is[from].loading)
+					CHECK_EQ(feeder_load(&f, source.stream, source.len, 0), 0);
+				host_fail_alloc = nth;
+				ret = tern_machine_go(&f.mc, ends[i]);
+				host_fail_alloc = 0;
+				CHECK(!ret, "%d -> %d without allocation %ld: %d", from, ends[i],
+				      nth, ret);
+				check_machine(&f, ends[i]);
+				feeder_uninit(&f);
+			}
+	feeder_uninit(&source);
+}
+
 /* The law of the table: a step that can fail is the first of its arc. */
 static void test_law_of_the_table(void)
 {
@@ -153,6 +187,7 @@ static const struct tap_test tests[] = {
 	{ "V1-1 V1-30 phases: all pairs as the rules say", test_all_pairs },
 	{ "V1-2 phases: N - 1, N, N + 1", test_no_such_phase },
 	{ "phases: a failed arc leaves everything as it was", test_failed_arc },
+	{ "V1-30 phases: to run and to stop never fail for want of memory", test_must_not_fail },
 	{ "phases: what can fail comes first", test_law_of_the_table },
 };
 
