@@ -24,7 +24,7 @@ TESTS = ("tests/host", "tests/selftests", "tests/migration", "tests/vm", "tests/
 REQUIRED = (
     [f"S-{n}" for n in range(1, 11)]
     + [f"V1-{n}" for n in range(1, 32)]
-    + [f"P-{n}" for n in (*range(1, 16), 21, *range(26, 31), 32, 34, 35, 36)]
+    + [f"P-{n}" for n in (*range(1, 16), 21, *range(26, 33), 34, 35, 36)]
 )
 
 NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V1)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
