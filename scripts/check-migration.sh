@@ -4,7 +4,7 @@
 # check-migration.sh [ONLY [OPTION...]] - live migration between two QEMUs, in a VM:
 # every page is checked by the guest that wrote it (tests/migration/harness.py).
 # Then a second VM loads what the first one saved to files. ONLY names one scenario;
-# options are harness.py's: --long, --seed N.
+# options are those of harness.py: --way TITLE, --long, --seed N.
 # What the QEMUs and their guests said is left in build/vm/migration*/logs.
 
 set -euo pipefail
