@@ -35,7 +35,9 @@
  *   rate N	stamp N pages a second			"rate N"
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
- *   dma N	N transfers a second, 0 to end them	"dma N", once none is on its way
+ *   dma N [BYTES]  N transfers a second, 0 to end them; by a list of entries of so
+ *		many bytes, a page unless told: the less, the longer it takes
+ *						"dma N", once none is on its way
  *   verify	check all there is, once no transfer is on its way: a line "bad ..."
  *		for each bad page since the last time, then "moved N transfers, M
  *		interrupts" and "verified PAGES pages, STAMPS stamps, bad N"
@@ -83,6 +85,7 @@
 #define VECTOR_BITS	(DMA_BIT - 1)
 #define DMA_PAGES	64	/* that one transfer moves */
 #define SLOTS		512	/* pages of guest memory for it */
+#define LIST_BYTES	(2UL << 20)	/* in one piece: a huge page */
 
 /* Words of a stamp. The pattern follows. */
 enum { NUMBER, GENERATION, CHECKSUM, PATTERN };
@@ -116,7 +119,8 @@ struct slot {
 };
 
 static struct slot slots[SLOTS];
-static uint64_t *ram; /* SLOTS pages, and one for the list */
+static uint64_t *ram; /* SLOTS pages */
+static struct tern_dma_entry *list;
 static uint64_t list_address;
 
 /* The transfer on its way. */
@@ -127,7 +131,7 @@ static struct {
 } transfer;
 
 static int irq_fd;
-static unsigned long dma_rate, transfers, interrupts;
+static unsigned long dma_rate, dma_entry = PAGE, transfers, interrupts;
 static bool tell_dma, asked_to_verify;
 
 static int line_fd;
@@ -376,9 +380,8 @@ static unsigned long slot_of(unsigned long i)
 /* Books of what it will have moved are kept at its end: until then neither is. */
 static void begin_transfer(void)
 {
-	struct tern_dma_entry *list = (void *)slot_at(SLOTS);
+	unsigned long i, k, entries = 0;
 	uint64_t offset;
-	unsigned long i;
 
 	/* A part of the device's memory, so that passes can come to an end. */
 	transfer.page = pages / 2 + transfers * 29 % (3 * DMA_PAGES);
@@ -394,9 +397,10 @@ static void begin_transfer(void)
 			slots[n].generation = generations[page] + 1;
 			write_stamp(slot_at(n), page, slots[n].generation);
 		}
-		list[i].address = slots[n].address;
-		list[i].length = PAGE;
-		list[i].reserved = 0;
+		for (k = 0; k < PAGE; k += dma_entry)
+			list[entries++] = (struct tern_dma_entry){
+				.address = slots[n].address + k, .length = dma_entry,
+			};
 	}
 	__sync_synchronize();
 	transfer.busy = true;
@@ -407,7 +411,7 @@ static void begin_transfer(void)
 	*reg(TERN_DMA_OFFSET_HIGH) = offset >> 32;
 	*reg(TERN_DMA_LENGTH_LOW) = DMA_PAGES * PAGE;
 	*reg(TERN_DMA_LENGTH_HIGH) = 0;
-	*reg(TERN_DMA_ENTRIES) = DMA_PAGES;
+	*reg(TERN_DMA_ENTRIES) = entries;
 	*reg(TERN_DMA_COMMAND) = (transfer.to_device ? TERN_DMA_OP_TO_DEVICE :
 				  TERN_DMA_OP_FROM_DEVICE) | TERN_DMA_LIST | TERN_DMA_INTERRUPT |
 				 TERN_DMA_VECTOR(DMA_VECTOR);
@@ -526,7 +530,7 @@ static unsigned long at_most_pages(unsigned long n)
 
 static void obey(const char *line)
 {
-	unsigned long n;
+	unsigned long n, bytes = PAGE;
 	char word[16];
 
 	if (sscanf(line, "rate %lu", &n) == 1) {
@@ -539,8 +543,9 @@ static void obey(const char *line)
 	} else if (sscanf(line, "fill %lu", &n) == 1) {
 		fill_goal = at_most_pages(n);
 		filled = 0;
-	} else if (sscanf(line, "dma %lu", &n) == 1) {
+	} else if (sscanf(line, "dma %lu %lu", &n, &bytes) >= 1) {
 		dma_rate = n;
+		dma_entry = bytes >= 32 && PAGE % bytes == 0 ? bytes : PAGE;
 		tell_dma = true;
 	} else if (!strcmp(line, "verify")) {
 		asked_to_verify = true;
@@ -717,7 +722,7 @@ static uint64_t address_of(int pagemap, const volatile void *p)
 static void make_slots(void)
 {
 	int pagemap = open_file("/proc/self/pagemap", O_RDONLY);
-	const size_t size = (SLOTS + 1) * PAGE;
+	const size_t size = SLOTS * PAGE;
 	unsigned long i;
 
 	/* Compaction moves even pages that are locked, unless it is told not to. */
@@ -729,7 +734,12 @@ static void make_slots(void)
 	memset(ram, 0, size);
 	for (i = 0; i < SLOTS; i++)
 		slots[i].address = address_of(pagemap, slot_at(i));
-	list_address = address_of(pagemap, slot_at(SLOTS));
+	write_text("/proc/sys/vm/nr_hugepages", "4");
+	list = mmap(NULL, LIST_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+	if (list == MAP_FAILED)
+		die("a huge page");
+	list_address = address_of(pagemap, list);
 	close(pagemap);
 }
 

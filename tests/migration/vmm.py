@@ -76,6 +76,11 @@ class Guest:
         """Stamp so many pages, so many a second, from now on; and so many transfers."""
         self._ask(f"set {working_set}", f"rate {rate}", f"dma {dma}")
 
+    def transfer_slowly(self):
+        """One transfer after the other, each of thousands of short pieces."""
+        self.tell("dma 1000 32")
+        self.wait("dma 1000")
+
     def fill(self, pages):
         self.tell(f"fill {pages}")
         self.wait(f"filled {pages}")

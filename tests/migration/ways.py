@@ -163,7 +163,7 @@ class Ways:
     def in_flight(self):
         """B1-2: a transfer that is under way at the stop is finished elsewhere, once."""
         guest = self.guest()
-        guest.load(**{**FULL_LOAD, "dma": 1000})
+        guest.transfer_slowly()
         saved = self._folder / "in-flight"
         for _ in range(20):
             guest.goes_on()
