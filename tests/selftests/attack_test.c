@@ -7,7 +7,9 @@
  * Each word has one writer, who counts it up and keeps the count elsewhere. At
  * the end each word of the mapping and each word that arrived must be what its
  * writer counted. And that they raced is shown, not hoped for: the run goes on
- * until enough harvests have met stores, and enough have met the attack.
+ * until enough pages were stored to in flight, between their take and the end of
+ * their chunk, and sent again; until enough harvests have met the attack; and until
+ * the attack has done to the pages of the mapping what it is there for.
  */
 #include <dirent.h>
 #include <sched.h>
@@ -19,7 +21,19 @@
 #include "tern.h"
 #include "kselftest_harness.h"
 
+/* Newer than some C libraries. */
+#ifndef MPOL_MF_MOVE_ALL
+#define MPOL_MF_MOVE_ALL	4
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED	24
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
+
 #define MEMORY		(8 * MIB)
+#define PAGES		(MEMORY / PAGE)
 #define WORDS		(MEMORY / 8)
 #define WRITERS		2
 #define OWNERS		(WRITERS + 1)	/* the last one is the attack's */
@@ -29,7 +43,7 @@
 #define DISK_WORDS	(DISK_PAGES * PAGE / 8)
 
 /* What must have met before a run is over. */
-#define HARVESTS_MET_STORES	20
+#define PAGES_MET_STORES	500
 #define HARVESTS_MET_ATTACK	5
 #define PASSES			5
 #define SECONDS_MAX		60
@@ -47,7 +61,11 @@ struct run {
 	volatile uint64_t entered, left;	/* rounds of the attack */
 	int (*attack)(struct run *r, uint64_t round);	/* 0, or what went wrong */
 	volatile int wrong;
+	volatile uint64_t bites;	/* pages of the mapping that it moved */
 	int disk;
+	bool changed[PAGES];	/* stored to since its last take, as the chunk showed */
+	unsigned int met_stores;	/* pages that were, and were sent again */
+	unsigned int met_attack;	/* harvests that were made during a round */
 };
 
 static uint64_t next_random(uint64_t *x)
@@ -116,23 +134,67 @@ static int advise(struct run *r, int advice)
 	return madvise((void *)r->mem, MEMORY, advice) ? errno : 0;
 }
 
-/* Huge pages where the kernel makes them: touched at once, asked for. */
+/* Huge pages, mapped page by page, and not mapped any more. */
 static int huge(struct run *r, uint64_t round)
 {
 	return advise(r, MADV_HUGEPAGE) ?: advise(r, MADV_DONTNEED);
 }
 
-static int compact(struct run *r, uint64_t round)
+/* Where the pages of the mapping are, or -errno each. */
+static int nodes_of(struct run *r, const int *to, int *status)
 {
-	return -write_file("/proc/sys/vm/compact_memory", "1");
+	static void *pages[PAGES];
+	unsigned int i;
+
+	for (i = 0; i < PAGES; i++)
+		pages[i] = (char *)r->mem + i * PAGE;
+	return syscall(SYS_move_pages, 0, PAGES, pages, to, status, MPOL_MF_MOVE_ALL) < 0 ?
+	       errno : 0;
 }
 
 /* All pages to the other node, and back. */
 static int migrate(struct run *r, uint64_t round)
 {
-	unsigned long from = 1 << round % 2, to = 3 & ~from;
+	static int before[PAGES], after[PAGES], to[PAGES];
+	unsigned int i;
+	int ret;
 
-	return syscall(SYS_migrate_pages, 0, 8 * sizeof(from), &from, &to) < 0 ? errno : 0;
+	for (i = 0; i < PAGES; i++)
+		to[i] = round % 2;
+	ret = nodes_of(r, NULL, before) ?: nodes_of(r, to, after);
+	for (i = 0; i < PAGES && !ret; i++)
+		r->bites += before[i] == !to[i] && after[i] == to[i];
+	return ret;
+}
+
+/* Which frames of memory the pages are in; 0 of what is not mapped. */
+static int frames_of(struct run *r, uint64_t *frames)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), ret = 0;
+	unsigned int i;
+
+	if (pread(fd, frames, PAGES * 8, (uintptr_t)r->mem / PAGE * 8) != PAGES * 8)
+		ret = errno ?: EIO;
+	close(fd);
+	for (i = 0; i < PAGES; i++)
+		frames[i] = frames[i] >> 63 ? frames[i] & ((1ULL << 55) - 1) : 0;
+	return ret;
+}
+
+/* From node to node first: what was compacted once would stay where it is. */
+static int compact(struct run *r, uint64_t round)
+{
+	static uint64_t before[PAGES], after[PAGES];
+	uint64_t bites = r->bites;
+	unsigned int i;
+	int ret;
+
+	ret = migrate(r, round) ?: frames_of(r, before) ?:
+	      -write_file("/proc/sys/vm/compact_memory", "1") ?: frames_of(r, after);
+	r->bites = bites;
+	for (i = 0; i < PAGES && !ret; i++)
+		r->bites += before[i] && after[i] && before[i] != after[i];
+	return ret;
 }
 
 static int page_out(struct run *r, uint64_t round)
@@ -211,17 +273,48 @@ static int fork_and_store(struct run *r, uint64_t round)
 	return waitpid(child, &status, 0) != child || status ? ECHILD : 0;
 }
 
-/* Whatever madvise() offers but what is meant to destroy pages. */
+/*
+ * Whatever madvise() offers but what is meant to destroy pages, and what it says to
+ * it: to punch holes, to dump and to collapse is refused, for each would go behind
+ * the tracker. To collapse is asked for where huge pages are, or it proved nothing.
+ */
+static const struct {
+	int advice, error;
+} advices[] = {
+	{ MADV_NORMAL, 0 },
+	{ MADV_RANDOM, 0 },
+	{ MADV_SEQUENTIAL, 0 },
+	{ MADV_WILLNEED, 0 },
+	{ MADV_DONTNEED, 0 },
+	{ MADV_FREE, EINVAL },
+	{ MADV_REMOVE, EOPNOTSUPP },
+	{ MADV_DONTFORK, 0 },
+	{ MADV_DOFORK, 0 },
+	{ MADV_MERGEABLE, 0 },
+	{ MADV_UNMERGEABLE, 0 },
+	{ MADV_NOHUGEPAGE, 0 },
+	{ MADV_HUGEPAGE, 0 },
+	{ MADV_COLLAPSE, EINVAL },
+	{ MADV_DONTDUMP, 0 },
+	{ MADV_DODUMP, EINVAL },
+	{ MADV_WIPEONFORK, EINVAL },
+	{ MADV_KEEPONFORK, 0 },
+	{ MADV_COLD, 0 },
+	{ MADV_PAGEOUT, 0 },
+	{ MADV_POPULATE_READ, 0 },
+	{ MADV_POPULATE_WRITE, 0 },
+	{ MADV_DONTNEED_LOCKED, 0 },
+};
+
 static int advise_everything(struct run *r, uint64_t round)
 {
-	int advice;
+	unsigned int i;
+	int ret;
 
-	for (advice = 0; advice <= 25; advice++) {
-		int ret = advise(r, advice);
-
-		/* Holes would be punched behind the tracker, so they are refused. */
-		if (advice == MADV_REMOVE ? !ret : ret == EFAULT)
-			return EDOM;
+	for (i = 0; i < ARRAY_SIZE(advices); i++) {
+		ret = advise(r, advices[i].advice);
+		if (ret != advices[i].error)
+			return 1000 * advices[i].advice + ret;	/* both are to be seen */
 	}
 	return 0;
 }
@@ -255,16 +348,23 @@ FIXTURE_VARIANT(attack) {
 	int (*attack)(struct run *r, uint64_t round);
 	const char *huge;	/* for shmem_enabled */
 	const char *grows;	/* the number of vmstat that shows that it bites */
+	bool bites;		/* it counts itself */
+	unsigned int least;	/* how far; 1 if not given */
 	bool swap, disk;
 };
 
 FIXTURE_VARIANT_ADD(attack, none) { .attack = rest };
-FIXTURE_VARIANT_ADD(attack, huge_always) { .attack = huge, .huge = "always" };
+FIXTURE_VARIANT_ADD(attack, huge_always) {
+	.attack = huge, .huge = "always", .grows = "thp_file_alloc ",
+	.least = MEMORY / (2 * MIB) };
 FIXTURE_VARIANT_ADD(attack, huge_force) {
-	.attack = huge, .huge = "force", .grows = "thp_file_alloc " };
-FIXTURE_VARIANT_ADD(attack, huge_advise) { .attack = huge, .huge = "advise" };
-FIXTURE_VARIANT_ADD(attack, compaction) { .attack = compact, .grows = "compact_isolated " };
-FIXTURE_VARIANT_ADD(attack, page_migration) { .attack = migrate, .grows = "pgmigrate_success " };
+	.attack = huge, .huge = "force", .grows = "thp_file_alloc ",
+	.least = MEMORY / (2 * MIB) };
+FIXTURE_VARIANT_ADD(attack, huge_advise) {
+	.attack = huge, .huge = "advise", .grows = "thp_file_alloc ",
+	.least = MEMORY / (2 * MIB) };
+FIXTURE_VARIANT_ADD(attack, compaction) { .attack = compact, .bites = true };
+FIXTURE_VARIANT_ADD(attack, page_migration) { .attack = migrate, .bites = true };
 FIXTURE_VARIANT_ADD(attack, swap) { .attack = page_out, .grows = "pswpout ", .swap = true };
 FIXTURE_VARIANT_ADD(attack, mprotect) { .attack = protect };
 FIXTURE_VARIANT_ADD(attack, second_mapping) { .attack = second_mapping };
@@ -345,6 +445,9 @@ FIXTURE_SETUP(attack)
 	ASSERT_EQ(dev_map_window(&self->r->b), 0);
 	self->r->mem = map(self->r, MAP_SHARED);
 	ASSERT_NE(self->r->mem, MAP_FAILED);
+	/* Before the first store: once there are small pages, they stay. */
+	if (variant->huge)
+		ASSERT_EQ(advise(self->r, MADV_HUGEPAGE), 0);
 	self->r->attack = variant->attack;
 	if (variant->grows)
 		self->grew_from = vmstat(variant->grows);
@@ -369,26 +472,40 @@ FIXTURE_TEARDOWN(attack)
 		close(self->r->disk);
 }
 
-/* One chunk from here to there. Did the harvest meet stores, or the attack? */
-static int carry(struct run *r, unsigned int *stores, unsigned int *attacks)
+/* Which pages of a chunk have changed since they were taken, or before that? */
+static void look_at(struct run *r, uint64_t size)
 {
-	uint64_t offset, size, before = 0, after = 0, entered = r->entered, left = r->left;
-	bool met = entered != left;
-	int i, ret;
+	const struct stream chunk = { .buf = r->a.map, .len = size };
+	const struct tern_memory_head *head;
+	const struct tern_record *record;
+	uint64_t at, page;
 
-	for (i = 0; i < WRITERS; i++)
-		before += r->stores[i];
-	ret = reg_read(&r->a, V1(data_offset), &offset);
+	for (at = 0; at < size; at += sizeof(*record) + record->length) {
+		record = record_at(&chunk, at);
+		if (record->type != TERN_RECORD_MEMORY)
+			continue;
+		head = (const void *)(record + 1);
+		page = head->offset / PAGE;
+		r->met_stores += r->changed[page];
+		r->changed[page] = memcmp((char *)r->mem + head->offset, head + 1, PAGE);
+	}
+}
+
+/* One chunk from here to there. */
+static int carry(struct run *r)
+{
+	uint64_t offset, size, entered = r->entered, left = r->left;
+	int ret;
+
+	ret = reg_read(&r->a, V1(data_offset), &offset) ?: reg_read(&r->a, V1(data_size), &size);
 	if (ret)
 		return ret;
-	for (i = 0; i < WRITERS; i++)
-		after += r->stores[i];
-	*stores += after != before;
-	*attacks += met || r->entered != entered || r->left != left;
-	ret = reg_read(&r->a, V1(data_size), &size);
-	if (ret || !size)
-		return ret;
-	return load_chunk(&r->b, r->a.map, size);
+	/* After the stop nothing races, and an old chunk may be offered again. */
+	if (!r->stop) {
+		look_at(r, size);
+		r->met_attack += entered != left || r->entered != entered || r->left != left;
+	}
+	return size ? load_chunk(&r->b, r->a.map, size) : 0;
 }
 
 /* P-1 P-4 V1-16: whatever happens to the pages, no store is lost. */
@@ -397,7 +514,8 @@ TEST_F_TIMEOUT(attack, P1_P4_no_store_is_lost, 150)
 	struct run *r = self->r;
 	struct writer writers[WRITERS];
 	pthread_t threads[WRITERS], attacker;
-	unsigned int i, stores = 0, attacks = 0, lost = 0, broken = 0;
+	unsigned int i, lost = 0, broken = 0;
+	const uint64_t least = variant->least ?: 1;
 	uint64_t passes = 0, begin = time(NULL), grown = 0;
 	uint64_t *arrived = malloc(MEMORY);
 	int ret = 0;
@@ -411,11 +529,12 @@ TEST_F_TIMEOUT(attack, P1_P4_no_store_is_lost, 150)
 	ASSERT_EQ(set_state(&r->a, RUNNING | SAVING), 0);
 	while (!ret && !r->wrong && time(NULL) < begin + SECONDS_MAX) {
 		if (pending(&r->a))
-			ret = carry(r, &stores, &attacks);
+			ret = carry(r);
 		passes = attr_sum(UUID_A, "passes");
-		grown = variant->grows ? vmstat(variant->grows) - self->grew_from : 1;
-		if (passes >= PASSES && stores >= HARVESTS_MET_STORES &&
-		    attacks >= HARVESTS_MET_ATTACK && grown)
+		grown = variant->grows ? vmstat(variant->grows) - self->grew_from :
+			variant->bites ? r->bites : 1;
+		if (passes >= PASSES && r->met_stores >= PAGES_MET_STORES &&
+		    r->met_attack >= HARVESTS_MET_ATTACK && grown >= least)
 			break;
 	}
 	r->stop = true;
@@ -426,16 +545,16 @@ TEST_F_TIMEOUT(attack, P1_P4_no_store_is_lost, 150)
 	EXPECT_EQ(r->wrong, 0);
 	ASSERT_EQ(set_state(&r->a, SAVING), 0);
 	while (pending(&r->a))
-		ASSERT_EQ(carry(r, &(unsigned int){ 0 }, &(unsigned int){ 0 }), 0);
+		ASSERT_EQ(carry(r), 0);
 	ASSERT_EQ(set_state(&r->b, RUNNING), 0);
 
-	TH_LOG("%lu passes; %u harvests met stores, %u the attack; %lu rounds of it, %s%lu",
-	       (unsigned long)passes, stores, attacks, (unsigned long)r->left,
-	       variant->grows ?: "", (unsigned long)grown);
+	TH_LOG("%lu passes; %u pages met stores, %u harvests the attack; %lu rounds of it, %s%lu",
+	       (unsigned long)passes, r->met_stores, r->met_attack, (unsigned long)r->left,
+	       variant->grows ?: variant->bites ? "pages moved " : "", (unsigned long)grown);
 	EXPECT_GE(passes, PASSES);
-	EXPECT_GE(stores, HARVESTS_MET_STORES);
-	EXPECT_GE(attacks, HARVESTS_MET_ATTACK);
-	EXPECT_GT(grown, 0);
+	EXPECT_GE(r->met_stores, PAGES_MET_STORES);
+	EXPECT_GE(r->met_attack, HARVESTS_MET_ATTACK);
+	EXPECT_GE(grown, least);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
 
 	ASSERT_EQ(dev_read(&r->b, r->b.bar2.offset, arrived, MEMORY), MEMORY);
