@@ -23,6 +23,7 @@ say $? "A1-6 insmod, after the modules that the README names"
 # The programs by themselves: each speaks TAP, and its exit status counts.
 cd "$top/build/selftests" || exit 1
 modprobe zram # a disk that attack_test swaps to, and reads from
+export TERN_MODULE="$module" # what it loads again
 for test in device_test irq_test region_test migration_test memory_test dma_test attack_test; do
 	# Its own lines count; a failure that it did not say counts too.
 	"./$test" || say $? "$test"
