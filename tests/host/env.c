@@ -3,6 +3,7 @@
 
 long host_fail_alloc;
 bool host_killed;
+void (*host_copied)(const void *from, size_t n);
 void (*host_step)(const char *name, unsigned long page);
 
 /* CRC-32C (Castagnoli), as the kernel's crc32c(): no inversion at either end. */

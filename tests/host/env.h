@@ -5,7 +5,7 @@
  *
  * One thread, so a lock only checks that it is used right. An allocation can
  * be made to fail (host_fail_alloc), and a test can hang a function on the
- * step points (host_step).
+ * step points (host_step) and behind each copy (host_copied).
  */
 #ifndef TERN_CORE_ENV_H
 #define TERN_CORE_ENV_H
@@ -133,6 +133,19 @@ static inline void *host_alloc(size_t n)
 #define kvmalloc(n, gfp)	host_alloc(n)
 #define kfree(p)		free(p)
 #define kvfree(p)		free(p)
+
+/* A test can look at what is copied, and spoil it thereafter. */
+extern void (*host_copied)(const void *from, size_t n);
+
+static inline void *host_memcpy(void *to, const void *from, size_t n)
+{
+	memcpy(to, from, n);
+	if (host_copied)
+		host_copied(from, n);
+	return to;
+}
+
+#define memcpy(to, from, n)	host_memcpy(to, from, n)
 
 u32 crc32c(u32 crc, const void *p, size_t n);
 void get_random_bytes(void *p, size_t n);

@@ -177,6 +177,57 @@ static void test_chunking(void)
 		load_in_pieces(&full, random_piece, NULL);
 }
 
+/* The window of a user who writes to it as soon as a byte was read. */
+static struct {
+	u8 *bytes;
+	size_t len, copied;
+} window;
+
+static void scribble(const void *from, size_t n)
+{
+	size_t at = (const u8 *)from - window.bytes, i;
+
+	if (at >= window.len)
+		return;
+	for (i = at; i < at + n; i++)
+		window.bytes[i] = ~window.bytes[i];
+	window.copied += n;
+}
+
+/*
+ * Each byte is read once, and what is loaded is what was checked: who looks at the
+ * window again, for a length, a check sum or the data, finds something else there.
+ */
+static void test_read_once(void)
+{
+	static const size_t pieces[] = { 1, 7, 23, 24, 25, 4097, 65536, SIZE_MAX };
+	unsigned int i;
+
+	make_stream();
+	window.len = full.len;
+	window.bytes = malloc(window.len);
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+		struct feeder to;
+		size_t at, n;
+
+		used_device(&to);
+		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_LOADING), 0);
+		memcpy(window.bytes, full.stream, window.len);
+		window.copied = 0;
+		host_copied = scribble;
+		for (at = 0; at < window.len; at += n) {
+			n = min(pieces[i], window.len - at);
+			CHECK_EQ(tern_loader_feed(to.mc.loader, window.bytes + at, n), 0);
+		}
+		host_copied = NULL;
+		CHECK_EQ(window.copied, window.len);
+		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+		CHECK(host_device_equal(full.dev, to.dev));
+		feeder_uninit(&to);
+	}
+	free(window.bytes);
+}
+
 static void test_truncation(void)
 {
 	size_t len;
@@ -639,6 +690,7 @@ static const struct tap_test tests[] = {
 	{ "crc32c: the known vector", test_crc_vector },
 	{ "S-9 loader: round trip", test_round_trip },
 	{ "V1-10 P-12 loader: any segmentation gives the same", test_chunking },
+	{ "V1-12 loader: each byte is read once, and what was checked is loaded", test_read_once },
 	{ "S-9 P-9 loader: a stream cut short does not run", test_truncation },
 	{ "S-9 V1-20 P-10 loader: one flipped bit is noticed", test_flipped_bit },
 	{ "P-11 P-13 loader: another model, geometry or version is refused at once", test_wrong_begin },
