@@ -5,54 +5,140 @@
 
 #define PAGES	300
 
-/* Every store is in the copy or leaves its page dirty; random, with a shadow. */
+/* What the tracker says of itself, told by two arrays and a few words. */
+static struct {
+	bool touched[PAGES], dirty[PAGES];
+	bool session, frozen;
+	unsigned long cursor, late;
+} naive;
+
+/* The dirty pages from the cursor on, as many as fit; their number. */
+static unsigned int naive_window(unsigned long *page, unsigned int max)
+{
+	unsigned long i;
+	unsigned int n = 0;
+
+	for (i = naive.cursor; i < PAGES && n < max; i++)
+		if (naive.dirty[i])
+			page[n++] = i;
+	return n;
+}
+
+static void naive_check(const struct tern_dirty *d)
+{
+	unsigned int i, n = 0, ahead = 0;
+
+	for (i = 0; i < PAGES; i++) {
+		n += naive.dirty[i];
+		ahead += naive.dirty[i] && i >= naive.cursor;
+		CHECK_EQ(test_bit(i, d->dirty), naive.dirty[i]);
+		CHECK_EQ(tern_dirty_touched(d, i), naive.touched[i]);
+	}
+	CHECK_EQ(tern_dirty_count(d), n);
+	CHECK_EQ(tern_dirty_ahead(d), ahead > 0);
+	CHECK_EQ(tern_dirty_any(d), (naive.frozen ? ahead : n) > 0);
+	CHECK_EQ(atomic_long_read(&d->late_marks), naive.late);
+}
+
+/* Take some pages of the pass, and perhaps fail at one; at its end begin the next. */
+static void naive_take(struct host_device *dev)
+{
+	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
+	struct tern_dirty *d = &dev->dirty;
+	unsigned int max = 1 + rand() % 200, n, i;
+	unsigned long page[TERN_BATCH_PAGES];
+	struct tern_batch b;
+	int ret = 0;
+
+	n = naive_window(page, min(max, (unsigned int)TERN_BATCH_PAGES));
+	CHECK_EQ(tern_dirty_next_window(d, &b, max), n);
+	CHECK(!memcmp(b.page, page, n * sizeof(page[0])));
+	if (!n) {
+		naive.cursor = naive.frozen ? PAGES : 0;
+		naive.frozen ? tern_dirty_finish(d) : tern_dirty_rewind(d);
+		return;
+	}
+	switch (rand() % 4) {
+	case 0:
+		dev->fail_get = 1 + rand() % n;
+		ret = -ENOMEM;
+		break;
+	case 1:
+		dev->fail_copy = 1 + rand() % n;
+		ret = -EIO;
+		break;
+	}
+	CHECK_EQ(tern_dirty_take(d, &dev->m, &b, out, HOST_PAGE), ret);
+	if (ret)
+		return;
+	for (i = 0; i < n; i++) {
+		CHECK(!memcmp(out + i * HOST_PAGE, dev->mem + page[i] * HOST_PAGE, HOST_PAGE));
+		naive.dirty[page[i]] = false;
+	}
+	naive.cursor = page[n - 1] + 1;
+}
+
+static void naive_store(struct host_device *dev)
+{
+	unsigned long page = rand() % PAGES;
+	bool faults = !dev->writable[page];
+
+	host_store(dev, page, rand());
+	/* In a session each store before the stop is owed; else those that fault are seen. */
+	if (naive.session && !naive.frozen)
+		naive.touched[page] = naive.dirty[page] = true;
+	else if (faults && naive.frozen)
+		naive.touched[page] = true, naive.late++;
+	else if (faults)
+		naive.touched[page] = naive.dirty[page] = true;
+}
+
+/* One step in the life of a session: it begins, stops, ends; in between, a clear. */
+static void naive_step(struct host_device *dev)
+{
+	struct tern_dirty *d = &dev->dirty;
+	unsigned int i;
+
+	if (!naive.session && rand() % 3 == 0) {
+		dev->m.ops->clear(&dev->m);
+		memset(&naive, 0, offsetof(typeof(naive), late));
+	} else if (!naive.session) {
+		tern_dirty_begin(d);
+		naive.session = true;
+		naive.late = naive.cursor = 0;
+		for (i = 0; i < PAGES; i++)
+			naive.dirty[i] |= naive.touched[i];
+	} else if (!naive.frozen && rand() % 2) {
+		tern_dirty_freeze(d);
+		naive.frozen = true;
+		naive.cursor = 0;
+	} else {
+		tern_dirty_thaw(d);
+		naive.session = naive.frozen = false;
+	}
+}
+
+/* Random steps of everything that there is, and after each both say the same. */
 static void test_naive_model(void)
 {
-	static bool touched[PAGES], dirty[PAGES];
 	struct host_device *dev = host_device_create(PAGES);
-	struct tern_dirty *d = &dev->dirty;
-	static u8 out[TERN_BATCH_PAGES * HOST_PAGE];
-	struct tern_batch b;
-	unsigned int round, i, n;
+	unsigned int round;
 
 	srand(1);
-	for (round = 0; round < 4000; round++) {
-		unsigned long page = rand() % PAGES;
-
-		switch (rand() % 8) {
-		case 0:
-			n = tern_dirty_next_window(d, &b, 1 + rand() % 200);
-			if (!n) {
-				CHECK(!tern_dirty_ahead(d));
-				tern_dirty_rewind(d);
-				break;
-			}
-			CHECK(n <= TERN_BATCH_PAGES);
-			CHECK_EQ(tern_dirty_take(d, &dev->m, &b, out, HOST_PAGE), 0);
-			for (i = 0; i < n; i++) {
-				CHECK(dirty[b.page[i]], "page %lu", b.page[i]);
-				CHECK(!memcmp(out + i * HOST_PAGE,
-					      dev->mem + b.page[i] * HOST_PAGE, HOST_PAGE));
-				dirty[b.page[i]] = false;
-			}
-			break;
-		case 1:
-			if (rand() % 50)
-				break;
-			tern_dirty_begin(d);
-			memcpy(dirty, touched, sizeof(dirty));
-			break;
-		default:
-			host_store(dev, page, rand());
-			touched[page] = dirty[page] = true;
+	memset(&naive, 0, sizeof(naive));
+	for (round = 0; round < 20000; round++) {
+		if (rand() % 100 == 0) {
+			naive_step(dev);
+		} else if (naive.session && rand() % 8 == 0) {
+			naive_take(dev);
+		} else if (naive.session && !naive.frozen && rand() % 100 == 0) {
+			/* In mid-pass, from page 0 again. */
+			tern_dirty_rewind(&dev->dirty);
+			naive.cursor = 0;
+		} else {
+			naive_store(dev);
 		}
-		for (n = 0, i = 0; i < PAGES; i++) {
-			n += dirty[i];
-			CHECK_EQ(test_bit(i, d->dirty), dirty[i]);
-			CHECK_EQ(tern_dirty_touched(d, i), touched[i]);
-		}
-		CHECK_EQ(tern_dirty_count(d), n);
-		CHECK_EQ(tern_dirty_any(d), n > 0);
+		naive_check(&dev->dirty);
 	}
 	host_device_destroy(dev);
 }
@@ -381,7 +467,7 @@ static void test_rearm_runs(void)
 }
 
 static const struct tap_test tests[] = {
-	{ "dirty: equal to a naive model over 4000 random steps", test_naive_model },
+	{ "dirty: equal to a naive model over 20000 random steps of all kinds", test_naive_model },
 	{ "S-10 dirty: a second store faults only if harvested since", test_second_store_is_free },
 	{ "P-1 P-4 take: a store at any step point is sent or leaves its page dirty", test_take_against_stores },
 	{ "P-1 take: a kernel store, marked later, is not lost", test_take_against_kernel_stores },
