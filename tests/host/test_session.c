@@ -488,6 +488,76 @@ static void test_gives_up(void)
 	feeder_uninit(&f);
 }
 
+/* Where the stop and some of the last pass come in between two steps of a mark. */
+static struct {
+	struct feeder *f;
+	unsigned int chunks, hits;
+} late;
+
+static void stop_in_mid_mark(const char *name, unsigned long page)
+{
+	unsigned int i;
+
+	if (strcmp(name, "frozen-read"))
+		return;
+	host_step = NULL;
+	late.hits++;
+	CHECK_EQ(tern_machine_go(&late.f->mc, TERN_PHASE_STOPPED_SAVING), 0);
+	for (i = 0; i < late.chunks && tern_session_pending(late.f->mc.session); i++)
+		CHECK(feeder_chunk(late.f) > 0);
+}
+
+/*
+ * A mark has seen that the device runs, and sets its bit when that is long over:
+ * at any time of the last pass, or after it. What was ahead of the pass may be sent
+ * still; but 0 pending is the end, and after END there is nothing. The page is
+ * touched, so the next session has it.
+ */
+static void test_mark_across_the_stop(void)
+{
+	unsigned int page, ends = 0;
+
+	for (late.chunks = 0; late.chunks < 6; late.chunks++)
+		for (page = 0; page < 40; page++) {
+			struct feeder f;
+			unsigned int i;
+			bool ended;
+
+			feeder_init_with(&f, 40, true, TERN_CHUNK_MIN);
+			host_device_dress(f.dev, 7);
+			for (i = 0; i < 40; i += 1 + page % 3)
+				host_store(f.dev, i, i + 1);
+			CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+			if (page % 2)
+				feeder_drain(&f);
+			f.dev->writable[page] = false;
+			late.f = &f;
+			late.hits = 0;
+			host_step = stop_in_mid_mark;
+			host_store(f.dev, page, 0x99);
+			host_step = NULL;
+			CHECK_EQ(late.hits, 1);
+			ended = count(&f, TERN_RECORD_END, 0);
+			ends += ended;
+			if (ended)
+				CHECK_EQ(tern_session_pending(f.mc.session), 0);
+			feeder_drain(&f);
+			for (i = 0; i < 3; i++) {
+				CHECK_EQ(tern_session_pending(f.mc.session), 0);
+				CHECK_EQ(feeder_chunk(&f), 0);
+			}
+			CHECK_EQ(count(&f, TERN_RECORD_END, 0), 1);
+			CHECK_EQ(count(&f, TERN_RECORD_END, f.len - (24 + 16)), 1);
+			/* The next one is whole. */
+			CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING), 0);
+			feeder_save(&f);
+			check_moves(&f);
+			feeder_uninit(&f);
+		}
+	/* Before, in the midst, and after. */
+	CHECK(ends > 80 && ends < 200, "%u", ends);
+}
+
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
@@ -504,6 +574,7 @@ static const struct tap_test tests[] = {
 	{ "P-1 session: a store at any step of a save arrives", test_stores_while_saving },
 	{ "session: the passes' bytes add up", test_accounts },
 	{ "session: long work ends early for who was killed or resets", test_gives_up },
+	{ "S-4 S-5 P-3 session: a mark that began before the stop brings nothing after the end", test_mark_across_the_stop },
 };
 
 TAP_MAIN(tests)
