@@ -22,12 +22,8 @@ built=$(date +%s%N)
 
 # PROGRAM [OPTION...]: as one word, and without the tests that need more.
 job() {
-	local program=$1 test
-	shift
-	printf '%s' "$program${*:+ $*}"
-	while read -r test; do
-		printf ' -T %s' "$test"
-	done < <(awk -v program="$program" '$1 == program && $2 != "*" { print $2 }' tests/uml/not-here)
+	printf '%s' "$*"
+	scripts/not-here.sh "$1"
 }
 
 run() { # NAME JOB...: in a kernel of its own

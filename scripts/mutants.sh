@@ -4,9 +4,12 @@
 # mutants.sh [NAME...] - break each rule, and see that a test notices.
 #
 # A mutant is a patch in tests/mutants, with the rule it breaks and the suite
-# that must notice: "host", "uml PROGRAM", or, for what needs two processors,
-# "vm PROGRAM [OPTION...]". Each is applied to a copy of the
-# tree. A mutant that its suite passes has survived, and fails the run.
+# that must notice: "host", "uml PROGRAM [OPTION...]", or, for what needs two
+# processors, "vm PROGRAM [OPTION...]". Each is applied to a copy of the tree. A
+# mutant that its suite passes has survived, and fails the run.
+#
+# Two run at a time, each in a folder of its own, where only what changed is built
+# again; those in a VM come last, one by one: they measure races.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,19 +20,20 @@ mkdir -p "$work"
 
 copy() { # DIR
 	mkdir -p "$1"
-	cp -r Kbuild Makefile src include scripts tests "$1/"
+	rsync -rc --delete --exclude=/build --exclude=/uml --exclude=/vm \
+		Kbuild Makefile src include scripts tests "$1/"
 }
 
 suite() { # DIR SUITE [PROGRAM [OPTION...]]
 	case $2 in
 	host)
-		timeout 300 make -s -C "$1/tests/host" check COMPILERS=gcc -j "$(nproc)"
+		timeout 300 make -s -C "$1/tests/host" check COMPILERS=gcc -j 2
 		;;
 	uml)
 		(cd "$1" && module=$(scripts/build-module.sh uml-debug) &&
-			"$top/scripts/uml.sh" --timeout 120 --out "$1/uml" --add "$module" \
+			"$top/scripts/uml.sh" --timeout 200 --out "$1/uml" --add "$module" \
 				--add "$top/build/selftests/$3" -- \
-				sh -c "insmod tern.ko && ./$3 && rmmod tern")
+				sh -c "insmod tern.ko && ./${*:3}$(scripts/not-here.sh "$3") && rmmod tern")
 		;;
 	vm)
 		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
@@ -48,7 +52,71 @@ field() { # NAME FILE
 	sed -n "s/^$1: //p" "$2" | head -n 1
 }
 
+# What a suite says when it notices.
+# A VM that did not come up, or not in time, has said nothing.
+spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^(vm|uml): (the kernel complained|memory was leaked)'
+
+unmutated() { # DIR SUITE
+	local log
+	log=$work/none-${2// /-}.log
+	copy "$1"
+	# shellcheck disable=SC2086 # a suite and its program
+	if suite "$1" $2 >"$log" 2>&1; then
+		echo "# without any mutant '$2' passes"
+	else
+		tail -n 40 "$log"
+		echo "not ok - suite '$2' fails without any mutant: it would notice everything"
+	fi
+}
+
+mutant() { # DIR NAME
+	local patch=tests/mutants/$2.patch log=$work/$2.log began=$SECONDS
+	copy "$1"
+	if ! patch -s -p1 -d "$1" <"$patch" >"$log" 2>&1; then
+		cat "$log"
+		echo "not ok - $2: does not apply any more"
+		return
+	fi
+	# shellcheck disable=SC2046 # a suite and its program
+	if suite "$1" $(field Suite "$patch") >"$log" 2>&1; then
+		echo "not ok - $2 SURVIVED: $(field Rule "$patch")"
+	elif grep -qE "$spoke" "$log"; then
+		echo "ok - $2: $(grep -m 1 -E "$spoke" "$log") # $((SECONDS - began)) s"
+	else
+		# It did not get as far as a test.
+		tail -n 20 "$log"
+		echo "not ok - $2: no test spoke"
+	fi
+}
+
+# Do jobs until there are none left. What is said comes in one piece.
+worker() { # DIR WHAT
+	local job said
+	exec {lock}>"$work/lock"
+	while flock "$lock" && read -r -u 3 job; do
+		flock -u "$lock"
+		said=$("$2" "$1" "$job" || true)
+		printf '%s\n' "$said" >>"$work/said"
+		printf '%s\n' "$said"
+		# How far it is, for whoever waits.
+		[ "$2" = unmutated ] ||
+			echo "# $(grep -cE '^(not )?ok - ' "$work/said") of $total, $((SECONDS / 60)) min"
+	done
+	exec {lock}>&-
+}
+
+work_off() { # WORKERS WHAT, the jobs from stdin
+	local n=$1 what=$2 i
+	exec 3<&0
+	for ((i = 0; i < n; i++)); do
+		worker "$work/$i" "$what" &
+	done
+	wait
+}
+
 [ $# -gt 0 ] || set -- tests/mutants/*.patch
+total=$#
+: >"$work/said"
 
 # The programs that the VM runs, from the tree as it is.
 mkdir -p build/selftests
@@ -58,48 +126,25 @@ make -s -C tests/selftests OUTPUT="$top/build/selftests" \
 	exit 1
 }
 
-# A suite that fails anyway would notice everything.
-copy "$work/none"
-for run in host "uml device_test" "uml memory_test" "uml migration_test" "uml region_test" \
-	"vm attack_test -v none"; do
-	# shellcheck disable=SC2086 # a suite and its program
-	suite "$work/none" $run >"$work/none.log" 2>&1 || {
-		cat "$work/none.log"
-		echo "mutants: suite '$run' fails without any mutant" >&2
-		exit 1
-	}
-done
-
-# What a suite says when it notices.
-# A VM that did not come up, or not in time, has said nothing.
-spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^(vm|uml): (the kernel complained|memory was leaked)'
-
-killed=0
-survived=0
+# SUITE NAME, a line a mutant.
 for name; do
 	name=$(basename "$name" .patch)
-	patch=tests/mutants/$name.patch
-	copy "$work/$name"
-	if ! patch -s -p1 -d "$work/$name" <"$patch" >"$work/$name.log" 2>&1; then
-		cat "$work/$name.log"
-		survived=$((survived + 1))
-		echo "not ok - $name: does not apply any more"
-		continue
-	fi
-	# shellcheck disable=SC2046 # a suite and its program
-	if suite "$work/$name" $(field Suite "$patch") >"$work/$name.log" 2>&1; then
-		survived=$((survived + 1))
-		echo "not ok - $name SURVIVED: $(field Rule "$patch")"
-	elif grep -qE "$spoke" "$work/$name.log"; then
-		killed=$((killed + 1))
-		echo "ok - $name: $(grep -m 1 -E "$spoke" "$work/$name.log")"
-	else
-		# It did not get as far as a test.
-		tail -n 20 "$work/$name.log"
-		survived=$((survived + 1))
-		echo "not ok - $name: no test spoke"
-	fi
-	rm -rf "${work:?}/$name"
-done
-echo "$killed passed, $survived failed, 0 skipped"
-[ "$survived" -eq 0 ]
+	[ -e "tests/mutants/$name.patch" ] || {
+		echo "mutants: there is no $name" >&2
+		exit 1
+	}
+	printf '%s\t%s\n' "$(field Suite "tests/mutants/$name.patch")" "$name"
+done >"$work/all"
+grep -v '^vm ' "$work/all" >"$work/here" || true
+grep '^vm ' "$work/all" >"$work/vm" || true
+
+cut -f 1 "$work/here" | sort -u | work_off 2 unmutated
+cut -f 1 "$work/vm" | sort -u | work_off 1 unmutated
+! grep -q '^not ok' "$work/said" || exit 1
+: >"$work/said"
+cut -f 2 "$work/here" | work_off 2 mutant
+cut -f 2 "$work/vm" | work_off 1 mutant
+
+killed=$(grep -c '^ok - ' "$work/said" || true)
+echo "$killed passed, $((total - killed)) failed, 0 skipped"
+[ "$killed" -eq "$total" ]
