@@ -129,7 +129,7 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 }
 
 /* P-7 V1-15: a register is one access of its own size, and no half of it another. */
-TEST_F(region, V1_5_sizes_and_alignment)
+TEST_F(region, P7_sizes_and_alignment)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
 	static const struct {
@@ -178,6 +178,63 @@ TEST_F(region, V1_5_sizes_and_alignment)
 	}
 	EXPECT_EQ(dev_read(&self->d, mig + 0x2003, buf, 5001), 5001);
 	EXPECT_EQ(get_state(&self->d), RUNNING | SAVING);
+}
+
+/* Read it to the end, and look where each chunk lies. */
+static unsigned int chunks_inside(struct dev *d, bool *inside, uint64_t *largest)
+{
+	const uint64_t window = d->mig.size - d->window;
+	uint64_t offset, size, again;
+	unsigned int n;
+
+	for (n = 0; pending(d); n++) {
+		/* Either of the two may be asked first. */
+		if (n % 2)
+			reg_read(d, V1(data_offset), &offset);
+		size = data_size(d);
+		reg_read(d, V1(data_offset), &offset);
+		again = data_size(d);
+		*inside &= size && size == again && size <= window &&
+			   offset == d->window && offset + size <= d->mig.size;
+		if (size > *largest)
+			*largest = size;
+	}
+	return n;
+}
+
+/* V1-5: every chunk lies in the region, whatever the window: QEMU does not check. */
+TEST_F(region, V1_5_chunks_lie_in_the_region)
+{
+	static const char *const windows[] = { "128", "256", "4096" };
+	const uint64_t memory = 8 * MIB;
+	unsigned int i, n;
+	void *mem;
+
+	for (i = 0; i < 3; i++) {
+		uint64_t window = strtoull(windows[i], NULL, 10) * 1024, largest = 0;
+		bool inside = true;
+
+		dev_close(&self->d);
+		ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
+		ASSERT_EQ(attr_set(UUID_A, "window_kib", windows[i]), 0);
+		ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+		EXPECT_EQ(self->d.mig.size, self->d.window + window);
+		mem = mmap(NULL, memory, PROT_READ | PROT_WRITE, MAP_SHARED, self->d.fd,
+			   self->d.bar2.offset);
+		ASSERT_NE(mem, MAP_FAILED);
+		memset(mem, i + 1, memory);
+		ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+		n = chunks_inside(&self->d, &inside, &largest);
+		EXPECT_GE(n, memory / window);
+		memset(mem, i + 2, memory);
+		ASSERT_EQ(set_state(&self->d, SAVING), 0);
+		n = chunks_inside(&self->d, &inside, &largest);
+		EXPECT_GE(n, memory / window);
+		EXPECT_TRUE(inside);
+		/* They came near enough to the end to tell. */
+		EXPECT_GT(largest, window - MEMORY_RECORD);
+		munmap(mem, memory);
+	}
 }
 
 TEST_F(region, V1_31_mapping)
@@ -229,6 +286,105 @@ TEST_F(region, V1_11_data_size)
 	EXPECT_EQ(set_state(&self->d, RUNNING), -EIO);
 	EXPECT_EQ(set_state(&self->d, STOP), 0);
 	EXPECT_EQ(set_state(&self->d, RUNNING), 0);
+}
+
+/* A user who writes to the window that he has the device read. */
+struct scribbler {
+	uint8_t *window;
+	size_t len;
+	volatile bool stop;
+};
+
+/* Turn a bit over, and back, here and there. */
+static void *scribble(void *arg)
+{
+	struct scribbler *s = arg;
+	unsigned int seed = 1, i;
+
+	while (!s->stop) {
+		volatile uint8_t *byte = s->window + rand_r(&seed) % s->len;
+		uint8_t bit = 1 << rand_r(&seed) % 8;
+
+		for (i = 0; i < 50; i++) {
+			*byte ^= bit;
+			*byte ^= bit;
+		}
+	}
+	return NULL;
+}
+
+#define SCRIBBLED	(64 * PAGE)
+
+/* Is all as it was saved, or all as at power-on? Anything else is neither. */
+static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
+{
+	uint8_t *copy = malloc(SCRIBBLED);
+	bool ret = dev_read(d, d->bar2.offset, copy, SCRIBBLED) == SCRIBBLED &&
+		   !memcmp(copy, mem, SCRIBBLED) &&
+		   bar0_read(d, TERN_REG_SCRATCH(3)) == scratch;
+
+	free(copy);
+	return ret;
+}
+
+/*
+ * V1-12: what is loaded is what was checked, though the window changes meanwhile.
+ * What passes its CRC is what was saved, so no load is refused for its meaning.
+ */
+TEST_F(region, V1_12_window_changes_meanwhile)
+{
+	uint8_t *mem = malloc(SCRIBBLED), *zero = calloc(1, SCRIBBLED);
+	unsigned int round, equal = 0, refused = 0;
+	struct scribbler s = { 0 };
+	struct stream stream = { 0 };
+	pthread_t thread;
+	size_t i;
+
+	for (i = 0; i < SCRIBBLED; i++)
+		mem[i] = i * 7 + i / PAGE;
+	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, mem, SCRIBBLED), SCRIBBLED);
+	bar0_write(&self->d, TERN_REG_SCRATCH(3), 0xabcdef);
+	ASSERT_EQ(set_state(&self->d, SAVING), 0);
+	ASSERT_EQ(save_all(&self->d, &stream), 0);
+	ASSERT_EQ(set_state(&self->d, STOP), 0);
+	ASSERT_EQ(dev_map_window(&self->d), 0);
+	memcpy(self->d.map, stream.buf, stream.len);
+	s.window = self->d.map;
+	s.len = stream.len;
+	ASSERT_EQ(pthread_create(&thread, NULL, scribble, &s), 0);
+	for (round = 0; round < 5000 && (round < 200 || equal < 10 || refused < 10); round++) {
+		uint64_t n = stream.len;
+		ssize_t ret;
+
+		ASSERT_EQ(set_state(&self->d, RESUMING), 0);
+		ret = dev_write(&self->d, self->d.mig.offset + V1(data_size), &n, 8);
+		if (!set_state(&self->d, RUNNING)) {
+			EXPECT_EQ(ret, 8);
+			ASSERT_TRUE(device_is(&self->d, mem, 0xabcdef));
+			equal++;
+		} else {
+			/* All 8 with a length that said that more was to come. */
+			EXPECT_TRUE(ret == 8 || ret == -EINVAL || ret == -EOPNOTSUPP ||
+				    ret == -EMSGSIZE || ret == -EBADMSG)
+				TH_LOG("%zd", ret);
+			EXPECT_EQ(get_state(&self->d), RESUMING);
+			ASSERT_EQ(set_state(&self->d, STOP), 0);
+			ASSERT_TRUE(device_is(&self->d, zero, 0));
+			refused++;
+		}
+		ASSERT_EQ(set_state(&self->d, STOP), 0);
+		/* One processor is enough, if both have their turn. */
+		sched_yield();
+	}
+	s.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(memcmp(self->d.map, stream.buf, stream.len), 0);
+	TH_LOG("%u loads: %u equal, %u refused", round, equal, refused);
+	EXPECT_GE(equal, 10);
+	EXPECT_GE(refused, 10);
+	free(stream.buf);
+	free(mem);
+	free(zero);
 }
 
 /* The status page follows, acknowledges nothing, and is not believed. */
