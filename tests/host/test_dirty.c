@@ -50,7 +50,7 @@ static void naive_take(struct host_device *dev)
 	struct tern_batch b;
 	int ret = 0;
 
-	n = naive_window(page, min(max, (unsigned int)TERN_BATCH_PAGES));
+	n = naive_window(page, min_t(unsigned int, max, TERN_BATCH_PAGES));
 	CHECK_EQ(tern_dirty_next_window(d, &b, max), n);
 	CHECK(!memcmp(b.page, page, n * sizeof(page[0])));
 	if (!n) {
