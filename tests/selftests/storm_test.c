@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Everything that can be asked of a device at once, by a thread each, as the
+ * migration thread and the processors of a guest do. Nothing can be said of what
+ * one of them finds; but each call does what it is asked or says why not with an
+ * errno that it is known for, the device is of use afterwards, and what is moved
+ * then is whole. At the end it is closed under all of them.
+ */
+#include "tern.h"
+#include "reader.h"
+#include "kselftest_harness.h"
+
+#define MEMORY		MIB
+#define PAGES		(MEMORY / PAGE)
+#define RAM		MIB
+#define ADDRESS		0x40000000ULL
+#define MASTER		0x0006		/* config space: memory, bus mastering */
+
+/* Rounds of the slowest thread; more where threads really run at the same time. */
+#define ROUNDS		12
+#define ROUNDS_MANY	200
+
+struct storm {
+	struct dev d;
+	volatile uint64_t *mem;		/* BAR2, mapped */
+	int irq;
+	volatile bool over;
+	volatile bool closing;		/* from now on the descriptor may be gone */
+};
+
+struct thread {
+	const char *name;
+	long (*round)(struct storm *s, unsigned int round);
+	uint64_t known;			/* errnos that it may get, a bit each */
+	struct storm *s;
+	pthread_t id;
+	volatile unsigned int rounds, refused;
+	long wrong;
+};
+
+#define KNOWN(error)	(1ULL << (error))
+
+/* An access: 0 if it was done as a whole, or what it said. */
+static long get(struct storm *s, unsigned int region, uint64_t at, void *buf, size_t n)
+{
+	ssize_t ret = dev_read(&s->d, region_base(region) + at, buf, n);
+
+	return ret == n ? 0 : ret < 0 ? ret : -EOVERFLOW;
+}
+
+static long put(struct storm *s, unsigned int region, uint64_t at, const void *buf, size_t n)
+{
+	ssize_t ret = dev_write(&s->d, region_base(region) + at, buf, n);
+
+	return ret == n ? 0 : ret < 0 ? ret : -EOVERFLOW;
+}
+
+static long put32(struct storm *s, uint64_t at, uint32_t v)
+{
+	return put(s, VFIO_PCI_BAR0_REGION_INDEX, at, &v, 4);
+}
+
+static long put64(struct storm *s, uint64_t at, uint64_t v)
+{
+	return put(s, VFIO_PCI_BAR0_REGION_INDEX, at, &v, 8);
+}
+
+static long registers(struct storm *s, unsigned int round)
+{
+	uint32_t v;
+
+	return put32(s, TERN_REG_SCRATCH(round % 16), round) ?:
+	       put32(s, TERN_REG_IRQ_MASK, round % 3 ? 0 : 0xffff) ?:
+	       put32(s, TERN_REG_DOORBELL, round % TERN_VECTORS) ?:
+	       put32(s, TERN_REG_IRQ_STATUS, 0xffff) ?:
+	       get(s, VFIO_PCI_BAR0_REGION_INDEX, TERN_REG_STATUS, &v, 4);
+}
+
+static long memory(struct storm *s, unsigned int round)
+{
+	uint64_t at = round * 7919 % (MEMORY - 5000);
+	uint8_t buf[5000];
+
+	memset(buf, round, sizeof(buf));
+	return put(s, VFIO_PCI_BAR2_REGION_INDEX, at, buf, sizeof(buf)) ?:
+	       get(s, VFIO_PCI_BAR2_REGION_INDEX, MEMORY - 5000 - at, buf, sizeof(buf));
+}
+
+/* Two mappings, one of which comes and goes. */
+static long mappings(struct storm *s, unsigned int round)
+{
+	volatile uint64_t *mem = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, s->d.fd,
+				      s->d.bar2.offset);
+
+	s->mem[round * 512 % (MEMORY / 8)] = round;
+	if (mem == MAP_FAILED)
+		return -errno;
+	mem[512] = round;
+	return munmap((void *)mem, 2 * PAGE) ? -errno : 0;
+}
+
+static long config(struct storm *s, unsigned int round)
+{
+	uint16_t command = MASTER ^ (round % 8 == 0) * 4;
+	uint32_t bar = 0xfeb00000 + round * MEMORY;
+	uint8_t all[256];
+
+	return put(s, VFIO_PCI_CONFIG_REGION_INDEX, 4, &command, 2) ?:
+	       put(s, VFIO_PCI_CONFIG_REGION_INDEX, 0x10, &bar, 4) ?:
+	       get(s, VFIO_PCI_CONFIG_REGION_INDEX, 0, all, sizeof(all));
+}
+
+static long vectors(struct storm *s, unsigned int round)
+{
+	struct tern_msix_entry entry = { .data = round, .control = round % 2 };
+	uint64_t at = TERN_MSIX_TABLE + round % TERN_VECTORS * sizeof(entry), pending;
+
+	return put(s, VFIO_PCI_BAR4_REGION_INDEX, at, &entry.address_low, 4) ?:
+	       put(s, VFIO_PCI_BAR4_REGION_INDEX, at + 12, &entry.control, 4) ?:
+	       get(s, VFIO_PCI_BAR4_REGION_INDEX, at, &entry.data, 4) ?:
+	       get(s, VFIO_PCI_BAR4_REGION_INDEX, TERN_MSIX_PBA, &pending, 8);
+}
+
+static long triggers(struct storm *s, unsigned int round)
+{
+	const uint32_t mask = round % 2 ? VFIO_IRQ_SET_ACTION_MASK : VFIO_IRQ_SET_ACTION_UNMASK;
+
+	return set_trigger(&s->d, VFIO_PCI_MSIX_IRQ_INDEX, round % TERN_VECTORS,
+			   round % 5 ? s->irq : -1) ?:
+	       set_trigger(&s->d, VFIO_PCI_INTX_IRQ_INDEX, 0, round % 4 ? s->irq : -1) ?:
+	       set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | mask, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, -1);
+}
+
+static long transfers(struct storm *s, unsigned int round)
+{
+	const uint32_t op = 1 + round % 4;
+	uint64_t done;
+
+	return put64(s, TERN_DMA_ADDRESS_LOW, ADDRESS + round * 4093 % (RAM / 2)) ?:
+	       put64(s, TERN_DMA_OFFSET_LOW, round * 8191 % (MEMORY / 2)) ?:
+	       put64(s, TERN_DMA_LENGTH_LOW, 1 + round * 65521 % (RAM / 2)) ?:
+	       put32(s, TERN_DMA_COMMAND, op | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(round % 16)) ?:
+	       get(s, VFIO_PCI_BAR0_REGION_INDEX, TERN_DMA_DONE_LOW, &done, 8);
+}
+
+static long states(struct storm *s, unsigned int round)
+{
+	/* On with a session, whole and in part; a load; and what is never allowed. */
+	static const uint32_t to[] = {
+		RUNNING, RUNNING | SAVING, SAVING, STOP, RUNNING, RUNNING | SAVING, RUNNING,
+		STOP, RESUMING, RUNNING, STOP, SAVING, RUNNING, 5, 6, 7, RUNNING | SAVING,
+	};
+	uint32_t state;
+	long ret;
+
+	ret = set_state(&s->d, to[round % ARRAY_SIZE(to)]) ?:
+	      get(s, VFIO_PCI_NUM_REGIONS, V1(device_state), &state, 4);
+	return ret ?: state <= RESUMING ? 0 : -EPROTO;
+}
+
+/* The migration thread of a source, and that of a destination. */
+static long chunks(struct storm *s, unsigned int round)
+{
+	uint64_t n, offset, size;
+	uint8_t piece[PAGE];
+	long ret;
+
+	ret = reg_read(&s->d, V1(pending_bytes), &n) ?:
+	      reg_read(&s->d, V1(data_offset), &offset) ?:
+	      reg_read(&s->d, V1(data_size), &size) ?:
+	      get(s, VFIO_PCI_NUM_REGIONS, s->d.window, piece, sizeof(piece));
+	if (ret)
+		return ret;
+	return offset == s->d.window && size <= s->d.mig.size - offset ? 0 : -EPROTO;
+}
+
+static long loads(struct storm *s, unsigned int round)
+{
+	uint64_t n = round % 100;
+	uint8_t piece[64];
+
+	memset(piece, round, sizeof(piece));
+	return put(s, VFIO_PCI_NUM_REGIONS, s->d.window + 64, piece, sizeof(piece)) ?:
+	       put(s, VFIO_PCI_NUM_REGIONS, V1(data_size), &n, 8);
+}
+
+static long resets(struct storm *s, unsigned int round)
+{
+	return ioctl(s->d.fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+static long attributes(struct storm *s, unsigned int round)
+{
+	char buf[4096];
+
+	return attr_text(UUID_A, "state", buf, sizeof(buf)) < 0 ||
+	       attr_text(UUID_A, "pending_bytes", buf, sizeof(buf)) < 0 ||
+	       attr_text(UUID_A, "pass_bytes", buf, sizeof(buf)) < 0 ? -EPROTO : 0;
+}
+
+/* What gives up for a reset says -EINTR, what comes at the wrong time -EINVAL. */
+static const struct thread threads[] = {
+	{ .name = "registers", .round = registers },
+	{ .name = "memory", .round = memory },
+	{ .name = "mappings", .round = mappings },
+	{ .name = "config space", .round = config },
+	{ .name = "MSI-X table", .round = vectors },
+	{ .name = "triggers", .round = triggers, .known = KNOWN(EINVAL) },
+	{ .name = "DMA", .round = transfers },
+	{ .name = "states", .round = states, .known = KNOWN(EINVAL) | KNOWN(EIO) },
+	{ .name = "chunks", .round = chunks, .known = KNOWN(EINTR) },
+	{ .name = "loads", .round = loads, .known = KNOWN(EINVAL) | KNOWN(EINTR) },
+	{ .name = "resets", .round = resets },
+	{ .name = "attributes", .round = attributes },
+};
+
+#define THREADS	ARRAY_SIZE(threads)
+
+static void *blow(void *arg)
+{
+	struct thread *t = arg;
+	long ret;
+
+	while (!t->s->over && !t->wrong) {
+		ret = t->round(t->s, t->rounds);
+		if (ret == -EBADF && t->s->closing)
+			break;
+		if (ret < 0 && t->known >> -ret & 1)
+			t->refused++;
+		else
+			t->wrong = ret;
+		t->rounds++;
+		/* With one processor and no preemption, nobody else had a turn. */
+		sched_yield();
+	}
+	return NULL;
+}
+
+FIXTURE(storm) {
+	struct storm s;
+	struct dev b;
+	uint8_t *ram;
+	struct stream stream;
+	struct thread threads[THREADS];
+};
+
+static int power_on(FIXTURE_DATA(storm) *self)
+{
+	struct dev *d = &self->s.d;
+	int ret = dev_open(d, UUID_A) ?: map_guest(d, self->ram, ADDRESS, RAM);
+
+	self->s.mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd,
+			   d->bar2.offset);
+	return ret ?: self->s.mem == MAP_FAILED ? -errno : 0;
+}
+
+FIXTURE_SETUP(storm)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	self->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(mdev_create(UUID_B), 0);
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
+	ASSERT_EQ(power_on(self), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	ASSERT_EQ(dev_map_window(&self->b), 0);
+	self->s.irq = eventfd(0, EFD_NONBLOCK);
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	munmap((void *)self->s.mem, MEMORY);
+	dev_close(&self->s.d);
+	dev_close(&self->b);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	close(self->s.irq);
+	free(self->stream.buf);
+}
+
+static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
+{
+	const unsigned int rounds = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? ROUNDS_MANY : ROUNDS;
+	unsigned int i;
+
+	self->s.over = self->s.closing = false;
+	for (i = 0; i < THREADS; i++) {
+		self->threads[i] = threads[i];
+		self->threads[i].s = &self->s;
+		ASSERT_EQ(pthread_create(&self->threads[i].id, NULL, blow, &self->threads[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		while (self->threads[i].rounds < rounds && !self->threads[i].wrong)
+			usleep(1000);
+}
+
+static void end(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
+{
+	unsigned int i;
+
+	self->s.over = true;
+	for (i = 0; i < THREADS; i++) {
+		struct thread *t = &self->threads[i];
+
+		pthread_join(t->id, NULL);
+		TH_LOG("%s: %u rounds, %u refused", t->name, t->rounds, t->refused);
+		EXPECT_EQ(t->wrong, 0)
+			TH_LOG("%s: round %u", t->name, t->rounds);
+		/* A load may find the device never resuming; all others are let through. */
+		if (t->round != loads)
+			EXPECT_LT(t->refused, t->rounds);
+	}
+}
+
+/* It runs, interrupts, transfers; and all of it arrives at another one. */
+static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
+{
+	static uint8_t from[MEMORY], to[MEMORY];
+	struct dev *a = &self->s.d, *b = &self->b;
+	struct account account;
+	unsigned int i;
+
+	ASSERT_EQ(ioctl(a->fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(get_state(a), RUNNING);
+	EXPECT_EQ(pending(a), 0);
+	ASSERT_EQ(dev_read(a, a->bar2.offset, from, MEMORY), MEMORY);
+	EXPECT_EQ(memcmp(from, to, MEMORY), 0);
+	/* With the line's trigger in place no vector is raised. */
+	for (i = VFIO_PCI_INTX_IRQ_INDEX; i <= VFIO_PCI_MSIX_IRQ_INDEX; i += 2)
+		ASSERT_EQ(set_irqs(a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+				   i, 0, 0, -1), 0);
+	signals(self->s.irq);
+	ASSERT_EQ(set_trigger(a, VFIO_PCI_MSIX_IRQ_INDEX, 3, self->s.irq), 0);
+	bar0_write(a, TERN_REG_DOORBELL, 3);
+	EXPECT_EQ(signals(self->s.irq), 1);
+	ASSERT_EQ(set_command(a, MASTER), 0);
+	memset(self->ram, 0x77, PAGE);
+	EXPECT_EQ(dma_do(a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 9 * PAGE, PAGE), TERN_DMA_DONE);
+
+	for (i = 0; i < 32; i++)
+		self->s.mem[i * 3 * 512] = i + 1;
+	self->stream.len = 0;
+	ASSERT_EQ(set_state(a, RUNNING | SAVING), 0);
+	ASSERT_EQ(save_all(a, &self->stream), 0);
+	for (i = 0; i < 32; i++)
+		self->s.mem[i * 5 * 512 + 7] = ~i;
+	ASSERT_EQ(set_state(a, SAVING), 0);
+	ASSERT_EQ(save_all(a, &self->stream), 0);
+	account = read_account(self->stream.buf, self->stream.len);
+	EXPECT_TRUE(account.whole && !account.wrong);
+	ASSERT_EQ(set_state(b, RESUMING), 0);
+	ASSERT_EQ(load_all(b, &self->stream, 100000), 0);
+	ASSERT_EQ(set_state(b, RUNNING), 0);
+	ASSERT_EQ(dev_read(b, b->bar2.offset, to, MEMORY), MEMORY);
+	EXPECT_EQ(memcmp((void *)self->s.mem, to, MEMORY), 0);
+	memset(to, 0, MEMORY);
+}
+
+/* V1-16: all at once, and then nothing of it is left. */
+TEST_F(storm, V1_16_all_at_once)
+{
+	begin(_metadata, self);
+	end(_metadata, self);
+	of_use(_metadata, self);
+}
+
+/* V1-16 P-15: closed under all of them, and the next owner finds a new device. */
+TEST_F(storm, V1_16_P15_closed_under_all)
+{
+	int nothing = open("/", O_PATH | O_CLOEXEC);
+	unsigned int i;
+
+	ASSERT_GE(nothing, 0);
+	begin(_metadata, self);
+	self->s.closing = true;
+	/* To close it would have its number mean another file before all have seen it. */
+	ASSERT_EQ(dup2(nothing, self->s.d.fd), self->s.d.fd);
+	close(nothing);
+	/* All but who needs no descriptor are told. */
+	for (i = 0; i < THREADS; i++)
+		if (threads[i].round != attributes)
+			pthread_join(self->threads[i].id, NULL);
+	ASSERT_EQ(munmap((void *)self->s.mem, MEMORY), 0);
+	dev_close(&self->s.d);
+	ASSERT_EQ(power_on(self), 0);
+	self->s.over = true;
+	for (i = 0; i < THREADS; i++) {
+		struct thread *t = &self->threads[i];
+
+		if (t->round == attributes)
+			pthread_join(t->id, NULL);
+		EXPECT_EQ(t->wrong, 0)
+			TH_LOG("%s: round %u", t->name, t->rounds);
+	}
+	EXPECT_EQ(bar0_read(&self->s.d, TERN_REG_SCRATCH(1)), 0);
+	of_use(_metadata, self);
+}
+
+TEST_HARNESS_MAIN
