@@ -2,6 +2,7 @@
 /* The device as a VMM finds it: info, config space, registers, interrupts. */
 #include "tern.h"
 #include "kselftest_harness.h"
+#include <poll.h>
 
 FIXTURE(device) {
 	struct dev d;
@@ -220,13 +221,14 @@ static void *remover(void *arg)
 TEST_F(device, P36_remove_while_open)
 {
 	int fd = eventfd(0, 0);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	pthread_t thread;
-	uint64_t n;
 	void *ret;
 
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_REQ_IRQ_INDEX, 0, fd), 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, remover, NULL), 0);
-	ASSERT_EQ(read(fd, &n, 8), 8);
+	/* Not heard, he would wait for ever: close it all the same. */
+	EXPECT_EQ(poll(&wait, 1, 10000), 1);
 	dev_close(&self->d);
 	pthread_join(thread, &ret);
 	EXPECT_EQ((long)ret, 0);
