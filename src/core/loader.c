@@ -25,7 +25,8 @@
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
  *   device memory could not be had		-ENOMEM
- *   the caller was killed, or a reset waits	-EINTR
+ *   a session begins, and the caller was killed
+ *   or a reset waits				-EINTR
  */
 #include "core/loader.h"
 #include "core/model.h"
@@ -114,6 +115,9 @@ static int load_begin(struct tern_loader *l)
 	    le64_to_cpu(begin->memory_size) != l->m->memory_size)
 		return -ERANGE;
 
+	/* A stream may be made to clear the memory again and again. */
+	if (tern_killed() || atomic_long_read(&l->m->resets))
+		return -EINTR;
 	l->m->ops->clear(l->m);
 	l->version = le32_to_cpu(begin->version);
 	l->have = 0;
@@ -228,9 +232,7 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 	if (l->error)
 		return l->error;
 	while (len) {
-		/* A stream may be made to clear the memory again and again. */
-		ret = tern_model_gives_up(l->m) ? -EINTR :
-		      tern_reader_feed(&l->reader, &from, &len, &event);
+		ret = tern_reader_feed(&l->reader, &from, &len, &event);
 		if (!ret && event == TERN_READER_RECORD)
 			ret = load_record(l);
 		if (ret) {

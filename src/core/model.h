@@ -99,15 +99,4 @@ struct tern_model {
 	atomic_long_t resets;
 };
 
-/**
- * tern_model_gives_up() - is long work to end early?
- * @m: the device
- *
- * Return: true if the caller was killed or somebody waits to reset the device.
- */
-static inline bool tern_model_gives_up(const struct tern_model *m)
-{
-	return tern_killed() || atomic_long_read(&m->resets);
-}
-
 #endif /* TERN_CORE_MODEL_H */

@@ -306,7 +306,11 @@ static ssize_t fill(struct tern_session *s)
 		used = stage(s, 0, put_begin(s));
 	while (capacity - used >= memory_record(s)) {
 		room = min_t(size_t, capacity - used, BOUNCE);
-		ret = tern_model_gives_up(s->m) ? -EINTR : put_pages(s, room);
+		/* A reset may wait for what is put together already, not for more. */
+		if (tern_killed() || (used && atomic_long_read(&s->m->resets)))
+			ret = -EINTR;
+		else
+			ret = put_pages(s, room);
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
@@ -348,7 +352,7 @@ static void count_offer(struct tern_session *s)
  * The chunk stays the same until tern_session_retire().
  *
  * Return: its bytes; 0 if there is nothing to give now; -ENOMEM or -EIO of the
- * device's memory, or -EINTR if it gave up; after any of these the next call tries
+ * device's memory, or -EINTR if the caller was killed; after any of these the next call tries
  * the same pages again.
  * Context: takes the session lock; may sleep.
  */

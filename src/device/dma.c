@@ -19,7 +19,8 @@
  * and to it the memory is charged that a transfer makes the device fill. It may
  * wait in a fault for whoever serves that memory, so whoever must not wait for
  * ever (close, or a freeze whose caller was killed) kills the piece: SIGKILL ends
- * the fault, and the transfer fails.
+ * the fault, and the transfer fails. A watchdog does so for an opener who was killed:
+ * the piece may hold what he needs to come to his end, and so to close.
  *
  * To aim the engine at the device's own memory, mapped as guest memory, is
  * allowed: the stores fault and are marked as a guest's would be, for the thread
@@ -33,6 +34,7 @@
 #include <linux/mutex.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -45,6 +47,9 @@
 
 /* How long a killed piece may take to notice before it is killed again. */
 #define KILL_AGAIN	(HZ / 10)
+
+/* How often the watchdog looks. */
+#define WATCH_EVERY	(HZ / 2)
 
 #define VECTOR_OF(command)	((command) >> 8 & 0xff)
 #define COMMAND_BITS		(TERN_DMA_OP | TERN_DMA_LIST | TERN_DMA_INTERRUPT | 0xff00)
@@ -119,9 +124,11 @@ static u32 find_place(struct tern_dma *dma, const struct tern_transfer *t, u64 *
 	length = le32_to_cpu(entry.length);
 	if (length <= t->entry_done || entry.reserved)
 		return TERN_DMA_ERROR_LIST;
+	if (le64_to_cpu(entry.address) > U64_MAX - length)
+		return TERN_DMA_ERROR_ADDRESS;
 	*address = le64_to_cpu(entry.address) + t->entry_done;
 	*room = length - t->entry_done;
-	return *address > U64_MAX - *room ? TERN_DMA_ERROR_ADDRESS : 0;
+	return 0;
 }
 
 static void advance(struct tern_transfer *t, size_t n, u64 room)
@@ -183,12 +190,18 @@ static u32 sum_piece(struct tern_dma *dma, struct tern_transfer *t, void *buf)
 	return 0;
 }
 
+static bool opener_dies(const struct tern_dma *dma)
+{
+	return READ_ONCE(dma->opener->signal->flags) & SIGNAL_GROUP_EXIT ||
+	       READ_ONCE(dma->opener->flags) & PF_EXITING;
+}
+
 static u32 move_piece(struct tern_dma *dma, struct tern_transfer *t)
 {
 	u32 error;
 
 	/* The opener is gone: so is guest memory. */
-	if (!mmget_not_zero(dma->mm))
+	if (opener_dies(dma) || !mmget_not_zero(dma->mm))
 		return TERN_DMA_ERROR_ADDRESS;
 	kthread_use_mm(dma->mm);
 	switch (t->command & TERN_DMA_OP) {
@@ -232,13 +245,12 @@ static void do_piece(struct tern_dma *dma)
 		return;
 	}
 	t = dma->transfer;
+	/* A kill that came too late for the last piece is not meant for this one. */
+	flush_signals(current);
 	dma->moving = true;
 	mutex_unlock(dma->lock);
 
 	error = move_piece(dma, &t);
-	/* A piece that was killed has failed; the next transfer lives. */
-	if (signal_pending(current))
-		flush_signals(current);
 
 	mutex_lock(dma->lock);
 	dma->transfer = t;
@@ -246,6 +258,7 @@ static void do_piece(struct tern_dma *dma)
 		end_transfer(dma, &dma->transfer, FAILED(error));
 	else if (t.done == t.length)
 		end_transfer(dma, &dma->transfer, TERN_DMA_DONE);
+	WRITE_ONCE(dma->pieces, dma->pieces + 1);
 	/* Pairs with the load in is_idle(): who stops the device sees the piece. */
 	smp_store_release(&dma->moving, false);
 	mutex_unlock(dma->lock);
@@ -256,13 +269,23 @@ static int run(void *data)
 {
 	struct tern_dma *dma = data;
 
-	allow_kernel_signal(SIGKILL);
+	/* Root may kill a piece, too. */
+	allow_signal(SIGKILL);
 	while (!kthread_should_stop()) {
 		wait_event_idle(dma->wake, has_work(dma) || kthread_should_stop());
 		do_piece(dma);
 		cond_resched();
 	}
 	return 0;
+}
+
+static void watch_opener(struct work_struct *work)
+{
+	struct tern_dma *dma = container_of(work, struct tern_dma, watchdog.work);
+
+	if (READ_ONCE(dma->moving) && opener_dies(dma))
+		send_sig(SIGKILL, dma->thread, 1);
+	schedule_delayed_work(&dma->watchdog, WATCH_EVERY);
 }
 
 /**
@@ -278,6 +301,7 @@ void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct 
 	dma->lock = lock;
 	init_waitqueue_head(&dma->wake);
 	init_waitqueue_head(&dma->idle);
+	INIT_DELAYED_WORK(&dma->watchdog, watch_opener);
 }
 
 /**
@@ -298,6 +322,7 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 	dma->moving = false;
 	dma->frozen = false;
 	dma->mm = current->mm;
+	dma->opener = current->group_leader;
 	tern_dma_clear(dma);
 	thread = kthread_run(run, dma, "tern-dma");
 	if (IS_ERR(thread)) {
@@ -306,7 +331,9 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 		return -ENOMEM;
 	}
 	mmgrab(dma->mm);
+	get_task_struct(dma->opener);
 	dma->thread = thread;
+	schedule_delayed_work(&dma->watchdog, WATCH_EVERY);
 	return 0;
 }
 
@@ -341,8 +368,11 @@ void tern_dma_close(struct tern_dma *dma)
 	set_frozen(dma, true);
 	if (!is_idle(dma))
 		kill_piece(dma);
+	cancel_delayed_work_sync(&dma->watchdog);
 	kthread_stop(dma->thread);
 	dma->thread = NULL;
+	put_task_struct(dma->opener);
+	dma->opener = NULL;
 	mmdrop(dma->mm);
 	dma->mm = NULL;
 	kvfree(dma->bounce);
@@ -388,6 +418,23 @@ void tern_dma_thaw(struct tern_dma *dma)
 {
 	set_frozen(dma, false);
 	wake_up(&dma->wake);
+}
+
+/**
+ * tern_dma_settle() - on return the piece that was under way has ended
+ * @dma: the engine
+ *
+ * For who has changed what a piece may do: what follows goes by that. If the caller
+ * is killed meanwhile, the piece is.
+ *
+ * Context: no io lock; may sleep.
+ */
+void tern_dma_settle(struct tern_dma *dma)
+{
+	unsigned long before = READ_ONCE(dma->pieces);
+
+	if (wait_event_killable(dma->idle, is_idle(dma) || READ_ONCE(dma->pieces) != before))
+		kill_piece(dma);
 }
 
 static void start_transfer(struct tern_dma *dma, u32 command)

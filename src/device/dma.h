@@ -4,6 +4,7 @@
 
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include <uapi/tern/stream.h>
 
@@ -63,8 +64,11 @@ struct tern_transfer {
  * @frozen: no piece begins [lock]
  * @moving: a piece is under way: set under @lock, cleared with release order
  * @wake: the thread waits here for something to do
+ * @pieces: how many have ended
  * @idle: who freezes the engine waits here for @moving to end
  * @thread: moves the pieces; there while the device is open
+ * @opener: its process; when that dies, nobody waits for a piece any more
+ * @watchdog: looks now and then whether it does
  * @mm: whose memory it is charged to, and guest memory: the opener's
  * @bounce: one piece; the thread's
  */
@@ -75,9 +79,12 @@ struct tern_dma {
 	struct tern_transfer transfer;
 	bool frozen;
 	bool moving;
+	unsigned long pieces;
 	wait_queue_head_t wake;
 	wait_queue_head_t idle;
 	struct task_struct *thread;
+	struct task_struct *opener;
+	struct delayed_work watchdog;
 	struct mm_struct *mm;
 	void *bounce;
 };
@@ -88,6 +95,7 @@ void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);
 void tern_dma_freeze(struct tern_dma *dma);
 void tern_dma_thaw(struct tern_dma *dma);
+void tern_dma_settle(struct tern_dma *dma);
 u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset);
 void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 value);
 void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to);

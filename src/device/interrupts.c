@@ -207,6 +207,15 @@ void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_c
 }
 
 /**
+ * tern_interrupts_line_connected() - is the line signalled anywhere?
+ * @irqs: the interrupts
+ */
+bool tern_interrupts_line_connected(struct tern_interrupts *irqs)
+{
+	return READ_ONCE(irqs->intx.trigger);
+}
+
+/**
  * tern_interrupts_mask_line() - mask the line, or unmask it
  * @irqs: the interrupts
  * @masked: whether

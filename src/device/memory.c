@@ -73,6 +73,11 @@ static vm_fault_t memory_page_mkwrite(struct vm_fault *vmf)
 	}
 	/* One fault may map the whole of a huge page. */
 	first = folio->index;
+	/* Root can make the file longer than the device is. */
+	if (first >= mem->dirty.pages) {
+		folio_unlock(folio);
+		return VM_FAULT_SIGBUS;
+	}
 	n = min_t(unsigned long, folio_nr_pages(folio), mem->dirty.pages - first);
 	tern_dirty_mark(&mem->dirty, first, n);
 	return VM_FAULT_LOCKED;

@@ -250,15 +250,22 @@ void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, s
  * @from: the bytes
  * @len: how many
  *
- * Context: takes the io lock.
+ * Once bus mastering is cleared, guest memory is used no more: a guest gives it back
+ * then. Context: takes the io lock; may wait for a piece of a transfer.
  */
 void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
 			   size_t len)
 {
+	bool cleared;
+
 	mutex_lock(&mem->io);
+	cleared = command(mem) & PCI_COMMAND_MASTER;
 	tern_config_space_write(&mem->config, offset, from, len);
+	cleared &= !(command(mem) & PCI_COMMAND_MASTER);
 	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
 	mutex_unlock(&mem->io);
+	if (cleared)
+		tern_dma_settle(&mem->dma);
 }
 
 static bool is_bus_master(struct tern_mem *mem)

@@ -78,11 +78,15 @@ int tern_irqs_info(void __user *arg)
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
 
-static void watch_line(struct tern_device *dev, int mask, int unmask)
+static void connect_line(struct tern_device *dev, struct eventfd_ctx *trigger)
 {
 	mutex_lock(&dev->line_mutex);
-	tern_watch_start(&dev->mask, mask);
-	tern_watch_start(&dev->unmask, unmask);
+	/* The eventfds that mask it go with it. */
+	if (!trigger) {
+		tern_watch_end(&dev->mask);
+		tern_watch_end(&dev->unmask);
+	}
+	tern_interrupts_connect_line(&dev->mem.irqs, trigger);
 	mutex_unlock(&dev->line_mutex);
 }
 
@@ -102,10 +106,7 @@ static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventf
 {
 	switch (index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		/* The eventfds that mask it go with it. */
-		if (!trigger)
-			watch_line(dev, -1, -1);
-		tern_interrupts_connect_line(&dev->mem.irqs, trigger);
+		connect_line(dev, trigger);
 		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		tern_interrupts_connect(&dev->mem.irqs, i, trigger);
@@ -191,7 +192,10 @@ static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
 	int ret;
 
 	mutex_lock(&dev->line_mutex);
-	ret = tern_watch_start(watch, fd);
+	if (fd != -1 && !tern_interrupts_line_connected(&dev->mem.irqs))
+		ret = -EINVAL;
+	else
+		ret = tern_watch_start(watch, fd);
 	mutex_unlock(&dev->line_mutex);
 	return ret;
 }
@@ -270,7 +274,7 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
  */
 void tern_irqs_disconnect(struct tern_device *dev)
 {
-	watch_line(dev, -1, -1);
+	connect_line(dev, NULL);
 	connect_request(dev, NULL);
 }
 

@@ -10,6 +10,7 @@
 #include <linux/err.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/sched.h>
 
 #include "vfio/watch.h"
 
@@ -21,7 +22,9 @@ static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *
 	if (key_to_poll(key) & EPOLLIN) {
 		/* Consumed, or the next signal might overflow it. */
 		eventfd_ctx_do_read(watch->ctx, &count);
-		schedule_work(&watch->work);
+		/* What we signal ourselves while we act would have us act for ever. */
+		if (READ_ONCE(watch->teller) != current)
+			schedule_work(&watch->work);
 	}
 	return 0;
 }
@@ -35,7 +38,9 @@ static void tell(struct work_struct *work)
 {
 	struct tern_watch *watch = container_of(work, struct tern_watch, work);
 
+	WRITE_ONCE(watch->teller, current);
 	watch->told(watch);
+	WRITE_ONCE(watch->teller, NULL);
 }
 
 /**
@@ -47,6 +52,7 @@ void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *w
 {
 	watch->told = told;
 	watch->ctx = NULL;
+	watch->teller = NULL;
 	INIT_WORK(&watch->work, tell);
 	init_waitqueue_func_entry(&watch->entry, woken);
 	init_poll_funcptr(&watch->table, enqueue);

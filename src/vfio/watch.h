@@ -8,6 +8,7 @@
 #include <linux/workqueue.h>
 
 struct eventfd_ctx;
+struct task_struct;
 
 /**
  * struct tern_watch - an eventfd of user space that we listen to
@@ -16,6 +17,7 @@ struct eventfd_ctx;
  * @entry: our place in its queue
  * @table: how we got there
  * @work: calls @told
+ * @teller: who does so at the moment
  *
  * Guarded by whoever starts and ends it.
  */
@@ -25,6 +27,7 @@ struct tern_watch {
 	wait_queue_entry_t entry;
 	poll_table table;
 	struct work_struct work;
+	struct task_struct *teller;
 };
 
 void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *watch));

@@ -471,8 +471,9 @@ static void test_gives_up(void)
 	host_killed = true;
 	CHECK_EQ(feeder_chunk(&f), -EINTR);
 	host_killed = false;
+	/* Who waits for a reset gets less in a chunk, but never an error. */
 	atomic_long_inc(&f.dev->m.resets);
-	CHECK_EQ(feeder_chunk(&f), -EINTR);
+	CHECK(feeder_chunk(&f) > 0);
 	atomic_long_dec(&f.dev->m.resets);
 	feeder_drain(&f);
 	check_moves(&f);

@@ -759,11 +759,59 @@ static int never_served(void *p, size_t n)
 		.range = { .start = (uintptr_t)p, .len = n },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK); /* or poll() says POLLERR */
 
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
 		return -1;
 	return fd;
+}
+
+/* Clearing bus mastering ends what is under way before the write returns. */
+TEST_F(dma, B1_1_master_cleared)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		paint(self->mem, MEMORY, i);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+		memcpy(copy, self->ram, RAM);
+		EXPECT_EQ(dma_wait(&self->a), ERROR(MASTER));
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	}
+	munmap(copy, RAM);
+}
+
+/* An entry that changed so that what is left of it would lie round the corner. */
+TEST_F(dma, P10_entry_wraps)
+{
+	struct tern_dma_entry *e = (void *)self->ram;
+	struct tern_dma_state *state;
+	struct tern_record *head;
+	size_t at;
+
+	e[0] = (struct tern_dma_entry){ .address = ~0ULL - 0xfff, .length = 0x2000 };
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	bar0_write(&self->a, TERN_DMA_ENTRIES, 1);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 0x2000);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (at = 0; record_at(&self->s, at)->type != TERN_RECORD_DMA;)
+		at += sizeof(*head) + record_at(&self->s, at)->length;
+	head = (void *)(self->s.buf + at);
+	state = (void *)(head + 1);
+	state->entry_done = 0x1000;
+	state->done = 0x1000;
+	head->crc32c = reader_crc(reader_crc(record_at(&self->s, 0)->crc32c, (void *)head, 20),
+				  (void *)state, sizeof(*state));
+	memcpy(self->ram_b, self->ram, RAM);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->b), ERROR(ADDRESS));
+	EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), 0x1000);
 }
 
 /* Does it wait for something that only a kill can end? */
@@ -815,6 +863,61 @@ TEST_F(dma, P27_waits_for_ever)
 	dev_close(&self->a);
 	close(fd);
 	munmap(p, MIB);
+}
+
+/* Maps for ever, which needs what a piece may hold. */
+static void *map_and_unmap(void *arg)
+{
+	struct dev *d = arg;
+
+	for (;;) {
+		map_guest(d, d->map, 0x300000000ULL, PAGE);
+		unmap_guest(d, 0x300000000ULL, PAGE);
+	}
+	return NULL;
+}
+
+/* P-27: a VMM that is killed dies, whatever its threads and its piece wait for. */
+TEST_F(dma, P27_killed_opener)
+{
+	const uint64_t nowhere = 0x200000000ULL;
+	uint8_t *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fds[2], status;
+	char c = 0;
+	pid_t child;
+
+	dev_close(&self->b);
+	ASSERT_EQ(pipe(fds), 0);
+	child = fork();
+	if (!child) {
+		struct pollfd wait = { .events = POLLIN };
+		pthread_t thread;
+
+		if (dev_open(&self->b, UUID_B) || dev_map_window(&self->b) ||
+		    set_command(&self->b, MASTER))
+			_exit(1);
+		wait.fd = never_served(p, MIB);
+		if (wait.fd < 0 || map_guest(&self->b, p, nowhere, MIB))
+			_exit(2);
+		dma_start(&self->b, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
+		if (poll(&wait, 1, -1) != 1 ||
+		    pthread_create(&thread, NULL, map_and_unmap, &self->b))
+			_exit(3);
+		if (write(fds[1], &c, 1) != 1)
+			_exit(4);
+		pthread_join(thread, NULL);
+		_exit(5);
+	}
+	ASSERT_EQ(read(fds[0], &c, 1), 1);
+	kill(child, SIGKILL);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	/* And the device is free again, once the last of its memory is gone. */
+	while ((status = dev_open(&self->b, UUID_B)) == -EBUSY) {
+		dev_close(&self->b);
+		sched_yield();
+	}
+	ASSERT_EQ(status, 0);
 }
 
 TEST_HARNESS_MAIN

@@ -234,6 +234,23 @@ TEST_F(irq, B1_3_refused)
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->line_b), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+}
+
+/* Who unmasks by the eventfd that he is told by is told once each time, not for ever. */
+TEST_F(irq, B1_3_own_tail)
+{
+	unsigned int i;
+
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->line_a), 0);
+	for (i = 0; i < 100; i++) {
+		ring(&self->a, 1);
+		acknowledge(&self->a, ~0U);
+	}
+	/* To end the watch waits for its work: it comes to an end. */
+	ring(&self->a, 1);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
 }
 
 static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
