@@ -3,12 +3,15 @@
 
 import collections
 import tempfile
+import time
 
-from move import PATIENT_MS, READY_MS, Failed
+from move import PATIENT_MS, READY_MS, Failed, sessions_of
 from qmp import event_time
 from wire import Wire
 
 LOOK_SECONDS = 0.01
+TRIES = 5  # to cancel at once, and yet not before the device's session has begun
+SECONDS_MAX = 60
 
 # QEMU 7.2 shuts its own socket when it is told to cancel, and says so aloud if it
 # was just writing to it. This and nothing else may it say, and only here.
@@ -27,7 +30,8 @@ class Point:
     """Where a migration is to end.
 
     reached: of a Moment, whether this is it; None: at once, QEMU is told to
-        migrate and to cancel in one breath
+        migrate and to cancel in one breath; if that came before the device logged,
+        it is told to cancel as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
     cut: the destination is lost, instead of the source being told to cancel
@@ -45,6 +49,7 @@ class Attempt:
     def __init__(self, loop, source, bandwidth, point):
         """bandwidth: limits in bytes a second, by the pass that they begin with"""
         self.moment = None
+        self.sessions = []  # how many began, by QEMU's trace, in each try
         self._loop = loop
         self._source = source
         self._bandwidth = bandwidth
@@ -64,13 +69,16 @@ class Attempt:
             paths = f"{folder}/source", f"{folder}/destination"
             destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
             wire = Wire(self._loop, *paths, self._look)
-            self._source.qmp.events.clear()
             if self._point.reached:
+                self._source.qmp.events.clear()
                 self._begin(paths[0], wire)
                 wire.hold()
                 self._end(wire)
             else:
-                self._begin_and_end(paths[0])
+                for number in range(TRIES):
+                    self._begin_and_end(paths[0], one_breath=number == 0)
+                    if self.sessions[-1]:
+                        break
         self.after = self._read()
         self.loaded = destination.mdev.read("state")
         destination.quit(self._loop)
@@ -110,10 +118,22 @@ class Attempt:
             self._source.qmp.command("migrate_cancel")
             self._wait_for("cancelled")
 
-    def _begin_and_end(self, path):
-        self._source.qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
+    def _begin_and_end(self, path, one_breath):
+        qmp = self._source.qmp
+        before = sessions_of(self._source.trace)
+        qmp.events.clear()
+        if one_breath:
+            qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
+        else:
+            self._source.excuse(*ON_ITS_CLOSED_SOCKET)
+            qmp.command("migrate", uri=f"unix:{path}")
+            end = time.monotonic() + SECONDS_MAX
+            while self._source.mdev.read("state") == "running" and time.monotonic() < end:
+                pass
+            qmp.command("migrate_cancel")
         self._wait_for("cancelled")
-        events = self._source.qmp.events
+        self.sessions.append(sessions_of(self._source.trace) - before)
+        events = qmp.events
         statuses = [e["data"]["status"] for e in events if e["event"] == "MIGRATION"]
         self.moment = self._read()._replace(status=statuses[-3])
 

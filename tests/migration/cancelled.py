@@ -87,6 +87,8 @@ def ends_at(tap, lab, guest, point):
         f"{point.name}: {attempt.milliseconds():.1f} ms; {now.status}, {now.state}, pass {now.passes}, "
         f"{sum(now.sent)} + {now.stopped_bytes} bytes given, {now.pending} pending"
     )
+    if attempt.sessions:
+        tap.note(f"sessions in each try to cancel at once: {attempt.sessions}")
     return attempt
 
 
@@ -94,6 +96,8 @@ def check_at_once(attempt):
     assert attempt.moment.status in ("setup", "active"), attempt.moment.status
     equal(attempt.moment.passes, 0, "passes")
     equal(sum(attempt.moment.sent), 0, "bytes of the device that were given")
+    # Else it would be an end before the beginning.
+    equal(attempt.sessions[-1], 1, "sessions that QEMU's trace has of the last try")
 
 
 def check_ended(guest, attempt, point):

@@ -42,6 +42,11 @@ class Trace:
                     self.running_bytes += int(match[1], 16)
 
 
+def sessions_of(path):
+    """How often a QEMU has enabled logging, by its own trace."""
+    return len(re.findall(r"^vfio_migration_set_state .* state 3$", path.read_text(), re.M))
+
+
 class Move:
     """Moves a guest from one QEMU to another.
 
