@@ -138,7 +138,8 @@ def main():
     for key in page:
         if key not in REQUIRED:
             wrong.append(f"{key}: in {PAGE}, but not among what is required here")
-    print("\n".join(wrong))
+    for line in wrong:
+        print(line)
     return bool(wrong)
 
 
