@@ -14,9 +14,11 @@ TRIES = 5  # to cancel at once, and yet not before the device's session has begu
 SECONDS_MAX = 60
 
 # QEMU 7.2 shuts its own socket when it is told to cancel, and says so aloud if it
-# was just writing to it. This and nothing else may it say, and only here.
+# was just writing to it, or was about to when it had closed it. This and nothing
+# else may it say, and only here.
 ON_ITS_CLOSED_SOCKET = (
-    r"qemu-system-x86_64: Unable to write to socket: (Broken pipe|Connection reset by peer)",
+    r"qemu-system-x86_64: Unable to write to socket: "
+    r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
     r"qemu-system-x86_64: [0-9a-f-]{36}: vfio_save_buffer failed .*",
     r"qemu-system-x86_64: [0-9a-f-]{36}: Failed to save buffer",
     r"qemu-system-x86_64: failed to save SaveStateEntry with id\(name\): .*/vfio\): -\d+",
