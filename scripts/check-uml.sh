@@ -39,7 +39,7 @@ run() { # NAME JOB...: in a kernel of its own
 # Two kernels at once: each has one processor, and half of the work.
 status=0
 run first "$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)" \
-	"$(job fault_test)" \
+	"$(job storm_test)" "$(job fault_test)" \
 	"$(job migration_test -v mapped -v load_trapped)" module_test.sh &
 first=$!
 run second "$(job dma_test)" "$(job migration_test -v save_trapped -v trapped)" || status=$?
