@@ -295,7 +295,10 @@ struct scribbler {
 	volatile bool stop;
 };
 
-/* Turn a bit over, and back, here and there. */
+/*
+ * Turn a bit over, and back, here and there. A turn a round of the loop: an emulated
+ * processor may be interrupted nowhere else.
+ */
 static void *scribble(void *arg)
 {
 	struct scribbler *s = arg;
@@ -305,15 +308,13 @@ static void *scribble(void *arg)
 		volatile uint8_t *byte = s->window + rand_r(&seed) % s->len;
 		uint8_t bit = 1 << rand_r(&seed) % 8;
 
-		for (i = 0; i < 50; i++) {
+		for (i = 0; i < 100; i++)
 			*byte ^= bit;
-			*byte ^= bit;
-		}
 	}
 	return NULL;
 }
 
-#define SCRIBBLED	(64 * PAGE)
+#define SCRIBBLED	(20 * PAGE)
 
 /* Is all as it was saved, or all as at power-on? Anything else is neither. */
 static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
