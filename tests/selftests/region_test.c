@@ -369,6 +369,8 @@ TEST_F(region, V1_12_window_changes_meanwhile)
 				    ret == -EMSGSIZE || ret == -EBADMSG)
 				TH_LOG("%zd", ret);
 			EXPECT_EQ(get_state(&self->d), RESUMING);
+			if (ret != 8)
+				ASSERT_TRUE(device_is(&self->d, zero, 0));
 			ASSERT_EQ(set_state(&self->d, STOP), 0);
 			ASSERT_TRUE(device_is(&self->d, zero, 0));
 			refused++;
