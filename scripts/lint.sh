@@ -148,6 +148,18 @@ mutants() {
 	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
 }
 
+# A patch that does not apply breaks nothing; `make mutants` would say so too late.
+mutants_apply() {
+	local patch bad=0
+	for patch in tests/mutants/*.patch; do
+		patch --dry-run -f -s -p1 <"$patch" || {
+			echo "$patch does not apply"
+			bad=1
+		}
+	done
+	return $bad
+}
+
 try "A1-1 every file has its SPDX line" spdx
 try "A1-1 checkpatch --strict: no error, no warning" checkpatch
 try "A1-3 the layers point one way" scripts/layers.sh
@@ -157,6 +169,7 @@ try "shell scripts" shell
 try "Python files" python
 try "spelling" spelling
 try "A1-16 the table of mutants is complete" mutants
+try "A1-16 every mutant applies" mutants_apply
 try "A1-17 what the documents name is there" links
 # The tests of each number; said aloud, for whoever looks for one.
 requirements() {
