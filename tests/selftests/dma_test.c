@@ -80,6 +80,8 @@ static void paint(void *p, size_t n, uint32_t seed)
 	uint32_t *word = p;
 	size_t i;
 
+	/* One by one, the faults take longer than all the rest. */
+	madvise((void *)((uintptr_t)p & ~(PAGE - 1)), n, MADV_POPULATE_WRITE);
 	for (i = 0; i < n / 4; i++)
 		word[i] = (i + seed) * 2654435761U;
 }

@@ -288,11 +288,12 @@ TEST_F(pair, S3_V1_7_stop_after_each_call)
 {
 	/* The paths differ in how bytes are read, not in when: one chunk will do. */
 	const unsigned int chunks = variant->map_a && variant->map_b ? 3 : 1;
+	const unsigned int pages = 67 * chunks;		/* a chunk has less */
 	unsigned int i, stop, call;
 	uint64_t v;
 	int sent;
 
-	for (i = 0; i < 200; i++)
+	for (i = 0; i < pages; i++)
 		touch(self->mem, i, i + 1);
 	for (stop = 0; stop < chunks * CALLS; stop++) {
 		for (sent = 0; sent < 2; sent++) {
@@ -316,7 +317,7 @@ TEST_F(pair, S3_V1_7_stop_after_each_call)
 					EXPECT_GT(save_chunk(&self->a, &self->s), 0);
 					break;
 				}
-				touch(self->mem, (stop + 11 * call) % 200, stop * 100 + call);
+				touch(self->mem, (stop + 11 * call) % pages, stop * 100 + call);
 			}
 			/* Read, and not sent: it was not acknowledged yet. */
 			if (!sent && stop % CALLS == 3)
