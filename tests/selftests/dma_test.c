@@ -868,10 +868,13 @@ TEST_F(dma, P27_waits_for_ever)
 }
 
 /* Maps for ever, which needs what a piece may hold. */
+static volatile pid_t mapper;
+
 static void *map_and_unmap(void *arg)
 {
 	struct dev *d = arg;
 
+	mapper = syscall(SYS_gettid);
 	for (;;) {
 		map_guest(d, d->map, 0x300000000ULL, PAGE);
 		unmap_guest(d, 0x300000000ULL, PAGE);
@@ -905,6 +908,8 @@ TEST_F(dma, P27_killed_opener)
 		if (poll(&wait, 1, -1) != 1 ||
 		    pthread_create(&thread, NULL, map_and_unmap, &self->b))
 			_exit(3);
+		while (!mapper || !in_the_kernel(mapper))
+			sched_yield();
 		if (write(fds[1], &c, 1) != 1)
 			_exit(4);
 		pthread_join(thread, NULL);
