@@ -78,14 +78,19 @@ int tern_irqs_info(void __user *arg)
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
 
+static void end_watches(struct tern_device *dev)
+{
+	lockdep_assert_held(&dev->line_mutex);
+	tern_watch_end(&dev->mask);
+	tern_watch_end(&dev->unmask);
+}
+
 static void connect_line(struct tern_device *dev, struct eventfd_ctx *trigger)
 {
 	mutex_lock(&dev->line_mutex);
 	/* The eventfds that mask it go with it. */
-	if (!trigger) {
-		tern_watch_end(&dev->mask);
-		tern_watch_end(&dev->unmask);
-	}
+	if (!trigger)
+		end_watches(dev);
 	tern_interrupts_connect_line(&dev->mem.irqs, trigger);
 	mutex_unlock(&dev->line_mutex);
 }
@@ -269,12 +274,14 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 }
 
 /**
- * tern_irqs_disconnect() - the user is gone
- * @dev: the device, being closed
+ * tern_irqs_disconnect() - the user is gone, and nobody is asked or heard any more
+ * @dev: the device, being closed: where its interrupts go ends with it
  */
 void tern_irqs_disconnect(struct tern_device *dev)
 {
-	connect_line(dev, NULL);
+	mutex_lock(&dev->line_mutex);
+	end_watches(dev);
+	mutex_unlock(&dev->line_mutex);
 	connect_request(dev, NULL);
 }
 
