@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# bench.sh [engine] [region] [vm] - what Tern costs, each figure as a ratio to a baseline of the same
-# run on the same kernel; writes Documentation/performance.rst. With parts named,
-# the others' figures stay those of the last run.
+# bench.sh [engine] [region] [vm] - what Tern costs, each figure as a ratio to a
+# baseline of the same run on the same kernel; writes Documentation/performance.rst.
+# With parts named, the others' figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
