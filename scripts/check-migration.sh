@@ -15,13 +15,15 @@ initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
 passed=0
 failed=0
+timeout=1800
+[[ $* != *--long* ]] || timeout=10800
 
 run() { # NAME HARNESS-ARGUMENT...
 	local out=build/vm/$1 status=0 good bad planned missing
 	shift
 	rm -rf "$out/logs"
 	mkdir -p "$out"
-	scripts/vm.sh --kvm --mem 3072 --timeout 3600 --out "$out" -- \
+	scripts/vm.sh --kvm --mem 3072 --timeout "$timeout" --out "$out" -- \
 		python3 tests/migration/harness.py --module "$module" \
 		--kernel "$kernel/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs "$@" |
 		tee "$out/tap" || status=$?

@@ -265,6 +265,11 @@ initramfs=$(cache_entry "initramfs-$release-$(sha256sum "$0" | cut -c -16)" buil
 slow=''
 [ "$accel" = kvm ] || slow='rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 pci=noearly cryptomgr.notests'
 
+# QEMU 7.2's emulation of AMD's SVM loses a timer's interrupt now and then. A kernel
+# that sets its timer anew for each event then sleeps for ever, with no timer set;
+# one that ticks misses a tick.
+[ -z "$kvm" ] || [ "$accel" = kvm ] || slow+=' nohz=off highres=off'
+
 if [ -z "$cpus" ]; then
 	cpus=2
 	[ -z "$kvm" ] || [ "$accel" = kvm ] || cpus=1
