@@ -7,22 +7,12 @@ import time
 
 from move import PATIENT_MS, READY_MS, Failed, sessions_of
 from qmp import event_time
+from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
 
 LOOK_SECONDS = 0.01
 TRIES = 5  # to cancel at once, and yet not before the device's session has begun
 SECONDS_MAX = 60
-
-# QEMU 7.2 shuts its own socket when it is told to cancel, and says so aloud if it
-# was just writing to it, or was about to when it had closed it. This and nothing
-# else may it say, and only here.
-ON_ITS_CLOSED_SOCKET = (
-    r"qemu-system-x86_64: Unable to write to socket: "
-    r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
-    r"qemu-system-x86_64: [0-9a-f-]{36}: vfio_save_buffer failed .*",
-    r"qemu-system-x86_64: [0-9a-f-]{36}: Failed to save buffer",
-    r"qemu-system-x86_64: failed to save SaveStateEntry with id\(name\): .*/vfio\): -\d+",
-)
 
 # How things stood: what QEMU said last, and tern's own words and counts.
 Moment = collections.namedtuple("Moment", "status state passes sent stopped_bytes pending")
@@ -112,7 +102,7 @@ class Attempt:
             end_of_looks()
 
     def _end(self, wire):
-        self._source.excuse(*ON_ITS_CLOSED_SOCKET)
+        self._source.excuse(*ON_A_CLOSED_SOCKET)
         if self._point.cut:
             wire.cut()
             self._wait_for("failed")
@@ -127,7 +117,7 @@ class Attempt:
         if one_breath:
             qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
         else:
-            self._source.excuse(*ON_ITS_CLOSED_SOCKET)
+            self._source.excuse(*ON_A_CLOSED_SOCKET)
             qmp.command("migrate", uri=f"unix:{path}")
             end = time.monotonic() + SECONDS_MAX
             while self._source.mdev.read("state") == "running" and time.monotonic() < end:

@@ -125,33 +125,7 @@ def cancelled(tap, lab):
             check_ended(guest, attempt, point)
             whole(guest, lab)
         tap.took(f"{what} {point.name}")
-    with tap.test("A2-12 V1-26 stopped and continued in mid-migration"):
-        check_stop_and_continue(tap, lab, guest)
-    tap.took("stopped and continued")
     lab.end(guest)
 
 
-def check_stop_and_continue(tap, lab, guest):
-    """A second session comes in the same stream, and it alone counts."""
-    states = []
-
-    def interrupt(move):
-        qemu = move.source
-        for command in "stop", "cont":
-            qemu.qmp.command(command)
-            states.append(qemu.mdev.read("state"))
-            states.append(qemu.mdev.number("passes"))
-
-    move = lab.move(
-        guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=2, interrupt=interrupt
-    )
-    tap.note(f"states and passes: {states}; then {describe(move)}")
-    equal(states[::2], ["stopped-saving", "running"], "the device's states")
-    assert states[1] >= 2, f"{states[1]} passes before the stop"
-    equal(move.passes, 0, "passes of the session that counts")
-    assert move.stopped_bytes > SNAPSHOT, "the second session is not the whole state"
-    check_bytes(move)
-    check_pages(guest, move)
-
-
-TESTS = len(POINTS) + 2
+TESTS = len(POINTS) + 1

@@ -7,9 +7,10 @@ def equal(found, expected, what):
 
 
 def describe(move):
+    downtime = "paused" if move.downtime_ms is None else f"downtime {move.downtime_ms} ms"
     return (
         f"{move.passes} passes of {', '.join(map(str, move.pass_bytes)) or 'no'} bytes, "
-        f"stopped: {move.stopped_bytes} bytes, downtime {move.downtime_ms} ms"
+        f"stopped: {move.stopped_bytes} bytes, {downtime}"
     )
 
 

@@ -4,7 +4,9 @@
 import tempfile
 import time
 
-PATIENT_MS = 1
+from vmm import ON_A_CLOSED_SOCKET
+
+DOWNTIME_MS = 300
 
 
 class Killed:
@@ -18,11 +20,10 @@ class Killed:
     def run(self, destination, victim, after):
         """Begin, kill the victim ("source" or "destination") so many seconds later."""
         source = self._guest.vmm
-        # What either says of the other's end is not said of the device.
-        source.excuse(r"qemu-system-x86_64: .*")
+        source.excuse(*ON_A_CLOSED_SOCKET)
         for vmm in source, destination:
             vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
-        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": 300}
+        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
         source.qmp.command("migrate-set-parameters", **limits)
         with tempfile.TemporaryDirectory() as folder:
             uri = f"unix:{folder}/socket"

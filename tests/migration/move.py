@@ -118,7 +118,7 @@ class Move:
             end_of_samples()
         self._sample(guest)
         if self._paused:
-            self.downtime_ms = 0
+            self.downtime_ms = None
             return
         self.stopped = event_time(source.qmp.last_event("STOP"))
         self.resumed = event_time(destination.qmp.event("RESUME"))

@@ -3,19 +3,19 @@
 
 import tempfile
 
+from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
 
 DOWNTIME_MS = 10000  # the guest may leave whatever is left: all of the stream flows
 
 
 class Refusal:
-    def __init__(self, loop, source, bandwidth, tamper=None, downtime_ms=DOWNTIME_MS):
+    def __init__(self, loop, source, bandwidth, tamper=None):
         """tamper: what is done to the stream, or None: it is refused as it is"""
         self._loop = loop
         self._source = source
         self._bandwidth = bandwidth
         self._tamper = tamper
-        self._downtime_ms = downtime_ms
 
     def run(self, destination):
         """Begin, see the destination end and the source go on."""
@@ -23,10 +23,9 @@ class Refusal:
         destination.may_fail()
         for vmm in self._source, destination:
             vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
-        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": self._downtime_ms}
+        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
         qmp.command("migrate-set-parameters", **limits)
-        # What it says of a destination that hung up is not said of the device.
-        self._source.excuse(r"qemu-system-x86_64: .*")
+        self._source.excuse(*ON_A_CLOSED_SOCKET)
         with tempfile.TemporaryDirectory() as folder:
             paths = f"{folder}/source", f"{folder}/destination"
             destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")

@@ -10,7 +10,7 @@ MIB = 1 << 20
 RAM_MIB = 128
 DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 64, "window_kib": 1024}
-FAST = 256 * MIB
+DOWNTIME_MS = 100
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 FACTS = "facts.json"
 SAVE_TESTS = 3
@@ -44,18 +44,8 @@ def save_all(tap, lab, folder):
 def save(tap, guest, path, state):
     """Have QEMU write the stream to that file; give what is to be true of it."""
     vmm = guest.vmm
-    vmm.qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
-    vmm.qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 100})
-    vmm.qmp.events.clear()
-    vmm.qmp.command("migrate", uri=f"exec:cat >{path}")
     seen = set()
-
-    def saved():
-        seen.add(vmm.mdev.read("state"))
-        assert vmm.qmp.migration_status() != "failed", vmm.qmp.command("query-migrate")
-        return vmm.qmp.event("MIGRATION", status="completed")
-
-    vmm.loop.until(saved, "the file")
+    vmm.save(path, DOWNTIME_MS, lambda: seen.add(vmm.mdev.read("state")))
     assert state in seen, f"the device was never {state}, but {seen}"
     equal(vmm.mdev.read("state"), "stopped", "the device, after all")
     size = path.stat().st_size

@@ -355,7 +355,7 @@ static void check_registers(void)
 /* Check a register or two and change them: each access is an exit to the VMM. */
 static void turn_registers(void)
 {
-	unsigned int i = turns++ % SCRATCH % DMA_VECTOR;
+	unsigned int i = turns++ % SCRATCH, vector = i % DMA_VECTOR;
 
 	check_register(TERN_REG_SCRATCH(i), scratch[i], "scratch");
 	scratch[i] = turns;
@@ -366,8 +366,8 @@ static void turn_registers(void)
 		*reg(TERN_REG_IRQ_STATUS) = VECTOR_BITS;
 		irq_status = 0;
 	} else {
-		*reg(TERN_REG_DOORBELL) = i;
-		irq_status |= 1U << i;
+		*reg(TERN_REG_DOORBELL) = vector;
+		irq_status |= 1U << vector;
 	}
 }
 

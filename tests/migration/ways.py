@@ -19,6 +19,7 @@ MIB = 1 << 20
 RAM_MIB = 128
 MEMORY = {"memory_mib": 16, "window_kib": 256}
 SNAPSHOT = 12 * MIB
+DOWNTIME_MS = 1000
 FAST = 256 * MIB
 BANDWIDTH = {0: FAST, 2: 2 * MIB}  # the passes after the snapshot slow
 DMA = 10
@@ -47,7 +48,7 @@ class Ways:
         guest.load(**FULL_LOAD)
         guest.goes_on()
         self._pages = guest.pages
-        self.save(guest, self._file)
+        guest.vmm.save(self._file, DOWNTIME_MS)
         lab.end(guest)
         self._tap.took("a guest boots and is put into a file")
 
@@ -104,9 +105,13 @@ class Ways:
             for command in "stop", "cont":
                 move.source.qmp.command(command)
                 states.append(move.source.mdev.read("state"))
+                states.append(move.source.mdev.number("passes"))
 
         move = self.move(guest, interrupt=interrupt)
-        equal(states, ["stopped-saving", "running"], "the device's states")
+        self._tap.note(f"states and passes: {states}")
+        equal(states[::2], ["stopped-saving", "running"], "the device's states")
+        assert states[1] >= 2, f"{states[1]} passes before the stop"
+        equal(move.passes, 0, "passes of the session that counts")
         assert move.stopped_bytes > SNAPSHOT, "the second session is not the whole state"
         check_bytes(move)
         check_pages(guest, move)
@@ -167,7 +172,7 @@ class Ways:
         saved = self._folder / "in-flight"
         for _ in range(20):
             guest.goes_on()
-            self.save(guest, saved)
+            guest.vmm.save(saved, DOWNTIME_MS)
             under_way = transfer_in_flight(saved)
             if under_way:
                 break
@@ -180,14 +185,6 @@ class Ways:
         guest.pages = self._pages
         check_goes_on(guest)
         self._lab.end(guest)
-
-    def save(self, guest, path):
-        qmp = guest.vmm.qmp
-        qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
-        qmp.command("migrate-set-parameters", **{"max-bandwidth": FAST, "downtime-limit": 1000})
-        qmp.events.clear()
-        qmp.command("migrate", uri=f"exec:cat >{path}")
-        self._lab.loop.until(lambda: qmp.event("MIGRATION", status="completed"), "the file")
 
     def two(self):
         """W-8: two devices in one VM, both under load."""
