@@ -47,6 +47,9 @@ check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
 	@$(MAKE) --no-print-directory -C tests/fuzz check
 
+regress:	## what shows each bug that was found: those that need no VM
+	@tests/regress/run.sh
+
 coverage:	## how much of src/core the host tests run
 	@scripts/coverage.sh
 
@@ -68,8 +71,9 @@ check-migration:	## two QEMUs and a guest that checks every page
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
 
-ways:	## every way that a migration can go, all of each
+ways:	## every way that a migration can go, all of each, between two hosts, too
 	@scripts/check-migration.sh ways --long
+	@scripts/check-migration.sh hosts
 
 check-long:	## what does not fit into check: PART=mutants or PART=ways
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
@@ -78,5 +82,5 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo docs bench check lint check-host coverage fuzz check-build \
-	check-uml check-vm check-migration mutants ways check-long help
+.PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
+	check-build check-uml check-vm check-migration mutants ways check-long help

@@ -170,6 +170,7 @@ try "Python files" python
 try "spelling" spelling
 try "A1-16 the table of mutants is complete" mutants
 try "A1-16 every mutant applies" mutants_apply
+try "each bug's reproducer is there" tests/regress/run.sh check
 try "A1-17 what the documents name is there" links
 # The tests of each number; said aloud, for whoever looks for one.
 requirements() {
