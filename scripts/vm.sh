@@ -12,6 +12,8 @@
 #	--kvm			load KVM inside, for guests of the VM's own
 #	--cpus N		processors (2; with --kvm and no /dev/kvm 1: with two,
 #				QEMU 7.2's emulation of AMD's SVM spoils a guest in four)
+#	--link DIR/N		one end, 1 or 2, of a network between two VMs: it has
+#				a socket DIR/N, and in the VM eth0 is 10.0.0.N
 #	--numa			half of the memory is another node's
 #	--append ARGS		more for the kernel's command line
 #
@@ -30,7 +32,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' append=''
+kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' link='' append=''
 
 die() {
 	printf 'vm: %s\n' "$*" >&2
@@ -90,6 +92,11 @@ $bb mount --bind "$modules" "/lib/modules/$release"
 $bb ip link set lo up
 $bb stty -F /dev/ttyS1 raw
 [ -z "$kvm" ] || modprobe "$kvm"
+[ -z "$end" ] || {
+	modprobe virtio_net
+	$bb ip addr add "10.0.0.$end/24" dev eth0
+	$bb ip link set eth0 up
+}
 # Now that booting is over, the console need not be spared any more.
 $bb dmesg -n 8
 
@@ -159,7 +166,7 @@ write_job() {
 	local name
 	rm -rf "$out/.vm" "$out/dmesg"
 	mkdir -p "$out/.vm"
-	printf '%s=%q\n' release "$release" kvm "$(kvm_module)" \
+	printf '%s=%q\n' release "$release" kvm "$(kvm_module)" end "${link##*/}" \
 		modules "$entry/modules/lib/modules/$release" >"$out/.vm/settings"
 	{
 		printf 'cd %q\n' "$PWD"
@@ -188,6 +195,10 @@ run_qemu() {
 	[ -z "$numa" ] || arguments+=(
 		-object "memory-backend-ram,id=near,size=$((mem / 2))M" -numa "node,memdev=near,cpus=0-$((cpus - 1))"
 		-object "memory-backend-ram,id=far,size=$((mem / 2))M" -numa "node,memdev=far"
+	)
+	[ -z "$link" ] || arguments+=(
+		-netdev "dgram,id=link,local.type=unix,local.path=$link,remote.type=unix,remote.path=${link%/*}/$((3 - ${link##*/}))"
+		-device "virtio-net-pci,netdev=link,mac=52:54:00:00:00:0${link##*/},romfile="
 	)
 	# QEMU makes its stdout non-blocking; a pipe of its own keeps ours as it is.
 	mkfifo "$out/.vm/output"
@@ -233,6 +244,7 @@ while [ $# -gt 0 ]; do
 	--out) out=$2 ;;
 	--log) log=$2 ;;
 	--append) append=$2 ;;
+	--link) link=$2 ;;
 	--kvm)
 		kvm=yes
 		shift
@@ -248,7 +260,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--numa] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--link DIR/N] [--numa] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/vm/${kernel##*/}-$(basename "$1")}

@@ -112,7 +112,7 @@ class Attempt:
 
     def _begin_and_end(self, path, one_breath):
         qmp = self._source.qmp
-        before = sessions_of(self._source.trace)
+        before = sessions_of(self._source.traced())
         qmp.events.clear()
         if one_breath:
             qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
@@ -124,7 +124,7 @@ class Attempt:
                 pass
             qmp.command("migrate_cancel")
         self._wait_for("cancelled")
-        self.sessions.append(sessions_of(self._source.trace) - before)
+        self.sessions.append(sessions_of(self._source.traced()) - before)
         events = qmp.events
         statuses = [e["data"]["status"] for e in events if e["event"] == "MIGRATION"]
         self.moment = self._read()._replace(status=statuses[-3])

@@ -7,7 +7,12 @@ def equal(found, expected, what):
 
 
 def describe(move):
-    downtime = "paused" if move.downtime_ms is None else f"downtime {move.downtime_ms} ms"
+    if move.downtime_ms is None:
+        downtime = "paused"
+    elif move.one_clock:
+        downtime = f"downtime {move.downtime_ms} ms"
+    else:
+        downtime = "downtime not told: two clocks"
     return (
         f"{move.passes} passes of {', '.join(map(str, move.pass_bytes)) or 'no'} bytes, "
         f"stopped: {move.stopped_bytes} bytes, {downtime}"
@@ -26,7 +31,7 @@ def check_bytes(move):
 def check_pages(guest, move):
     """Nothing of where the guest came from can help it any more."""
     equal(move.source.status, 0, "exit status of the source")
-    assert not move.source.mdev.path.exists(), "the source's device is still there"
+    assert not move.source.mdev.exists(), "the source's device is still there"
     verdict = guest.verify()
     check_verdict(verdict, guest.pages)
     return verdict

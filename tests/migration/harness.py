@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import cancelled
+import hosts
 import rounds
 import saved
 import ways
@@ -145,6 +146,8 @@ def untouched(tap, lab, mib):
 
 def scenarios(args):
     """Name, number of tests, and what to call."""
+    if args.there:
+        return [("hosts", hosts.TESTS, lambda *lab: hosts.hosts(*lab, args))]
     if args.load:
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
     found = [("load", 3 * args.rounds + 5, lambda *lab: under_load(*lab, args.rounds))]
@@ -179,6 +182,7 @@ def main():
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--save", type=pathlib.Path, help="a folder to make, for streams in files")
     files.add_argument("--load", type=pathlib.Path, help="nothing but to load what is there")
+    files.add_argument("--there", metavar="ADDRESS", help="nothing but to move to that host")
     args = parser.parse_args()
     wanted = scenarios(args)
     tap = Tap(plan=sum(tests for _, tests, _ in wanted) + 2)

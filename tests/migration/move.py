@@ -25,10 +25,10 @@ class Failed(Exception):
 class Trace:
     """What the source QEMU took from the device, by its own trace."""
 
-    def __init__(self, path):
+    def __init__(self, text):
         self.running_bytes = self.stopped_bytes = self.buffers = 0
         stopped = False
-        for line in path.read_text().splitlines():
+        for line in text.splitlines():
             if match := re.fullmatch(r"vfio_migration_set_state .* state (\d+)", line):
                 stopped = not int(match[1]) & RUNNING
                 if int(match[1]) == RUNNING:
@@ -42,9 +42,9 @@ class Trace:
                     self.running_bytes += int(match[1], 16)
 
 
-def sessions_of(path):
+def sessions_of(text):
     """How often a QEMU has enabled logging, by its own trace."""
-    return len(re.findall(r"^vfio_migration_set_state .* state 3$", path.read_text(), re.M))
+    return len(re.findall(r"^vfio_migration_set_state .* state 3$", text, re.M))
 
 
 class Move:
@@ -57,7 +57,15 @@ class Move:
     """
 
     def __init__(
-        self, loop, source, bandwidth, passes=0, notice=None, interrupt=None, paused=False
+        self,
+        loop,
+        source,
+        bandwidth,
+        passes=0,
+        notice=None,
+        interrupt=None,
+        paused=False,
+        uri=None,
     ):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
@@ -65,6 +73,7 @@ class Move:
         notice: called with this after each sample
         interrupt: called with this when the passes are complete, before it leaves
         paused: the guest stands still, and is to arrive so
+        uri: where the destination is to listen; None: somewhere on this machine
         """
         self.source = source
         self.samples = []
@@ -74,11 +83,12 @@ class Move:
         self._notice = notice
         self._interrupt = interrupt
         self._paused = paused
+        self._uri = uri
 
     def run(self, guest, destination):
         """Move to that QEMU, and see the one before off."""
         with tempfile.TemporaryDirectory() as folder:
-            self._migrate(destination, guest, f"unix:{folder}/socket")
+            self._migrate(destination, guest, self._uri or f"unix:{folder}/socket")
         guest.vmm = destination
         self._see_off()
 
@@ -120,6 +130,7 @@ class Move:
         if self._paused:
             self.downtime_ms = None
             return
+        self.one_clock = source.mdev.host is destination.mdev.host
         self.stopped = event_time(source.qmp.last_event("STOP"))
         self.resumed = event_time(destination.qmp.event("RESUME"))
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)
@@ -165,4 +176,4 @@ class Move:
         self.stopped_bytes = mdev.number("stopped_bytes")
         self.late_marks = mdev.number("late_marks")
         mdev.remove()
-        self.trace = Trace(self.source.trace)
+        self.trace = Trace(self.source.traced())

@@ -9,7 +9,7 @@ class QmpError(Exception):
 
 
 class Qmp:
-    def __init__(self, loop, sock, name):
+    def __init__(self, loop, sock, name, hung_up=lambda: None):
         self.name = name
         self.events = []
         self._loop = loop
@@ -18,6 +18,7 @@ class Qmp:
         self._replies = []
         self._greeted = False
         self._closed = False
+        self._hung_up = hung_up
         loop.watch_bytes(sock, self._feed, self._close)
 
     def _feed(self, data):
@@ -33,6 +34,7 @@ class Qmp:
 
     def _close(self):
         self._closed = True
+        self._hung_up()
 
     def start(self):
         self._loop.until(lambda: self._greeted, f"{self.name}: QMP greeting")

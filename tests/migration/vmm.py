@@ -2,8 +2,6 @@
 """A QEMU that holds a device, and the guest program that talks through it."""
 
 import re
-import socket
-import subprocess
 
 from qmp import Qmp
 
@@ -135,11 +133,11 @@ class Second:
 
     def __init__(self, mdev):
         self.mdev = mdev
-        self.control, self.theirs = socket.socketpair()
+        self.control, self._chardev = mdev.host.line("second")
 
     def options(self):
         return [
-            *("-chardev", f"socket,id=second,fd={self.theirs.fileno()}"),
+            *("-chardev", self._chardev),
             *("-serial", "chardev:second"),
             *("-device", device(self.mdev)),
         ]
@@ -160,42 +158,37 @@ class Qemu:
         self.status = None
         self._expected_to_end = False
         self._excused = []
-        self._monitor, their_monitor = socket.socketpair()
-        self.control, their_control = socket.socketpair()
+        self._monitor, monitor = mdev.host.line("monitor")
+        self._control, control = mdev.host.line("control")
         command = ["qemu-system-x86_64", "-name", name, "-accel", "kvm", *boot]
-        command += ["-chardev", f"socket,id=monitor,fd={their_monitor.fileno()}"]
+        command += ["-chardev", monitor]
         command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
-        command += ["-chardev", f"socket,id=control,fd={their_control.fileno()}"]
+        command += ["-chardev", control]
         command += ["-mon", "monitor,mode=control"]
         command += ["-serial", "chardev:console", "-serial", "chardev:control"]
         command += ["-device", device(mdev)]
         command += ["-trace", "vfio_save_buffer"]
         command += ["-trace", f"vfio_migration_set_state,file={self.trace}"]
         self.second = Second(second) if second else None
-        descriptors = [their_monitor.fileno(), their_control.fileno()]
         if second:
             command += self.second.options()
-            descriptors.append(self.second.theirs.fileno())
         command += more
         if incoming:
             command += ["-incoming", "defer"]
-        with their_monitor, their_control, open(self.stderr, "wb") as stderr:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                pass_fds=descriptors,
-            )
-        if second:
-            self.second.theirs.close()
+        mdev.host.make_folder(str(logs))
+        self._process = mdev.host.start(command, str(self.stderr))
+        self.control = mdev.host.connect(self._control)
 
     def start(self, loop, feed):
         """Listen to it: what its guest says goes to feed()."""
         self.loop = loop
-        loop.watch_exit(self._process.pid, self._exited)
         loop.watch_bytes(self.control, feed)
-        self.qmp = Qmp(loop, self._monitor, self.name)
+        monitor = self.mdev.host.connect(self._monitor)
+        if self._process.pid is None:
+            self.qmp = Qmp(loop, monitor, self.name, self._exited)
+        else:
+            self.qmp = Qmp(loop, monitor, self.name)
+            loop.watch_exit(self._process.pid, self._exited)
         self.qmp.start()
 
     def load(self, uri):
@@ -240,7 +233,7 @@ class Qemu:
     def wait_for_exit(self):
         """Its status, once it has ended, and what it said."""
         self.loop.until(lambda: self.status is not None, f"{self.name}: exit")
-        return self.status, self.stderr.read_text()
+        return self.status, self.said()
 
     def kill(self):
         if self.status is None:
@@ -248,13 +241,21 @@ class Qemu:
             self._process.kill()
             self.status = self._process.wait()
 
+    def said(self):
+        """Its standard output and error."""
+        return self.mdev.host.read(str(self.stderr))
+
+    def traced(self):
+        """What it traced."""
+        return self.mdev.host.read(str(self.trace))
+
     def excuse(self, *patterns):
         """Lines that it has a reason to say: what they match, whole."""
         self._excused += patterns
 
     def complaints(self):
         """What it said, but for what it had a reason to say."""
-        lines = self.stderr.read_text().splitlines()
+        lines = self.said().splitlines()
         return "\n".join(
             line for line in lines if not any(re.fullmatch(each, line) for each in self._excused)
         )

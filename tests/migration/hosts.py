@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two hosts and the network between them: W-13 and W-14 of Documentation/testing.rst."""
+
+import pathlib
+import subprocess
+
+from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
+from host import There
+from vmm import ON_A_CLOSED_SOCKET
+
+MIB = 1 << 20
+RAM_MIB = 128
+MEMORY = {"memory_mib": 16, "window_kib": 256}
+FAST = 256 * MIB
+BANDWIDTH = {0: FAST, 2: 2 * MIB}  # the passes after the snapshot slow
+FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": 10}
+HERE = "10.0.0.1"
+PORT = 4000
+LOOK_SECONDS = 0.01
+STILL_SECONDS = 1
+PATIENT_MS = 1
+READY_MS = 10000
+RETRIES = pathlib.Path("/proc/sys/net/ipv4/tcp_retries2")
+GIVEN_UP = r"qemu-system-x86_64: Unable to write to socket: (Connection timed out|No route to host)"
+FEW = 3  # that TCP gives up after seconds, not after a quarter of an hour
+TESTS = 5
+
+
+class Network:
+    """eth0, and how it is cut: what is sent goes to a card that nobody has."""
+
+    def __init__(self, peer):
+        self._peer = peer
+
+    def cut(self):
+        self._arp("-s", self._peer, "52:54:00:00:00:ff")
+
+    def mend(self):
+        self._arp("-d", self._peer)
+
+    @staticmethod
+    def _arp(*arguments):
+        subprocess.run(["busybox", "arp", "-i", "eth0", *arguments], check=True)
+
+
+class Lost:
+    """A migration to the other host that the network is not there for."""
+
+    def __init__(self, loop, guest, destination, network, uri):
+        self._loop = loop
+        self._guest = guest
+        self._source = guest.vmm
+        self._destination = destination
+        self._network = network
+        self._uri = uri
+
+    def run(self, stopped):
+        """Cut it in a pass, and cancel; or once the guest stands still, and wait."""
+        qmp = self._source.qmp
+        for vmm in self._source, self._destination:
+            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+        self._source.excuse(*ON_A_CLOSED_SOCKET, GIVEN_UP)
+        limits = {"max-bandwidth": FAST, "downtime-limit": READY_MS if stopped else PATIENT_MS}
+        qmp.command("migrate-set-parameters", **limits)
+        self._destination.qmp.command("migrate-incoming", uri=self._uri)
+        qmp.events.clear()
+        qmp.command("migrate", uri=self._uri)
+        end_of_looks = self._loop.every(LOOK_SECONDS, lambda: None)
+        try:
+            self._loop.until(lambda: self._reached(stopped), "the point")
+            self._network.cut()
+            self._end(stopped)
+        finally:
+            end_of_looks()
+            self._network.mend()
+        equal(
+            self._destination.qmp.command("query-status")["status"], "inmigrate", "the destination"
+        )
+        self._destination.kill()
+        self._destination.mdev.remove()
+
+    def _end(self, stopped):
+        qmp, mdev = self._source.qmp, self._source.mdev
+        self.sent = sum(mdev.numbers("pass_bytes")), mdev.number("stopped_bytes")
+        self.pending = mdev.number("pending_bytes")
+        if not stopped:
+            self._wait_until_nothing_moves()
+            qmp.command("migrate_cancel")
+        self._loop.until(
+            lambda: qmp.event("MIGRATION", status="failed" if stopped else "cancelled"),
+            "the end of it",
+        )
+
+    def _reached(self, stopped):
+        mdev = self._source.mdev
+        state = mdev.read("state")
+        if stopped:
+            return state == "stopped-saving"
+        return state == "running-saving" and mdev.number("passes") >= 2
+
+    def _wait_until_nothing_moves(self):
+        """The source's socket is full."""
+        mdev, before = self._source.mdev, [None, 0]
+
+        def still():
+            sent = sum(mdev.numbers("pass_bytes"))
+            before[1] = before[1] + 1 if sent == before[0] else 0
+            before[0] = sent
+            return before[1] * LOOK_SECONDS > STILL_SECONDS
+
+        self._loop.until(still, "nothing being sent")
+
+
+def to(tap, lab, guest, host, uri):
+    move = lab.move(
+        guest, lab.mdev(host, **MEMORY), bandwidth=BANDWIDTH, passes=2, uri=uri
+    )
+    tap.note(describe(move))
+    check_load(move, 2)
+    check_bytes(move)
+    check_pages(guest, move)
+    check_goes_on(guest)
+
+
+def lose(tap, lab, guest, destination, network, uri, stopped):
+    lost = Lost(lab.loop, guest, destination, network, uri)
+    lost.run(stopped)
+    before, after = lost.sent
+    tap.note(f"cut when {before} + {after} bytes were given and {lost.pending} pending")
+    assert lost.pending or not stopped, "nothing was left to send"
+    equal(guest.vmm.qmp.command("query-status")["status"], "running", "the source")
+    equal(guest.vmm.mdev.read("state"), "running", "the source's device")
+    check_goes_on(guest)
+
+
+def hosts(tap, lab, args):
+    there = There(args.there, PORT)
+    there.wait_until_up()
+    there.load_module(args.module)
+    lab.others.append(there)
+    tap.took("the other host is up")
+    network = Network(args.there)
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(**FULL_LOAD)
+    guest.goes_on()
+    tap.took("a guest boots here")
+    with tap.test("W-13 to the other host: whole"):
+        to(tap, lab, guest, there, f"tcp:{args.there}:5001")
+    tap.took("there")
+    with tap.test("W-13 and back: whole"):
+        to(tap, lab, guest, None, f"tcp:{HERE}:5002")
+    tap.took("and back")
+    with tap.test("W-14 the network is cut in a pass, and it is cancelled: the source goes on"):
+        destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
+        uri = f"tcp:{args.there}:5003"
+        lose(tap, lab, guest, destination, network, uri, stopped=False)
+    tap.took("cut in a pass")
+    with tap.test("W-14 it is cut after the stop, and TCP gives up: the source goes on"):
+        destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
+        uri = f"tcp:{args.there}:5004"
+        retries = RETRIES.read_text()
+        RETRIES.write_text(str(FEW))
+        lose(tap, lab, guest, destination, network, uri, stopped=True)
+        RETRIES.write_text(retries)
+    tap.took("cut after the stop")
+    with tap.test("W-14 then a migration: whole"):
+        to(tap, lab, guest, there, f"tcp:{args.there}:5005")
+    lab.end(guest)
+    tap.took("there again")
