@@ -4,8 +4,9 @@
 # guest.sh OUT INIT [PROGRAM|MODULE.ko...] - make OUT, the initramfs of a guest
 # inside the VM: busybox, and the static programs and the modules given. INIT, put
 # there as /stamp, is run once /proc, /sys and /dev are there and the modules are
-# loaded, in their order. Its standard output is ttyS0, and ttyS1 is free for its
-# own use; when it ends, so does the guest.
+# loaded, in their order; options=TEXT on the kernel's command line is for them. Its
+# standard output is ttyS0, and ttyS1 is free for its own use; when it ends, so does
+# the guest.
 
 set -euo pipefail
 
@@ -44,7 +45,7 @@ $bb mount -t devtmpfs dev /dev
 $bb stty -F /dev/ttyS0 raw -echo
 $bb stty -F /dev/ttyS1 raw -echo 2>/dev/null
 for module in $($bb cat /modules/order 2>/dev/null); do
-	$bb insmod "/modules/$module"
+	$bb insmod "/modules/$module" ${options:-}
 done
 PATH=/bin /stamp </dev/ttyS0 >/dev/ttyS0 2>&1
 $bb poweroff -f

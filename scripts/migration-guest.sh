@@ -16,7 +16,8 @@ flock "$lock"
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -Iinclude/uapi \
 	-o "$dir/stamp" tests/migration/stamp.c
 rsync -rc tests/migration/guest/ "$dir/driver/"
-make -s -C "$("$scripts/cache.sh" kernel 6.1)/kdir" M="$dir/driver" modules >"$dir/log" 2>&1 || {
+make -s -C "$("$scripts/cache.sh" kernel 6.1)/kdir" M="$dir/driver" KCFLAGS="-I$PWD/include/uapi" \
+	modules >"$dir/log" 2>&1 || {
 	cat "$dir/log" >&2
 	exit 1
 }

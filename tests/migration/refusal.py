@@ -10,19 +10,25 @@ DOWNTIME_MS = 10000  # the guest may leave whatever is left: all of the stream f
 
 
 class Refusal:
-    def __init__(self, loop, source, bandwidth, tamper=None):
-        """tamper: what is done to the stream, or None: it is refused as it is"""
+    def __init__(self, loop, source, bandwidth, tamper=None, return_path=True):
+        """
+        tamper: what is done to the stream, or None: it is refused as it is
+        return_path: whether the source waits to hear how it went
+        """
         self._loop = loop
         self._source = source
         self._bandwidth = bandwidth
         self._tamper = tamper
+        self._return_path = return_path
 
     def run(self, destination):
         """Begin, see the destination end and the source go on."""
         qmp = self._source.qmp
         destination.may_fail()
         for vmm in self._source, destination:
-            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+            vmm.qmp.set_capabilities(
+                events=True, return_path=self._return_path, pause_before_switchover=False
+            )
         limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
         qmp.command("migrate-set-parameters", **limits)
         self._source.excuse(*ON_A_CLOSED_SOCKET)

@@ -417,7 +417,7 @@ static void begin_transfer(void)
 				 TERN_DMA_VECTOR(DMA_VECTOR);
 }
 
-/* There was an interrupt. */
+/* There was an interrupt. The driver has acknowledged it. */
 static void end_transfer(void)
 {
 	static uint32_t before;
@@ -429,7 +429,7 @@ static void end_transfer(void)
 	interrupts += count - before;
 	before = count;
 	status = *reg(TERN_DMA_STATUS);
-	if (!transfer.busy || status != TERN_DMA_DONE || !(*reg(TERN_REG_IRQ_STATUS) & DMA_BIT)) {
+	if (!transfer.busy || status != TERN_DMA_DONE) {
 		bad++;
 		say("bad interrupt %lu: %s, DMA status 0x%x\n", interrupts,
 		    transfer.busy ? "a transfer is on its way" : "no transfer is", status);
@@ -448,7 +448,6 @@ static void end_transfer(void)
 		transfer.busy = false;
 		transfers++;
 	}
-	*reg(TERN_REG_IRQ_STATUS) = DMA_BIT;
 }
 
 static bool transfer_due(uint64_t *since_ms, uint64_t now)

@@ -67,22 +67,54 @@ class Sniffer:
 
 
 DMA = 6  # its record: command, status, ..., length at 24, done at 32
+END = 7
+UNKNOWN = 99
+OPTIONAL = 1  # a flag: who does not know the type passes over it
 BUSY = 1
 
 
-def transfer_in_flight(path):
-    """How much is done of a transfer, and of how much, in a QEMU's stream in a file."""
-    sniffer, device = Sniffer(), bytearray()
-    piece = path.read_bytes()
-    for start, end in sniffer.parts(piece):
-        device += piece[start:end]
-    for at in reversed(sniffer.boundaries):
-        if int.from_bytes(device[at : at + 4], "little") == DMA:
-            state = device[at + HEAD : at + HEAD + 64]
-            if int.from_bytes(state[4:8], "little") != BUSY:
-                return None
-            return tuple(int.from_bytes(state[k : k + 8], "little") for k in (32, 24))
-    raise AssertionError("no state of the DMA engine in the stream")
+class Saved:
+    """A QEMU's stream in a file."""
+
+    def __init__(self, path):
+        self._path = path
+        self._bytes = bytearray(path.read_bytes())
+        self._places = []  # of each byte of the device's, in the file
+        sniffer = Sniffer()
+        for start, end in sniffer.parts(bytes(self._bytes)):
+            self._places += range(start, end)
+        self._boundaries = sniffer.boundaries
+
+    def records(self):
+        return len(self._boundaries)
+
+    def _get(self, at, length):
+        return bytes(self._bytes[place] for place in self._places[at : at + length])
+
+    def _last(self, kind):
+        for at in reversed(self._boundaries):
+            if int.from_bytes(self._get(at, 4), "little") == kind:
+                return at
+        raise AssertionError(f"no record of type {kind} in the stream")
+
+    def transfer_in_flight(self):
+        """How much is done of a transfer, and of how much; None if there is none."""
+        state = self._get(self._last(DMA) + HEAD, 64)
+        if int.from_bytes(state[4:8], "little") != BUSY:
+            return None
+        return tuple(int.from_bytes(state[k : k + 8], "little") for k in (32, 24))
+
+    def without_end(self, path):
+        """Write one that is right in every record, and has no END."""
+        at = self._last(END)
+        length = int.from_bytes(self._get(at + 16, 4), "little")
+        head = UNKNOWN.to_bytes(4, "little") + OPTIONAL.to_bytes(4, "little") + self._get(at + 8, 12)
+        seed = int.from_bytes(self._get(20, 4), "little")  # SESSION_BEGIN's
+        crc = crc32c(crc32c(seed, head), self._get(at + HEAD, length))
+        changed = self._bytes[:]
+        for place, byte in zip(self._places[at:], head + crc.to_bytes(4, "little")):
+            changed[place] = byte
+        path.write_bytes(changed)
 
 
 class Tamper:
@@ -155,6 +187,22 @@ class Flip(Tamper):
         if start <= k < end:
             piece[k] ^= 1 << self.bit
             self.done = True
+
+
+class FlipEnd(Tamper):
+    """A bit of END: all that came before it was right."""
+
+    def __str__(self):
+        return "a bit of END flipped"
+
+    def change(self, piece, start, end):
+        for boundary in reversed(self.sniffer.boundaries):
+            k = start + boundary - self.sniffer.at
+            if k < start:
+                break
+            if piece[k] == END:
+                piece[k] ^= 1 << 7
+                self.done = True
 
 
 class Begin(Tamper):

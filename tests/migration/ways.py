@@ -7,13 +7,14 @@ moves stamps by DMA, registers change. Each way begins with that guest, loaded.
 
 import pathlib
 import random
+import signal
 import subprocess
 import tempfile
 
 from checks import (
     check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
 )
-from tamper import Begin, CutAtByte, CutAtRecord, Flip, transfer_in_flight
+from tamper import Begin, CutAtByte, CutAtRecord, Flip, FlipEnd, Saved
 
 MIB = 1 << 20
 RAM_MIB = 128
@@ -173,7 +174,7 @@ class Ways:
         for _ in range(20):
             guest.goes_on()
             guest.vmm.save(saved, DOWNTIME_MS)
-            under_way = transfer_in_flight(saved)
+            under_way = Saved(saved).transfer_in_flight()
             if under_way:
                 break
             guest.vmm.qmp.command("cont")
@@ -184,6 +185,21 @@ class Ways:
         check_verdict(guest.verify(), self._pages)
         guest.pages = self._pages
         check_goes_on(guest)
+        self._lab.end(guest)
+
+    def line(self):
+        """B1-3: the interrupt line, and a transfer that is under way at each stop."""
+        guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
+        guest.fill(guest.pages * 3 // 4)
+        guest.load(**FULL_LOAD)
+        guest.transfer_slowly()
+        for passes in 2, 0:
+            guest.goes_on()
+            move = self.move(guest, passes=passes)
+            check_bytes(move)
+            check_pages(guest, move)
+            check_goes_on(guest)
+            self._tap.note(f"{guest.verify().transfers} transfers told by the line")
         self._lab.end(guest)
 
     def two(self):
@@ -216,7 +232,7 @@ class Ways:
         self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
         self._lab.loop.until(lambda: ended, "the removal")
         equal(ended, [0], "what the removal said")
-        assert not mdev.path.exists(), "the device is still there"
+        assert not mdev.exists(), "the device is still there"
         assert qmp.event("DEVICE_DELETED"), "QEMU did not unplug it"
         self._lab.end(guest)
 
@@ -244,6 +260,28 @@ class Ways:
         assert refusal.said.strip(), f"{what}: and without a word"
         self.still_here(guest)
 
+    def no_return_path(self):
+        """W-16: the source believes that it is done; the operator has it go on."""
+        guest = self.guest()
+        qmp = guest.vmm.qmp
+        refusal = self._lab.refused(
+            guest,
+            self._lab.mdev(**MEMORY),
+            bandwidth=FAST,
+            tamper=FlipEnd(),
+            return_path=False,
+        )
+        self._tap.note(f"the destination, status {refusal.status}: {refusal.said.strip()}")
+        assert refusal.status, "the destination ended as if nothing was"
+        assert refusal.completed, "the source knows"
+        equal(qmp.command("query-migrate")["status"], "completed", "what the source says")
+        equal(qmp.command("query-status")["status"], "postmigrate", "the source's guest")
+        equal(guest.vmm.mdev.read("state"), "stopped", "the source's device")
+        qmp.command("cont")
+        self.still_here(guest)
+        self.whole(guest)
+        self._lab.end(guest)
+
     def tampered(self, tampers):
         """W-10, W-11: the stream is cut, or a bit of it is another."""
         guest = self.guest()
@@ -257,12 +295,50 @@ class Ways:
         self._lab.end(guest)
 
     def cuts(self):
-        """Most records are pages, and one page is like another: first, last, some."""
+        """Most records are pages, and one page is like another: first and some."""
         count = 32 if self._long else 4
         places = [CutAtRecord(n) for n in (1, 2)]
-        places += [CutAtRecord(self._random.randrange(RECORDS)) for _ in range(count // 2)]
+        places += [CutAtRecord(self._random.randrange(RECORDS)) for _ in range(2)]
         places += [CutAtByte(self._random.randrange(STREAM)) for _ in range(count)]
         self.tampered(places)
+        if self._long:
+            self.all_cuts()
+
+    def all_cuts(self):
+        """A small device, at rest while it moves: the records are the same each time."""
+        lab, memory = self._lab, {"memory_mib": 2}
+        load = {"working_set": 32, "rate": 500, "dma": DMA}
+        guest = lab.boot(lab.mdev(**memory), RAM_MIB)
+        guest.fill(32)
+        guest.load(**load)
+        guest.goes_on()
+        guest.stop()
+        saved = self._folder / "small"
+        guest.vmm.save(saved, DOWNTIME_MS)
+        guest.vmm.qmp.command("cont")
+        records = Saved(saved).records()
+        self._tap.note(f"cut before each of {records} records")
+        for number in range(records):
+            tamper = CutAtRecord(number)
+            refusal = lab.refused(guest, lab.mdev(**memory), bandwidth=FAST, tamper=tamper)
+            assert tamper.done, f"{tamper}: no such place in the stream"
+            guest.load(**load)
+            self.check_refused(guest, refusal, tamper)
+            guest.stop()
+        lab.end(guest)
+
+    def no_end(self):
+        """W-15: all was taken, and there is no END: QEMU 7.2 crashes as it starts the guest."""
+        guest = self.guest()
+        whole, cut = self._folder / "whole", self._folder / "no-end"
+        guest.vmm.save(whole, DOWNTIME_MS)
+        Saved(whole).without_end(cut)
+        status, said = self._lab.not_loaded(self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {cut}")
+        equal(-status, signal.SIGSEGV, "what ended the destination")
+        self._tap.note(f"it ended by SIGSEGV, and had said: {said.strip() or 'nothing'}")
+        guest.vmm.qmp.command("cont")
+        self.still_here(guest)
+        self._lab.end(guest)
 
     def flips(self):
         count = 200 if self._long else 10
@@ -296,11 +372,14 @@ WAYS = (
     ("W-4 P-34 savevm and loadvm", Ways.snapshots),
     ("W-6 P-14 the guest reboots in mid-migration", Ways.reboots),
     ("B1-2 a transfer under way at the stop", Ways.in_flight),
+    ("B1-3 P-28 interrupts by the line, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
     ("B1-7 P-36 the device is removed while the VM runs", Ways.removed),
     ("W-9 another size, another model, an older reader", Ways.refusals),
     ("W-10 the stream is cut", Ways.cuts),
+    ("W-15 V1-30 a stream without an end", Ways.no_end),
     ("W-11 a bit is flipped", Ways.flips),
+    ("W-16 refused at its end, with no return-path", Ways.no_return_path),
     ("W-12 one side is killed", Ways.kills),
 )
 

@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's driver: has the device use guest memory, and counts the interrupts
- * of one of its MSI-X vectors. /dev/tern-irqN gives the count of the N-th device, as
- * 32 bits, to whoever reads it, and can be polled for a new one.
+ * The guest's driver: has the device use guest memory, acknowledges the interrupts
+ * that tell of a transfer's end, and counts them. /dev/tern-irqN gives the count of
+ * the N-th device, as 32 bits, to whoever reads it, and can be polled for a new one.
+ *
+ * They come by an MSI-X vector, each of which counts; with intx=1 by the line. Who
+ * shares a line is told of what others want, and a VMM that takes the level for an
+ * edge tells once too often: there the status says whether it is ours.
  */
 #include <linux/atomic.h>
 #include <linux/interrupt.h>
+#include <linux/io.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
 #include <linux/uaccess.h>
 
+#include "tern/registers.h"
+
 #define VECTORS	16
 #define VECTOR	15	/* what stamp.c has the device raise */
+
+static bool intx;
+module_param(intx, bool, 0444);
+MODULE_PARM_DESC(intx, "the interrupt line, not MSI-X");
 
 struct counter {
 	struct miscdevice misc;
 	char name[16];
+	void __iomem *registers;
 	atomic_t count;
 	u32 seen;	/* the reader's; there is one */
 	wait_queue_head_t wait;
@@ -35,6 +47,9 @@ static irqreturn_t interrupt(int irq, void *data)
 {
 	struct counter *c = data;
 
+	if (intx && !(ioread32(c->registers + TERN_REG_IRQ_STATUS) & BIT(VECTOR)))
+		return IRQ_NONE;
+	iowrite32(BIT(VECTOR), c->registers + TERN_REG_IRQ_STATUS);
 	atomic_inc(&c->count);
 	wake_up(&c->wait);
 	return IRQ_HANDLED;
@@ -64,6 +79,11 @@ static const struct file_operations count_fops = {
 	.poll	= count_poll,
 };
 
+static int irq_of(struct pci_dev *pdev)
+{
+	return pci_irq_vector(pdev, intx ? 0 : VECTOR);
+}
+
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	static unsigned int number;
@@ -81,11 +101,15 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return ret;
+	c->registers = pcim_iomap(pdev, 0, 0);
+	if (!c->registers)
+		return -ENOMEM;
 	pci_set_master(pdev);
-	ret = pci_alloc_irq_vectors(pdev, VECTORS, VECTORS, PCI_IRQ_MSIX);
+	ret = intx ? pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_LEGACY) :
+		     pci_alloc_irq_vectors(pdev, VECTORS, VECTORS, PCI_IRQ_MSIX);
 	if (ret < 0)
 		return ret;
-	ret = request_irq(pci_irq_vector(pdev, VECTOR), interrupt, 0, c->name, c);
+	ret = request_irq(irq_of(pdev), interrupt, IRQF_SHARED, c->name, c);
 	if (ret)
 		goto err_free_vectors;
 	ret = misc_register(&c->misc);
@@ -95,7 +119,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_free_irq:
-	free_irq(pci_irq_vector(pdev, VECTOR), c);
+	free_irq(irq_of(pdev), c);
 err_free_vectors:
 	pci_free_irq_vectors(pdev);
 	return ret;
@@ -106,7 +130,7 @@ static void remove(struct pci_dev *pdev)
 	struct counter *c = pci_get_drvdata(pdev);
 
 	misc_deregister(&c->misc);
-	free_irq(pci_irq_vector(pdev, VECTOR), c);
+	free_irq(irq_of(pdev), c);
 	pci_free_irq_vectors(pdev);
 }
 
