@@ -10,7 +10,10 @@
 # cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
 #	tests/uml's configuration (minutes, the first time); a directory with
 #	linux, modules/, kdir and release as above
-# cache.sh prefetch  - all of these, but for the plain User Mode Linux
+# cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; a directory
+#	with usr/bin/qemu-system-x86_64, which finds the rest beside itself and the
+#	libraries of the QEMU 7.2 that is installed
+# cache.sh prefetch  - all but the plain User Mode Linux and QEMU 10.0
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -233,6 +236,52 @@ fetch_uml() {
 	cache_entry "uml-$1-$version-$config" build_uml "$1"
 }
 
+# bookworm-backports, from where bookworm comes, with apt's state kept apart: the
+# machine's own sources stay as they are.
+backports() { # DIR
+	local site
+	site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+		'Codename: bookworm' | head -n 1)
+	[ -n "$site" ] || cache_die "no bookworm among apt's sources"
+	mkdir -p "$1"/{lists,archives}
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site bookworm-backports main" \
+		>"$1/sources.list"
+	cat >"$1/apt.conf" <<-CONF
+		Dir::Etc::SourceList "$1/sources.list";
+		Dir::Etc::SourceParts "-";
+		Dir::State::Lists "$1/lists";
+		Dir::Cache::Archives "$1/archives";
+		Dir::Cache::PkgCache "";
+		Dir::Cache::SrcPkgCache "";
+	CONF
+	APT_CONFIG=$1/apt.conf apt-get -qq update -o APT::Sandbox::User="$(id -un)" \
+		-o APT::Update::Error-Mode=any
+}
+
+build_qemu() { # APT-DIR VERSION...
+	local packages=(qemu-system-x86 qemu-system-common qemu-system-data) deb
+	export APT_CONFIG=$1/apt.conf
+	packages=("${packages[@]/%/=$2}")
+	cache_note "fetching QEMU $2 ($(download_mib "${packages[@]}") MiB)"
+	download "${packages[@]}"
+	for deb in *.deb; do dpkg-deb -x "$deb" .; done
+	rm ./*.deb
+}
+
+fetch_qemu() {
+	local apt version
+	apt=$(mktemp -d)
+	# shellcheck disable=SC2064 # this folder
+	trap "rm -rf '$apt'" EXIT
+	backports "$apt"
+	version=$(APT_CONFIG=$apt/apt.conf candidate qemu-system-x86)
+	case $version in
+	1:"$1".*) ;;
+	*) cache_die "bookworm-backports has QEMU '$version', not $1" ;;
+	esac
+	cache_entry "qemu-$1-${version#*:}" build_qemu "$apt" "$version"
+}
+
 # Fetch in a process of its own, where errors count; without success an older
 # entry will do.
 fetch_or_newest() {
@@ -260,7 +309,7 @@ fetch_or_newest() {
 cache_main() {
 	case "$*" in
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
-	'uml debug' | 'uml plain') fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain' | 'qemu 10.0') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -270,7 +319,8 @@ cache_main() {
 	fetch-kernel\ *) fetch_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | prefetch' ;;
+	fetch-qemu\ *) fetch_qemu "$2" ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | qemu 10.0 | prefetch' ;;
 	esac
 }
 
