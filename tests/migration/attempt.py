@@ -5,7 +5,7 @@ import collections
 import tempfile
 import time
 
-from move import PATIENT_MS, READY_MS, Failed, sessions_of
+from move import PATIENT_MS, READY_MS, Failed
 from qmp import event_time
 from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
@@ -105,14 +105,15 @@ class Attempt:
         self._source.excuse(*ON_A_CLOSED_SOCKET)
         if self._point.cut:
             wire.cut()
-            self._wait_for("failed")
+            qmp = self._source.qmp
+            self._loop.until(lambda: qmp.event("MIGRATION", status="failed"), "its failure")
         else:
             self._source.qmp.command("migrate_cancel")
-            self._wait_for("cancelled")
+            self._wait_until_cancelled()
 
     def _begin_and_end(self, path, one_breath):
         qmp = self._source.qmp
-        before = sessions_of(self._source.traced())
+        before = self._source.traced().sessions
         qmp.events.clear()
         if one_breath:
             qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
@@ -123,15 +124,12 @@ class Attempt:
             while self._source.mdev.read("state") == "running" and time.monotonic() < end:
                 pass
             qmp.command("migrate_cancel")
-        self._wait_for("cancelled")
-        self.sessions.append(sessions_of(self._source.traced()) - before)
-        events = qmp.events
-        statuses = [e["data"]["status"] for e in events if e["event"] == "MIGRATION"]
-        self.moment = self._read()._replace(status=statuses[-3])
+        self._wait_until_cancelled()
+        self.sessions.append(self._source.traced().sessions - before)
+        self.moment = self._read()._replace(status=qmp.status_when_cancelled())
 
-    def _wait_for(self, status):
-        qmp = self._source.qmp
-        self._loop.until(lambda: qmp.event("MIGRATION", status=status), f"status {status}")
+    def _wait_until_cancelled(self):
+        self._loop.until(self._source.qmp.cancelled, "the cancelled migration's end")
 
     def _limit(self, number, downtime_ms):
         bandwidth = max(key for key in self._bandwidth if key <= number)

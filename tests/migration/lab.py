@@ -11,6 +11,7 @@ from killed import Killed
 from loop import Loop
 from mdev import Mdev
 from move import Move
+from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu
 
@@ -29,6 +30,7 @@ def arguments(description):
     parser.add_argument("--module", required=True, help="tern.ko")
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
     parser.add_argument("--initrd", required=True, help="the guest's initramfs")
+    parser.add_argument("--qemu", help="one that speaks v2 (the installed 7.2, and v1)")
     parser.add_argument("--logs", required=True, help="a folder for what the QEMUs say")
     return parser
 
@@ -44,6 +46,7 @@ class Lab:
         self._mdevs = []
         self._boot = ["-nodefaults", "-display", "none", "-cpu", "host", "-no-reboot"]
         self._linux = ["-kernel", args.kernel, "-initrd", args.initrd]
+        self.protocol = V2(args.qemu) if args.qemu else V1()
         self.here = Here()
         self.others = []  # machines, which end when nothing is asked for any more
         self.here.load_module(args.module)
@@ -175,7 +178,9 @@ class Lab:
 
     def _qemu(self, mdev, guest, incoming=False, more=(), second=None):
         name = f"qemu-{len(self.qemus) + 1}"
-        qemu = Qemu(name, self._logs, mdev, guest.boot, incoming, more, second)
+        qemu = Qemu(
+            name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second
+        )
         self.qemus.append(qemu)
         qemu.start(self.loop, guest.feed)
         return qemu

@@ -2,13 +2,11 @@
 """One live migration, and what three witnesses say of it: tern, QEMU, a clock."""
 
 import collections
-import re
 import tempfile
 import time
 
 from qmp import event_time
 
-RUNNING = 1  # bit of the device's state
 SAMPLE_SECONDS = 0.05
 PATIENT_MS = 1  # no switchover while the guest writes
 READY_MS = 10000  # switchover whatever is left
@@ -20,31 +18,6 @@ Sample = collections.namedtuple("Sample", "time pending passes sent stamps")
 
 class Failed(Exception):
     """QEMU said that the migration failed."""
-
-
-class Trace:
-    """What the source QEMU took from the device, by its own trace."""
-
-    def __init__(self, text):
-        self.running_bytes = self.stopped_bytes = self.buffers = 0
-        stopped = False
-        for line in text.splitlines():
-            if match := re.fullmatch(r"vfio_migration_set_state .* state (\d+)", line):
-                stopped = not int(match[1]) & RUNNING
-                if int(match[1]) == RUNNING:
-                    # A session that ended so has come to nothing.
-                    self.stopped_bytes = self.running_bytes = self.buffers = 0
-            elif match := re.match(r"vfio_save_buffer .* size 0x([0-9a-f]+) ", line):
-                self.buffers += 1
-                if stopped:
-                    self.stopped_bytes += int(match[1], 16)
-                else:
-                    self.running_bytes += int(match[1], 16)
-
-
-def sessions_of(text):
-    """How often a QEMU has enabled logging, by its own trace."""
-    return len(re.findall(r"^vfio_migration_set_state .* state 3$", text, re.M))
 
 
 class Move:
@@ -176,4 +149,4 @@ class Move:
         self.stopped_bytes = mdev.number("stopped_bytes")
         self.late_marks = mdev.number("late_marks")
         mdev.remove()
-        self.trace = Trace(self.source.traced())
+        self.trace = self.source.traced()

@@ -17,7 +17,7 @@ class Qmp:
         self._tail = b""
         self._replies = []
         self._greeted = False
-        self._closed = False
+        self.closed = False
         self._hung_up = hung_up
         loop.watch_bytes(sock, self._feed, self._close)
 
@@ -33,7 +33,7 @@ class Qmp:
                 self._replies.append(message)
 
     def _close(self):
-        self._closed = True
+        self.closed = True
         self._hung_up()
 
     def start(self):
@@ -51,7 +51,7 @@ class Qmp:
         return [self._reply(name) for name, _ in commands]
 
     def _reply(self, name):
-        self._loop.until(lambda: self._replies or self._closed, f"{self.name}: {name}")
+        self._loop.until(lambda: self._replies or self.closed, f"{self.name}: {name}")
         if not self._replies:
             raise QmpError(f"{self.name}: {name}: the monitor hung up")
         reply = self._replies.pop(0)
@@ -70,10 +70,25 @@ class Qmp:
         """The last event of that name."""
         return [event for event in self.events if event["event"] == name][-1]
 
+    def _statuses(self):
+        return [event["data"]["status"] for event in self.events if event["event"] == "MIGRATION"]
+
     def migration_status(self):
         """The last that was said of a migration."""
-        said = [event["data"]["status"] for event in self.events if event["event"] == "MIGRATION"]
-        return said[-1] if said else "none"
+        return (self._statuses() or ["none"])[-1]
+
+    def status_when_cancelled(self):
+        """The last that was said before it came to its end."""
+        ends = "cancelling", "cancelled", "failed"
+        return [status for status in self._statuses() if status not in ends][-1]
+
+    def cancelled(self):
+        """Whether a cancelled migration has come to its end.
+
+        QEMU 7.2 shuts the socket before it says "cancelling": if it was just writing to
+        it, the migration has failed by then.
+        """
+        return self.migration_status() in ("cancelled", "failed")
 
     def set_capabilities(self, **capabilities):
         """Which capabilities of migration to have, and which not to."""

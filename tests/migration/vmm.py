@@ -3,6 +3,7 @@
 
 import re
 
+from protocol import Trace
 from qmp import Qmp
 
 FAST = 256 << 20  # bytes a second: faster than it goes
@@ -139,45 +140,45 @@ class Second:
         return [
             *("-chardev", self._chardev),
             *("-serial", "chardev:second"),
-            *("-device", device(self.mdev)),
         ]
-
-
-def device(mdev):
-    return f"vfio-pci,sysfsdev={mdev.path},x-enable-migration=on"
 
 
 class Qemu:
     """A QEMU process with a tern device; with a guest's kernel, or just the BIOS."""
 
-    def __init__(self, name, logs, mdev, boot, incoming=False, more=(), second=None):
+    def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None):
         self.name = name
+        self._protocol = protocol
         self.mdev = mdev
         self.trace = logs / f"{name}.trace"
         self.stderr = logs / f"{name}.stderr"
         self.status = None
         self._expected_to_end = False
-        self._excused = []
+        self._excused = list(protocol.excused)
         self._monitor, monitor = mdev.host.line("monitor")
         self._control, control = mdev.host.line("control")
-        command = ["qemu-system-x86_64", "-name", name, "-accel", "kvm", *boot]
+        command = [protocol.binary, "-name", name, "-accel", "kvm", *boot]
         command += ["-chardev", monitor]
         command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
         command += ["-chardev", control]
         command += ["-mon", "monitor,mode=control"]
         command += ["-serial", "chardev:console", "-serial", "chardev:control"]
-        command += ["-device", device(mdev)]
-        command += ["-trace", "vfio_save_buffer"]
-        command += ["-trace", f"vfio_migration_set_state,file={self.trace}"]
+        command += self._device(mdev)
+        for event in protocol.traces:
+            command += ["-trace", event]
+        command += ["-D", str(self.trace)]
         self.second = Second(second) if second else None
         if second:
-            command += self.second.options()
+            command += self.second.options() + self._device(second)
         command += more
         if incoming:
             command += ["-incoming", "defer"]
         mdev.host.make_folder(str(logs))
         self._process = mdev.host.start(command, str(self.stderr))
         self.control = mdev.host.connect(self._control)
+
+    def _device(self, mdev):
+        return ["-device", f"vfio-pci,sysfsdev={mdev.path},{self._protocol.option}"]
 
     def start(self, loop, feed):
         """Listen to it: what its guest says goes to feed()."""
@@ -246,8 +247,8 @@ class Qemu:
         return self.mdev.host.read(str(self.stderr))
 
     def traced(self):
-        """What it traced."""
-        return self.mdev.host.read(str(self.trace))
+        """What it took from the device."""
+        return Trace(self._protocol.events(self.mdev.host.read(str(self.trace))))
 
     def excuse(self, *patterns):
         """Lines that it has a reason to say: what they match, whole."""

@@ -306,8 +306,8 @@ class Ways:
 
     def all_cuts(self):
         """A small device, at rest while it moves: the records are the same each time."""
-        lab, memory = self._lab, {"memory_mib": 2}
-        load = {"working_set": 32, "rate": 500, "dma": DMA}
+        lab, memory = self._lab, {"memory_mib": 1}
+        load = {"working_set": 32, "rate": 500}
         guest = lab.boot(lab.mdev(**memory), RAM_MIB)
         guest.fill(32)
         guest.load(**load)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What differs between a QEMU that speaks v1 and one that speaks v2.
+
+What the source took from its device is read in its own trace: sizes, and the states
+that it put the device in.
+"""
+
+import re
+
+BEGUN, STOPPED, ENDED = "begun", "stopped", "ended"
+
+
+class V1:
+    """QEMU 7.2: the migration region."""
+
+    name = "v1"
+    binary = "qemu-system-x86_64"
+    option = "x-enable-migration=on"
+    traces = "vfio_save_buffer", "vfio_migration_set_state"
+    excused = ()
+
+    _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
+    _state = re.compile(r"vfio_migration_set_state .* state (\d+)$")
+    _meaning = {"3": BEGUN, "2": STOPPED, "0": STOPPED, "1": ENDED}
+
+    @classmethod
+    def events(cls, text):
+        """Of a trace: how many bytes were taken, or what became of the session."""
+        for line in text.splitlines():
+            if match := cls._size.match(line):
+                yield int(match[1], 16 if cls is V1 else 10)
+            elif (match := cls._state.match(line)) and match[1] in cls._meaning:
+                yield cls._meaning[match[1]]
+
+
+class V2(V1):
+    """QEMU 10.0: VFIO_DEVICE_FEATURE, and a file for the data."""
+
+    name = "v2"
+    option = "enable-migration=on"
+    traces = "vfio_save_block", "vfio_migration_set_device_state"
+    # It says so once where the container has to track what the device writes.
+    excused = (
+        r"qemu-system-x86_64: -device vfio-pci,.*: warning: "
+        r"[0-9a-f-]{36}: VFIO device doesn't support device and IOMMU dirty tracking",
+    )
+
+    _size = re.compile(r"vfio_save_block .* data_size (\d+)$")
+    _state = re.compile(r"vfio_migration_set_device_state .* state (\w+)$")
+    _meaning = {"PRE_COPY": BEGUN, "STOP_COPY": STOPPED, "STOP": STOPPED, "RUNNING": ENDED}
+
+    def __init__(self, binary):
+        self.binary = binary
+
+
+class Trace:
+    """What the source QEMU took from the device, by its own trace."""
+
+    def __init__(self, events):
+        self.running_bytes = self.stopped_bytes = self.buffers = 0
+        self.sessions = 0  # how many began
+        stopped = False
+        for event in events:
+            if event == ENDED:
+                # A session that ended so has come to nothing.
+                self.stopped_bytes = self.running_bytes = self.buffers = 0
+                stopped = False
+            elif event == STOPPED:
+                stopped = True
+            elif event == BEGUN:
+                self.sessions += 1
+            else:
+                self.buffers += 1
+                if stopped:
+                    self.stopped_bytes += event
+                else:
+                    self.running_bytes += event
