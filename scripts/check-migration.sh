@@ -1,19 +1,39 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-migration.sh [ONLY [OPTION...]] - live migration between two QEMUs, in a VM:
-# every page is checked by the guest that wrote it (tests/migration/harness.py).
-# Then a second VM loads what the first one saved to files. ONLY names one scenario;
-# options are those of harness.py: --way TITLE, --long, --seed N. The scenario "hosts",
-# which has to be named, has two VMs with a network between them.
-# What the QEMUs and their guests said is left in build/vm/migration*/logs.
+# check-migration.sh [KERNEL/QEMU] [ONLY [OPTION...]] - live migration between two
+# QEMUs, in a VM: every page is checked by the guest that wrote it
+# (tests/migration/harness.py). Then a second VM loads what the first one saved to
+# files.
+#
+#	KERNEL/QEMU	6.1/7.2, which speaks v1 (unless told), 6.12/10.0 or 6.1/10.0,
+#			which speak v2
+#	ONLY		one scenario; "hosts", which has to be named, has two VMs with
+#			a network between them
+#	OPTION		of harness.py: --way TITLE, --long, --seed N
+#
+# What the QEMUs and their guests said is left in build/vm/migration-KERNEL-QEMU*/logs.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-module=$(scripts/build-module.sh)
+host=6.1/7.2
+case ${1:-} in
+*/*)
+	host=$1
+	shift
+	;;
+esac
+name=migration-${host%/*}-${host#*/}
+module=$(scripts/build-module.sh "${host%/*}")
 initrd=$(scripts/migration-guest.sh)
-kernel=$(scripts/cache.sh kernel 6.1)
+guest=$(scripts/cache.sh kernel 6.1)
+harness=(python3 tests/migration/harness.py --module "$module"
+	--kernel "$guest/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs)
+case $host in
+*/7.2) ;;
+*) harness+=(--qemu "$(scripts/cache.sh qemu "${host#*/}")/usr/bin/qemu-system-x86_64") ;;
+esac
 passed=0
 failed=0
 timeout=1800
@@ -23,7 +43,7 @@ vm=()
 in_vm() { # NAME OPTION... -- COMMAND...; does not come back
 	local out=build/vm/$1
 	shift
-	exec scripts/vm.sh --kvm --mem 3072 --timeout "$timeout" --out "$out" "$@"
+	exec scripts/vm.sh --kernel "${host%/*}" --kvm --mem 3072 --timeout "$timeout" --out "$out" "$@"
 }
 
 run() { # NAME HARNESS-ARGUMENT...
@@ -31,9 +51,7 @@ run() { # NAME HARNESS-ARGUMENT...
 	shift
 	rm -rf "$out/logs"
 	mkdir -p "$out"
-	in_vm "${out##*/}" "${vm[@]}" -- python3 tests/migration/harness.py --module "$module" \
-		--kernel "$kernel/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs "$@" |
-		tee "$out/tap" || status=$?
+	in_vm "${out##*/}" "${vm[@]}" -- "${harness[@]}" "$@" | tee "$out/tap" || status=$?
 	good=$(grep -c '^ok ' "$out/tap" || true)
 	bad=$(grep -c '^not ok ' "$out/tap" || true)
 	planned=$(sed -n 's/^1\.\.//p' "$out/tap")
@@ -51,40 +69,40 @@ run() { # NAME HARNESS-ARGUMENT...
 }
 
 hosts() {
+	local link
 	link=$(mktemp -d)
-	trap 'rm -rf "$link"' EXIT
-	in_vm host-2 --link "$link/2" -- python3 tests/migration/there.py 10.0.0.2 4000 &
+	# shellcheck disable=SC2064 # this folder
+	trap "rm -rf '$link'" EXIT
+	in_vm "$name-there" --link "$link/2" -- python3 tests/migration/there.py 10.0.0.2 4000 &
 	vm=(--link "$link/1")
-	run host-1 --there 10.0.0.2
+	run "$name" --there 10.0.0.2
 	# It was told to end, unless something went wrong.
 	[ "$failed" -eq 0 ] || kill $! 2>/dev/null || true
 	if wait $!; then
 		passed=$((passed + 1))
 	else
-		echo "not ok - the other host (build/vm/host-2)"
+		echo "not ok - the other host (build/vm/$name-there)"
 		failed=$((failed + 1))
 	fi
-	sum
 }
 
-sum() {
-	echo "$passed passed, $failed failed, 0 skipped"
-	[ "$failed" -eq 0 ]
-	exit
+save_and_load() {
+	local streams=build/vm/$name/streams
+	rm -rf "$streams"
+	run "$name" --save /run/out/streams ${1:+--only "$@"}
+	# The machine that loads is another one, which has never seen the guest.
+	if [ -d "$streams" ]; then
+		rm -rf "build/vm/$name-load/streams"
+		mkdir -p "build/vm/$name-load"
+		mv "$streams" "build/vm/$name-load/"
+		run "$name-load" --load /run/out/streams
+		rm -rf "build/vm/$name-load/streams"
+	fi
 }
 
-[ "${1:-}" != hosts ] || hosts
-
-streams=build/vm/migration/streams
-rm -rf "$streams"
-run migration --save /run/out/streams ${1:+--only "$@"}
-# The machine that loads is another one, which has never seen the guest.
-if [ -d "$streams" ]; then
-	rm -rf build/vm/migration-load/streams
-	mkdir -p build/vm/migration-load
-	mv "$streams" build/vm/migration-load/
-	run migration-load --load /run/out/streams
-	rm -rf build/vm/migration-load/streams
-fi
-
-sum
+case ${1:-} in
+hosts) hosts ;;
+*) save_and_load "$@" ;;
+esac
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]
