@@ -16,6 +16,7 @@ import time
 
 import cancelled
 import hosts
+import newer
 import rounds
 import saved
 import ways
@@ -157,6 +158,8 @@ def scenarios(args):
     found += [("rounds", rounds.TESTS, lambda *lab: rounds.to_and_fro(*lab, args.to_and_fro))]
     found += [("cancelled", cancelled.TESTS, cancelled.cancelled)]
     found += [("save", saved.SAVE_TESTS, lambda *lab: saved.save_all(*lab, args.save))]
+    if args.qemu:
+        found += [("newer", newer.TESTS, newer.newer)]
     found += [("ways", ways.count(args), lambda *lab: ways.ways(*lab, args))]
     return [each for each in found if args.only in (None, each[0])]
 

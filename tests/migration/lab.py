@@ -10,7 +10,7 @@ from host import Here
 from killed import Killed
 from loop import Loop
 from mdev import Mdev
-from move import Move
+from move import Failed, Move
 from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu
@@ -112,6 +112,18 @@ class Lab:
         move = Move(self.loop, guest.vmm, **options)
         move.run(guest, self._qemu(mdev, guest, incoming=True))
         return move
+
+    def failing(self, guest, mdev, **options):
+        """Move the guest to a new QEMU with that device, which fails; give the reason."""
+        destination = self.waiting(guest, mdev)
+        destination.may_fail()
+        try:
+            Move(self.loop, guest.vmm, **options).run(guest, destination)
+        except Failed as error:
+            destination.kill()
+            mdev.remove()
+            return str(error)
+        raise AssertionError("it did not fail")
 
     def attempt(self, guest, mdev, **options):
         """Begin to move the guest to a new QEMU with that device, and end halfway."""

@@ -39,6 +39,8 @@ class Move:
         interrupt=None,
         paused=False,
         uri=None,
+        capabilities=(),
+        downtime_ms=READY_MS,
     ):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
@@ -46,6 +48,8 @@ class Move:
         notice: called with this after each sample
         interrupt: called with this when the passes are complete, before it leaves
         paused: the guest stands still, and is to arrive so
+        capabilities: more of QEMU's, by name
+        downtime_ms: what it may take when it leaves
         uri: where the destination is to listen; None: somewhere on this machine
         """
         self.source = source
@@ -57,6 +61,9 @@ class Move:
         self._interrupt = interrupt
         self._paused = paused
         self._uri = uri
+        self._downtime_ms = downtime_ms
+        # What an earlier migration set stays set.
+        self._capabilities = {name: name in capabilities for name in source.protocol.capabilities}
 
     def run(self, guest, destination):
         """Move to that QEMU, and see the one before off."""
@@ -68,11 +75,16 @@ class Move:
     def _migrate(self, destination, guest, uri):
         source = self.source
         for vmm in source, destination:
-            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+            vmm.qmp.set_capabilities(
+                events=True,
+                return_path=True,
+                pause_before_switchover=False,
+                **self._capabilities,
+            )
         destination.qmp.command("migrate-incoming", uri=uri)
         bandwidths = sorted(self._bandwidth.items())
         limit = bandwidths.pop(0)[1]
-        self._limit(limit, PATIENT_MS if self._least_passes else READY_MS)
+        self._limit(limit, PATIENT_MS if self._least_passes else self._downtime_ms)
         source.qmp.events.clear()
         self.started = time.time()
         source.qmp.command("migrate", uri=uri)
@@ -90,7 +102,7 @@ class Move:
                 self._until_pass(self._least_passes + 1)
                 if self._interrupt:
                     self._interrupt(self)
-                self._limit(limit, READY_MS)
+                self._limit(limit, self._downtime_ms)
             self._loop.until(self._completed, "migration")
             arrived = destination.qmp.event
             if self._paused:

@@ -17,6 +17,8 @@ class V1:
     binary = "qemu-system-x86_64"
     option = "x-enable-migration=on"
     traces = "vfio_save_buffer", "vfio_migration_set_state"
+    capabilities = ()
+    sessions_in_a_stream = True  # after a stop and a cont it begins another
     excused = ()
 
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
@@ -37,8 +39,11 @@ class V2(V1):
     """QEMU 10.0: VFIO_DEVICE_FEATURE, and a file for the data."""
 
     name = "v2"
-    option = "enable-migration=on"
+    option = "enable-migration=on,migration-events=on"
     traces = "vfio_save_block", "vfio_migration_set_device_state"
+    capabilities = "multifd", "switchover_ack"
+    # It keeps the file of the session that the stop ended, and gets another.
+    sessions_in_a_stream = False
     # It says so once where the container has to track what the device writes.
     excused = (
         r"qemu-system-x86_64: -device vfio-pci,.*: warning: "

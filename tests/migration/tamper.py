@@ -6,6 +6,9 @@ A place in the device's part is counted in its own bytes, as if there was nothin
 else; tern's records lie there one behind the other.
 """
 
+import bisect
+import math
+
 TAG = 0xFFFFFFFFEF100004.to_bytes(8, "big")
 FRAME = len(TAG) + 8
 HEAD = 24  # a record's header; its payload's length stands at 16
@@ -77,19 +80,23 @@ class Saved:
     """A QEMU's stream in a file."""
 
     def __init__(self, path):
-        self._path = path
-        self._bytes = bytearray(path.read_bytes())
-        self._places = []  # of each byte of the device's, in the file
+        self._bytes = path.read_bytes()
+        self._chunks = []  # the device's: where each begins in its stream, and in the file
         sniffer = Sniffer()
-        for start, end in sniffer.parts(bytes(self._bytes)):
-            self._places += range(start, end)
+        for start, _ in sniffer.parts(self._bytes):
+            self._chunks.append((sniffer.at, start))
         self._boundaries = sniffer.boundaries
 
     def records(self):
         return len(self._boundaries)
 
+    def _place(self, at):
+        """Where that byte of the device's is in the file."""
+        begins, place = self._chunks[bisect.bisect_right(self._chunks, (at, math.inf)) - 1]
+        return place + at - begins
+
     def _get(self, at, length):
-        return bytes(self._bytes[place] for place in self._places[at : at + length])
+        return bytes(self._bytes[self._place(at + i)] for i in range(length))
 
     def _last(self, kind):
         for at in reversed(self._boundaries):
@@ -111,9 +118,9 @@ class Saved:
         head = UNKNOWN.to_bytes(4, "little") + OPTIONAL.to_bytes(4, "little") + self._get(at + 8, 12)
         seed = int.from_bytes(self._get(20, 4), "little")  # SESSION_BEGIN's
         crc = crc32c(crc32c(seed, head), self._get(at + HEAD, length))
-        changed = self._bytes[:]
-        for place, byte in zip(self._places[at:], head + crc.to_bytes(4, "little")):
-            changed[place] = byte
+        changed = bytearray(self._bytes)
+        for i, byte in enumerate(head + crc.to_bytes(4, "little")):
+            changed[self._place(at + i)] = byte
         path.write_bytes(changed)
 
 

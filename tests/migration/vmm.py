@@ -148,7 +148,7 @@ class Qemu:
 
     def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None):
         self.name = name
-        self._protocol = protocol
+        self.protocol = protocol
         self.mdev = mdev
         self.trace = logs / f"{name}.trace"
         self.stderr = logs / f"{name}.stderr"
@@ -178,7 +178,7 @@ class Qemu:
         self.control = mdev.host.connect(self._control)
 
     def _device(self, mdev):
-        return ["-device", f"vfio-pci,sysfsdev={mdev.path},{self._protocol.option}"]
+        return ["-device", f"vfio-pci,sysfsdev={mdev.path},{self.protocol.option}"]
 
     def start(self, loop, feed):
         """Listen to it: what its guest says goes to feed()."""
@@ -248,7 +248,7 @@ class Qemu:
 
     def traced(self):
         """What it took from the device."""
-        return Trace(self._protocol.events(self.mdev.host.read(str(self.trace))))
+        return Trace(self.protocol.events(self.mdev.host.read(str(self.trace))))
 
     def excuse(self, *patterns):
         """Lines that it has a reason to say: what they match, whole."""
