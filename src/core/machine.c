@@ -65,6 +65,12 @@ static int step_stop(struct tern_machine *mc)
 	return 0;
 }
 
+static int step_quiesce(struct tern_machine *mc)
+{
+	mc->m->ops->quiesce(mc->m);
+	return 0;
+}
+
 static int step_start(struct tern_machine *mc)
 {
 	mc->m->ops->start(mc->m);
@@ -84,6 +90,7 @@ static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
 	[TERN_STEP_COMMIT_LOAD]	= step_commit_load,
 	[TERN_STEP_LEAVE_LOAD]	= step_leave_load,
 	[TERN_STEP_STOP]	= step_stop,
+	[TERN_STEP_QUIESCE]	= step_quiesce,
 	[TERN_STEP_START]	= step_start,
 	[TERN_STEP_CLEAR]	= step_clear,
 };
@@ -92,7 +99,8 @@ static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
  * tern_machine_init() - the machine of a device that was just opened
  * @mc: the machine
  * @m: the device: running, as at power-on
- * @config: for its sessions; copied
+ * @config: for its sessions; copied. Where they stage, tern_machine_stage() can
+ *	say later.
  */
 void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
 		       const struct tern_session_config *config)
@@ -116,6 +124,20 @@ void tern_machine_uninit(struct tern_machine *mc)
 	if (mc->loader)
 		drop_loader(mc);
 	mc->phase = TERN_PHASE_RUNNING;
+}
+
+/**
+ * tern_machine_stage() - say where the sessions that begin from now on stage
+ * @mc: the machine
+ * @staging: their chunks are put together there; it must outlive them
+ * @capacity: its bytes, at least TERN_CHUNK_MIN
+ *
+ * Context: state_mutex.
+ */
+void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity)
+{
+	mc->config.staging = staging;
+	mc->config.capacity = capacity;
 }
 
 /**
@@ -143,6 +165,29 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
 	}
 	mc->phase = to;
 	return 0;
+}
+
+/**
+ * tern_machine_commit() - stop loading with a whole stream
+ * @mc: the machine
+ *
+ * To go to TERN_PHASE_STOPPED leaves a load that is not whole behind; this is
+ * for who says that it is.
+ *
+ * Return: 0, and the device is stopped, with the stream's state; -EIO if the
+ * stream was not whole or was refused, and it goes on loading; -EINVAL if it is
+ * not loading. Context: state_mutex; may sleep.
+ */
+int tern_machine_commit(struct tern_machine *mc)
+{
+	int ret;
+
+	if (mc->phase != TERN_PHASE_LOADING)
+		return -EINVAL;
+	ret = step_commit_load(mc);
+	if (!ret)
+		mc->phase = TERN_PHASE_STOPPED;
+	return ret;
 }
 
 /**

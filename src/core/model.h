@@ -57,11 +57,13 @@ struct tern_section {
  * @clear: memory zero, nothing touched; registers, config space and interrupts
  *	as at power-on. Cannot fail.
  * @start: let the device run; deliver what waited. Cannot fail.
+ * @quiesce: let it run, but on return it begins no access to memory of its own
+ *	accord, and those under way have ended. Cannot fail.
  * @stop: on return the device changes nothing and raises nothing by itself.
  *	Cannot fail.
  *
- * Context: all may sleep. state_mutex is held for @memory_load, @clear, @start
- * and @stop, the session lock for the steps of take().
+ * Context: all may sleep. state_mutex is held for @memory_load, @clear, @start,
+ * @quiesce and @stop, the session lock for the steps of take().
  */
 struct tern_model_ops {
 	u32 id;
@@ -78,6 +80,7 @@ struct tern_model_ops {
 	int (*memory_load)(struct tern_model *m, u64 offset, const void *from, size_t len);
 	void (*clear)(struct tern_model *m);
 	void (*start)(struct tern_model *m);
+	void (*quiesce)(struct tern_model *m);
 	void (*stop)(struct tern_model *m);
 };
 

@@ -8,6 +8,8 @@
  * enum tern_phase - what the device and its session do
  * @TERN_PHASE_RUNNING: the device runs, no session
  * @TERN_PHASE_RUNNING_SAVING: it runs, and a session records what changes
+ * @TERN_PHASE_QUIESCED: it runs, but moves nothing of its own accord
+ * @TERN_PHASE_QUIESCED_SAVING: the same, and a session records what changes
  * @TERN_PHASE_STOPPED_SAVING: it stands still, and the rest is read
  * @TERN_PHASE_STOPPED: it stands still, no session
  * @TERN_PHASE_LOADING: it stands still, and a stream comes in
@@ -16,6 +18,8 @@
 enum tern_phase {
 	TERN_PHASE_RUNNING,
 	TERN_PHASE_RUNNING_SAVING,
+	TERN_PHASE_QUIESCED,
+	TERN_PHASE_QUIESCED_SAVING,
 	TERN_PHASE_STOPPED_SAVING,
 	TERN_PHASE_STOPPED,
 	TERN_PHASE_LOADING,
@@ -32,6 +36,7 @@ enum tern_phase {
  * @TERN_STEP_COMMIT_LOAD: the stream must be whole. Can fail.
  * @TERN_STEP_LEAVE_LOAD: a stream that is not whole is dropped
  * @TERN_STEP_STOP: stop the device
+ * @TERN_STEP_QUIESCE: let it run, but for its DMA
  * @TERN_STEP_START: let it run
  * @TERN_STEP_CLEAR: device as at power-on
  * @TERN_STEPS: how many there are
@@ -45,6 +50,7 @@ enum tern_step {
 	TERN_STEP_COMMIT_LOAD,
 	TERN_STEP_LEAVE_LOAD,
 	TERN_STEP_STOP,
+	TERN_STEP_QUIESCE,
 	TERN_STEP_START,
 	TERN_STEP_CLEAR,
 	TERN_STEPS

@@ -69,6 +69,12 @@ static void start(struct tern_model *m)
 	tern_dma_thaw(&to_mem(m)->dma);
 }
 
+static void quiesce(struct tern_model *m)
+{
+	tern_dma_freeze(&to_mem(m)->dma);
+	tern_interrupts_start(&to_mem(m)->irqs);
+}
+
 static void stop(struct tern_model *m)
 {
 	struct tern_mem *mem = to_mem(m);
@@ -210,6 +216,7 @@ static const struct tern_model_ops tern_mem_ops = {
 	.memory_load	= memory_load,
 	.clear		= clear,
 	.start		= start,
+	.quiesce	= quiesce,
 	.stop		= stop,
 };
 

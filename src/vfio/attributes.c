@@ -118,6 +118,8 @@ static DEVICE_ATTR_RW(window_kib);
 static const char *const phase_names[TERN_PHASES] = {
 	[TERN_PHASE_RUNNING]		= "running",
 	[TERN_PHASE_RUNNING_SAVING]	= "running-saving",
+	[TERN_PHASE_QUIESCED]		= "quiesced",
+	[TERN_PHASE_QUIESCED_SAVING]	= "quiesced-saving",
 	[TERN_PHASE_STOPPED_SAVING]	= "stopped-saving",
 	[TERN_PHASE_STOPPED]		= "stopped",
 	[TERN_PHASE_LOADING]		= "resuming",

@@ -94,12 +94,20 @@ static void clear(struct tern_model *m)
 static void start(struct tern_model *m)
 {
 	to_dev(m)->running = true;
+	to_dev(m)->quiesced = false;
 	to_dev(m)->starts++;
+}
+
+static void quiesce(struct tern_model *m)
+{
+	to_dev(m)->running = true;
+	to_dev(m)->quiesced = true;
 }
 
 static void stop(struct tern_model *m)
 {
 	to_dev(m)->running = false;
+	to_dev(m)->quiesced = false;
 }
 
 #define SECTION(name, invalid)						\
@@ -146,6 +154,7 @@ static const struct tern_model_ops ops = {
 	.memory_load = memory_load,
 	.clear = clear,
 	.start = start,
+	.quiesce = quiesce,
 	.stop = stop,
 };
 

@@ -25,7 +25,7 @@
  * @rearms: calls that re-armed a run
  * @gets, @puts: references
  * @fail_get, @fail_copy: the n-th from now on fails; 0: none
- * @running, @starts, @clears: what the core had done
+ * @running, @quiesced, @starts, @clears: what the core had done
  * @registers, @config, @interrupts, @dma: the sections
  */
 struct host_device {
@@ -42,7 +42,7 @@ struct host_device {
 	} late;
 	unsigned long faults, rearms, gets, puts;
 	long fail_get, fail_copy;
-	bool running;
+	bool running, quiesced;
 	unsigned int starts, clears;
 	struct tern_registers_state registers;
 	struct tern_config_state config;

@@ -9,12 +9,14 @@
 #include "core/phase.h"
 #include "tap.h"
 
-/* What a phase is: two properties. */
+/* What a phase is: what its device does, and its session. */
 static const struct {
-	bool running, saving, loading;
+	bool running, quiesced, saving, loading;
 } is[TERN_PHASES] = {
 	[TERN_PHASE_RUNNING]		= { .running = true },
 	[TERN_PHASE_RUNNING_SAVING]	= { .running = true, .saving = true },
+	[TERN_PHASE_QUIESCED]		= { .running = true, .quiesced = true },
+	[TERN_PHASE_QUIESCED_SAVING]	= { .running = true, .quiesced = true, .saving = true },
 	[TERN_PHASE_STOPPED_SAVING]	= { .saving = true },
 	[TERN_PHASE_STOPPED]		= { },
 	[TERN_PHASE_LOADING]		= { .loading = true },
@@ -29,8 +31,8 @@ static bool allowed(enum tern_phase from, enum tern_phase to)
 	if ((is[from].loading && is[to].saving) || (is[from].saving && is[to].loading))
 		return false;
 	/* A session that records changes begins on a running device. */
-	if (to == TERN_PHASE_RUNNING_SAVING)
-		return from == TERN_PHASE_RUNNING;
+	if (is[to].running && is[to].saving)
+		return is[from].running;
 	return true;
 }
 
@@ -38,6 +40,7 @@ static void check_machine(const struct feeder *f, enum tern_phase phase)
 {
 	CHECK_EQ(f->mc.phase, phase);
 	CHECK_EQ(f->dev->running, is[phase].running);
+	CHECK_EQ(f->dev->quiesced, is[phase].quiesced);
 	CHECK_EQ(!!f->mc.session, is[phase].saving);
 	CHECK_EQ(!!f->mc.loader, is[phase].loading);
 	CHECK_EQ(tern_phase_saving(phase), is[phase].saving);
@@ -63,7 +66,7 @@ static void test_all_pairs(void)
 
 			feeder_in(&f, from);
 			ret = tern_machine_go(&f.mc, to);
-			if (from == TERN_PHASE_LOADING && to == TERN_PHASE_RUNNING) {
+			if (allowed(from, to) && is[from].loading && is[to].running) {
 				/* Nothing was loaded: it must not run. */
 				CHECK_EQ(ret, -EIO);
 				check_machine(&f, from);
@@ -138,7 +141,9 @@ static void test_failed_arc(void)
  */
 static void test_must_not_fail(void)
 {
-	static const enum tern_phase ends[] = { TERN_PHASE_RUNNING, TERN_PHASE_STOPPED };
+	static const enum tern_phase ends[] = {
+		TERN_PHASE_RUNNING, TERN_PHASE_QUIESCED, TERN_PHASE_STOPPED,
+	};
 	struct feeder source;
 	enum tern_phase from;
 	unsigned int i;
@@ -166,6 +171,42 @@ static void test_must_not_fail(void)
 	feeder_uninit(&source);
 }
 
+/*
+ * To commit is to stop with a whole stream, from loading and nowhere else. What
+ * is missing can still come.
+ */
+static void test_commit(void)
+{
+	struct feeder source;
+	enum tern_phase from;
+
+	feeder_init(&source, 4, true);
+	host_store(source.dev, 1, 7);
+	feeder_save(&source);
+	for (from = 0; from < TERN_PHASES; from++) {
+		struct feeder f;
+
+		feeder_in(&f, from);
+		if (!is[from].loading) {
+			CHECK_EQ(tern_machine_commit(&f.mc), -EINVAL);
+			check_machine(&f, from);
+			feeder_uninit(&f);
+			continue;
+		}
+		/* Nothing came; a byte is missing; that comes, too. */
+		CHECK_EQ(tern_machine_commit(&f.mc), -EIO);
+		CHECK_EQ(feeder_load(&f, source.stream, source.len - 1, 0), 0);
+		CHECK_EQ(tern_machine_commit(&f.mc), -EIO);
+		check_machine(&f, from);
+		CHECK_EQ(feeder_load(&f, source.stream + source.len - 1, 1, 0), 0);
+		CHECK_EQ(tern_machine_commit(&f.mc), 0);
+		check_machine(&f, TERN_PHASE_STOPPED);
+		CHECK(host_device_equal(f.dev, source.dev));
+		feeder_uninit(&f);
+	}
+	feeder_uninit(&source);
+}
+
 /* The law of the table: a step that can fail is the first of its arc. */
 static void test_law_of_the_table(void)
 {
@@ -188,6 +229,7 @@ static const struct tap_test tests[] = {
 	{ "V1-2 phases: N - 1, N, N + 1", test_no_such_phase },
 	{ "phases: a failed arc leaves everything as it was", test_failed_arc },
 	{ "V1-30 phases: to run and to stop never fail for want of memory", test_must_not_fail },
+	{ "P-9 phases: only a whole stream is committed", test_commit },
 	{ "phases: what can fail comes first", test_law_of_the_table },
 };
 
