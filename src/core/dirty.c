@@ -253,6 +253,17 @@ unsigned long tern_dirty_count(const struct tern_dirty *d)
 }
 
 /**
+ * tern_dirty_touched_count() - how many pages a session would begin with
+ * @d: the tracker
+ *
+ * Return: the number of pages that were ever written since the last clear.
+ */
+unsigned long tern_dirty_touched_count(const struct tern_dirty *d)
+{
+	return bitmap_weight(d->touched, d->pages);
+}
+
+/**
  * tern_dirty_next_window() - the next dirty pages, from the cursor on
  * @d: the tracker
  * @b: gets their numbers

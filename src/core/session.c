@@ -29,6 +29,10 @@
  * small enough to stay in a cache, and copied there. After that only the chunk's
  * length is remembered, and its bytes are never looked at: who scribbles in it
  * fails his own CRC.
+ *
+ * There are two ways to read. By chunks: prepare, read unseen, retire. Or by
+ * bytes: peek, and consume what was read. A byte that was consumed has arrived,
+ * so a chunk of which one was is not offered again, but goes on where it was.
  */
 #include "core/session.h"
 #include "core/model.h"
@@ -55,6 +59,9 @@ enum chunk_state {
  * @writer: [lock]
  * @chunk: state of the chunk in the staging buffer [lock]
  * @chunk_bytes: its length [lock]
+ * @consumed: bytes of it that were read for good [lock]
+ * @snapshot: pages that were dirty when the session began, and that the first
+ *	pass has not taken; 0 after it [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
  * @walked: the pass has come to its end [lock]
@@ -72,6 +79,8 @@ struct tern_session {
 	struct tern_writer writer;
 	enum chunk_state chunk;
 	size_t chunk_bytes;
+	size_t consumed;
+	unsigned long snapshot;
 	bool stopped;
 	bool fresh;
 	bool walked;
@@ -111,6 +120,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	memset(stats, 0, sizeof(*stats));
 	tern_writer_init(&s->writer);
 	tern_dirty_begin(m->dirty);
+	s->snapshot = tern_dirty_count(m->dirty);
 	return s;
 }
 
@@ -142,14 +152,30 @@ void tern_session_stop(struct tern_session *s)
 	mutex_lock(&s->lock);
 	s->stopped = true;
 	tern_dirty_freeze(s->m->dirty);
-	if (s->chunk == CHUNK_PREPARED)
+	if (s->chunk == CHUNK_PREPARED && !s->consumed)
 		s->chunk = CHUNK_OFFERED;
 	mutex_unlock(&s->lock);
 }
 
-static size_t memory_record(const struct tern_session *s)
+static size_t begin_record(void)
 {
-	return TERN_RECORD_HEAD + sizeof(struct tern_memory_head) + s->m->page_size;
+	return TERN_RECORD_HEAD + sizeof(struct tern_session_begin);
+}
+
+static size_t memory_record(const struct tern_model *m)
+{
+	return TERN_RECORD_HEAD + sizeof(struct tern_memory_head) + m->page_size;
+}
+
+/* The records of the model's sections from @section on, and END. */
+static u64 final_records(const struct tern_model *m, unsigned int section)
+{
+	u64 bytes = 0;
+	unsigned int i;
+
+	for (i = section; i < m->ops->n_sections; i++)
+		bytes += TERN_RECORD_HEAD + m->ops->sections[i].length;
+	return bytes + TERN_RECORD_HEAD + sizeof(struct tern_end);
 }
 
 static bool all_sent(const struct tern_session *s)
@@ -157,35 +183,36 @@ static bool all_sent(const struct tern_session *s)
 	return s->section > s->m->ops->n_sections;
 }
 
-/* Bytes of the final records that are still to be sent. */
-static u64 final_bytes(const struct tern_session *s)
+/*
+ * Bytes that are still to be given, beyond those that are staged, if the device
+ * is stopped or not.
+ */
+static u64 unstaged_if(const struct tern_session *s, bool stopped)
 {
-	const struct tern_model_ops *ops = s->m->ops;
+	const struct tern_dirty *d = s->m->dirty;
 	u64 bytes = 0;
-	unsigned int i;
 
-	if (!s->stopped || all_sent(s))
+	if (!stopped && !s->config.precopy)
 		return 0;
-	for (i = s->section; i < ops->n_sections; i++)
-		bytes += TERN_RECORD_HEAD + ops->sections[i].length;
-	return bytes + TERN_RECORD_HEAD + sizeof(struct tern_end);
+	if (stopped && !all_sent(s))
+		bytes += final_records(s->m, s->section);
+	/* The bitmap decides whether there is a page; the counter, how many. */
+	if (tern_dirty_any(d))
+		bytes += max(tern_dirty_count(d), 1UL) * memory_record(s->m);
+	if (bytes && !s->writer.seq)
+		bytes += begin_record();
+	return bytes;
 }
 
 /* Bytes that could be given now, beyond those that are staged. */
 static u64 unstaged_bytes(const struct tern_session *s)
 {
-	const struct tern_dirty *d = s->m->dirty;
-	u64 bytes;
+	return unstaged_if(s, s->stopped);
+}
 
-	if (!s->stopped && !s->config.precopy)
-		return 0;
-	bytes = final_bytes(s);
-	/* The bitmap decides whether there is a page; the counter, how many. */
-	if (tern_dirty_any(d))
-		bytes += max(tern_dirty_count(d), 1UL) * memory_record(s);
-	if (bytes && !s->writer.seq)
-		bytes += TERN_RECORD_HEAD + sizeof(struct tern_session_begin);
-	return bytes;
+static u64 staged_bytes(const struct tern_session *s)
+{
+	return s->chunk_bytes - s->consumed;
 }
 
 /**
@@ -202,9 +229,65 @@ u64 tern_session_pending(struct tern_session *s)
 	u64 bytes;
 
 	mutex_lock(&s->lock);
-	bytes = unstaged_bytes(s) + s->chunk_bytes;
+	bytes = unstaged_bytes(s) + staged_bytes(s);
 	mutex_unlock(&s->lock);
 	return bytes;
+}
+
+/**
+ * tern_session_initial() - how much of what is pending is the snapshot
+ * @s: the session
+ *
+ * Never grows. A page that is written anew before the snapshot has come to it is
+ * of the snapshot; one that was not part of it is not, and is counted a little
+ * early if the first pass takes it along.
+ *
+ * Return: bytes, no more than are pending; 0 once the first pass was read.
+ * Context: takes the session lock.
+ */
+u64 tern_session_initial(struct tern_session *s)
+{
+	u64 pending, bytes = 0;
+
+	mutex_lock(&s->lock);
+	pending = unstaged_bytes(s) + staged_bytes(s);
+	/* A chunk does not span two passes, and the first one is pass 1. */
+	if (s->stats->passes <= 1 && s->chunk != CHUNK_NONE)
+		bytes += staged_bytes(s);
+	bytes += s->snapshot * memory_record(s->m);
+	if (!s->writer.seq)
+		bytes += begin_record();
+	mutex_unlock(&s->lock);
+	return min(bytes, pending);
+}
+
+/**
+ * tern_session_remaining() - what would be read if the device stopped now
+ * @s: the session
+ *
+ * Return: bytes, all that are pending among them; 0 only after the stop, once
+ * all is read. Context: takes the session lock.
+ */
+u64 tern_session_remaining(struct tern_session *s)
+{
+	u64 bytes;
+
+	mutex_lock(&s->lock);
+	bytes = unstaged_if(s, true) + staged_bytes(s);
+	mutex_unlock(&s->lock);
+	return bytes;
+}
+
+/**
+ * tern_session_estimate() - what a session would give that began and stopped now
+ * @m: the device
+ *
+ * Return: bytes, never 0. Context: state_mutex.
+ */
+u64 tern_session_estimate(const struct tern_model *m)
+{
+	return begin_record() + tern_dirty_touched_count(m->dirty) * memory_record(m) +
+	       final_records(m, 0);
 }
 
 static size_t put_begin(struct tern_session *s)
@@ -236,7 +319,7 @@ static size_t put_end(struct tern_session *s, void *at)
 static ssize_t put_pages(struct tern_session *s, size_t room)
 {
 	void *at = s->bounce;
-	const size_t record = memory_record(s);
+	const size_t record = memory_record(s->m);
 	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
 	struct tern_batch *b = &s->batch;
 	unsigned int i;
@@ -254,6 +337,7 @@ static ssize_t put_pages(struct tern_session *s, size_t room)
 		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY,
 				 sizeof(*head) + s->m->page_size);
 	}
+	s->snapshot -= min_t(unsigned long, s->snapshot, b->n);
 	return b->n * record;
 }
 
@@ -304,7 +388,7 @@ static ssize_t fill(struct tern_session *s)
 	}
 	if (!s->writer.seq)
 		used = stage(s, 0, put_begin(s));
-	while (capacity - used >= memory_record(s)) {
+	while (capacity - used >= memory_record(s->m)) {
 		room = min_t(size_t, capacity - used, BOUNCE);
 		/* A reset may wait for what is put together already, not for more. */
 		if (tern_killed() || (used && atomic_long_read(&s->m->resets)))
@@ -315,6 +399,7 @@ static ssize_t fill(struct tern_session *s)
 			return used ? used : ret;
 		if (!ret) {
 			s->walked = true;
+			s->snapshot = 0;
 			if (s->stopped) {
 				tern_dirty_finish(s->m->dirty);
 				used += stage(s, used, put_final(s, room));
@@ -345,6 +430,33 @@ static void count_offer(struct tern_session *s)
 	st->pass_bytes[(st->passes - 1) % TERN_PASSES_KEPT] += s->chunk_bytes;
 }
 
+static ssize_t prepare_locked(struct tern_session *s)
+{
+	ssize_t ret;
+
+	lockdep_assert_held(&s->lock);
+	if (s->chunk == CHUNK_NONE && unstaged_bytes(s)) {
+		ret = fill(s);
+		if (ret < 0)
+			return ret;
+		s->chunk_bytes = ret;
+		s->chunk = CHUNK_OFFERED;
+	}
+	if (s->chunk == CHUNK_OFFERED) {
+		s->chunk = CHUNK_PREPARED;
+		count_offer(s);
+	}
+	return s->chunk_bytes;
+}
+
+static void drop_chunk(struct tern_session *s)
+{
+	lockdep_assert_held(&s->lock);
+	s->chunk = CHUNK_NONE;
+	s->chunk_bytes = 0;
+	s->consumed = 0;
+}
+
 /**
  * tern_session_prepare() - have a chunk in the staging buffer
  * @s: the session
@@ -361,19 +473,7 @@ ssize_t tern_session_prepare(struct tern_session *s)
 	ssize_t ret;
 
 	mutex_lock(&s->lock);
-	if (s->chunk == CHUNK_NONE && unstaged_bytes(s)) {
-		ret = fill(s);
-		if (ret < 0)
-			goto out;
-		s->chunk_bytes = ret;
-		s->chunk = CHUNK_OFFERED;
-	}
-	if (s->chunk == CHUNK_OFFERED) {
-		s->chunk = CHUNK_PREPARED;
-		count_offer(s);
-	}
-	ret = s->chunk_bytes;
-out:
+	ret = prepare_locked(s);
 	mutex_unlock(&s->lock);
 	return ret;
 }
@@ -388,9 +488,48 @@ out:
 void tern_session_retire(struct tern_session *s)
 {
 	mutex_lock(&s->lock);
-	if (s->chunk == CHUNK_PREPARED) {
-		s->chunk = CHUNK_NONE;
-		s->chunk_bytes = 0;
+	if (s->chunk == CHUNK_PREPARED)
+		drop_chunk(s);
+	mutex_unlock(&s->lock);
+}
+
+/**
+ * tern_session_peek() - what is to be read next, byte by byte
+ * @s: the session
+ * @at: gets its place in the staging buffer
+ *
+ * Return: how many bytes lie there, up to the end of a chunk; 0 and -errno as
+ * tern_session_prepare(). Context: takes the session lock; may sleep.
+ */
+ssize_t tern_session_peek(struct tern_session *s, size_t *at)
+{
+	ssize_t ret;
+
+	mutex_lock(&s->lock);
+	ret = prepare_locked(s);
+	if (ret > 0)
+		ret -= s->consumed;
+	*at = s->consumed;
+	mutex_unlock(&s->lock);
+	return ret;
+}
+
+/**
+ * tern_session_consume() - bytes were read for good
+ * @s: the session
+ * @bytes: how many of those that tern_session_peek() gave
+ *
+ * If the device was stopped between the two, they have arrived all the same.
+ * Context: takes the session lock.
+ */
+void tern_session_consume(struct tern_session *s, size_t bytes)
+{
+	mutex_lock(&s->lock);
+	if (bytes && !WARN_ON_ONCE(bytes > staged_bytes(s))) {
+		s->chunk = CHUNK_PREPARED;
+		s->consumed += bytes;
+		if (s->consumed == s->chunk_bytes)
+			drop_chunk(s);
 	}
 	mutex_unlock(&s->lock);
 }

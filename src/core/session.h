@@ -53,7 +53,12 @@ struct tern_session *tern_session_create(struct tern_model *m,
 void tern_session_destroy(struct tern_session *s);
 void tern_session_stop(struct tern_session *s);
 u64 tern_session_pending(struct tern_session *s);
+u64 tern_session_initial(struct tern_session *s);
+u64 tern_session_remaining(struct tern_session *s);
+u64 tern_session_estimate(const struct tern_model *m);
 ssize_t tern_session_prepare(struct tern_session *s);
 void tern_session_retire(struct tern_session *s);
+ssize_t tern_session_peek(struct tern_session *s, size_t *at);
+void tern_session_consume(struct tern_session *s, size_t bytes);
 
 #endif /* TERN_CORE_SESSION_H */

@@ -100,6 +100,15 @@ static inline void bitmap_zero(unsigned long *map, unsigned long bits)
 	memset(map, 0, BITS_TO_LONGS(bits) * sizeof(long));
 }
 
+static inline unsigned long bitmap_weight(const unsigned long *map, unsigned long bits)
+{
+	unsigned long n = 0, bit;
+
+	for_each_set_bit(bit, map, bits)
+		n++;
+	return n;
+}
+
 typedef struct { long v; } atomic_long_t;
 #define atomic_long_read(a)	((a)->v)
 #define atomic_long_set(a, n)	((void)((a)->v = (n)))
