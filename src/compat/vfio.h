@@ -17,15 +17,19 @@
 #endif
 
 /* Members of vfio_device_ops that not every kernel has. */
-#ifdef TERN_HAS_BIND_IOMMUFD
-#define TERN_COMPAT_BIND_OPS						\
-	.bind_iommufd	= vfio_iommufd_emulated_bind,			\
-	.unbind_iommufd	= vfio_iommufd_emulated_unbind,			\
+#if defined(TERN_HAS_BIND_IOMMUFD) && IS_ENABLED(CONFIG_IOMMUFD)
+#define tern_compat_bind_iommufd	vfio_iommufd_emulated_bind
+#define tern_compat_unbind_iommufd	vfio_iommufd_emulated_unbind
+#define TERN_COMPAT_BIND_OPS(bind, unbind)				\
+	.bind_iommufd	= (bind),					\
+	.unbind_iommufd	= (unbind),					\
 	.attach_ioas	= vfio_iommufd_emulated_attach_ioas,
 #else
-#define TERN_COMPAT_BIND_OPS
+#define tern_compat_bind_iommufd(vdev, ictx, id)	(-EOPNOTSUPP)
+#define tern_compat_unbind_iommufd(vdev)		((void)(vdev))
+#define TERN_COMPAT_BIND_OPS(bind, unbind)
 #endif
-#ifdef TERN_HAS_DETACH_IOAS
+#if defined(TERN_HAS_DETACH_IOAS) && IS_ENABLED(CONFIG_IOMMUFD)
 #define TERN_COMPAT_DETACH_OPS						\
 	.detach_ioas	= vfio_iommufd_emulated_detach_ioas,
 #else
@@ -36,10 +40,90 @@
 #else
 #define TERN_COMPAT_REGION_OPS(fn)
 #endif
-#define TERN_COMPAT_VFIO_OPS(region_info)				\
-	TERN_COMPAT_BIND_OPS						\
+#define TERN_COMPAT_VFIO_OPS(region_info, bind, unbind)			\
+	TERN_COMPAT_BIND_OPS(bind, unbind)				\
 	TERN_COMPAT_DETACH_OPS						\
 	TERN_COMPAT_REGION_OPS(region_info)
+
+/* What version 2 of the protocol got later. */
+#ifndef VFIO_MIGRATION_PRE_COPY
+#define VFIO_MIGRATION_PRE_COPY		(1 << 2)
+#define VFIO_DEVICE_STATE_PRE_COPY	((enum vfio_device_mig_state)6)
+#define VFIO_DEVICE_STATE_PRE_COPY_P2P	((enum vfio_device_mig_state)7)
+
+struct vfio_precopy_info {
+	__u32 argsz;
+	__u32 flags;
+	__aligned_u64 initial_bytes;
+	__aligned_u64 dirty_bytes;
+};
+
+#define VFIO_MIG_GET_PRECOPY_INFO	_IO(VFIO_TYPE, VFIO_BASE + 21)
+
+/* The kernel's own table has no pre-copy: nothing to hold ours against. */
+static inline bool tern_compat_is_next_state(struct vfio_device *vdev,
+					     enum vfio_device_mig_state from,
+					     enum vfio_device_mig_state to,
+					     enum vfio_device_mig_state next)
+{
+	return true;
+}
+#else
+/* Does the kernel say the same? Its word for "there is no way" is ERROR. */
+static inline bool tern_compat_is_next_state(struct vfio_device *vdev,
+					     enum vfio_device_mig_state from,
+					     enum vfio_device_mig_state to,
+					     enum vfio_device_mig_state next)
+{
+	enum vfio_device_mig_state theirs;
+
+	if (vfio_mig_get_next_state(vdev, from, to, &theirs))
+		theirs = VFIO_DEVICE_STATE_ERROR;
+	return theirs == next;
+}
+#endif
+
+typedef int (*tern_compat_data_size_fn)(struct vfio_device *vdev, unsigned long *bytes);
+
+#ifdef VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
+#define TERN_COMPAT_MIGRATION_OPS(data_size)	.migration_get_data_size = (data_size),
+
+static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags,
+					     void __user *arg, size_t argsz,
+					     tern_compat_data_size_fn fn)
+{
+	return -ENOTTY;
+}
+#else
+#define TERN_COMPAT_MIGRATION_OPS(data_size)
+
+#define VFIO_DEVICE_FEATURE_MIG_DATA_SIZE	9
+
+struct vfio_device_feature_mig_data_size {
+	__aligned_u64 stop_copy_length;
+};
+
+/* What newer kernels do themselves. */
+static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags,
+					     void __user *arg, size_t argsz,
+					     tern_compat_data_size_fn fn)
+{
+	struct vfio_device_feature_mig_data_size size = {};
+	unsigned long bytes;
+	int ret;
+
+	if ((flags & VFIO_DEVICE_FEATURE_MASK) != VFIO_DEVICE_FEATURE_MIG_DATA_SIZE)
+		return -ENOTTY;
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET, sizeof(size));
+	if (ret != 1)
+		return ret;
+	ret = fn(vdev, &bytes);
+	if (ret)
+		return ret;
+	size.stop_copy_length = bytes;
+	return copy_to_user(arg, &size, sizeof(size)) ? -EFAULT : 0;
+}
+#endif
 
 typedef int (*tern_compat_region_info_fn)(struct vfio_device *vdev,
 					  struct vfio_region_info *info,

@@ -16,15 +16,29 @@
 #include "compat/vfio.h"
 #include "vfio/device.h"
 #include "vfio/irqs.h"
+#include "vfio/migfd.h"
 #include "vfio/region.h"
 #include <uapi/tern/registers.h>
 
 /* Accesses up to this size need no allocation. */
 #define SMALL_ACCESS	64
 
-static struct tern_device *to_device(struct vfio_device *vdev)
+/**
+ * tern_device_claim() - may this protocol change the device's state?
+ * @dev: an open device
+ * @front: the protocol
+ *
+ * A running device is anybody's. Once a protocol has taken it from there it is
+ * that one's, until it runs again or is reset.
+ *
+ * Return: 0 or -EBUSY. Context: state_mutex.
+ */
+int tern_device_claim(struct tern_device *dev, enum tern_front front)
 {
-	return container_of(vdev, struct tern_device, vdev);
+	lockdep_assert_held(&dev->state_mutex);
+	if (dev->machine.phase == TERN_PHASE_RUNNING)
+		dev->front = front;
+	return dev->front == front ? 0 : -EBUSY;
 }
 
 /**
@@ -200,13 +214,13 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 static ssize_t device_read(struct vfio_device *vdev, char __user *buf, size_t count,
 			   loff_t *ppos)
 {
-	return access_region(to_device(vdev), buf, count, ppos, false);
+	return access_region(tern_device_of(vdev), buf, count, ppos, false);
 }
 
 static ssize_t device_write(struct vfio_device *vdev, const char __user *buf,
 			    size_t count, loff_t *ppos)
 {
-	return access_region(to_device(vdev), (char __user *)buf, count, ppos, true);
+	return access_region(tern_device_of(vdev), (char __user *)buf, count, ppos, true);
 }
 
 /* Takes no state_mutex: see struct tern_device. */
@@ -215,7 +229,7 @@ static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	const unsigned int shift = TERN_OFFSET_SHIFT - PAGE_SHIFT;
 	unsigned long index = vma->vm_pgoff >> shift;
 	unsigned long pgoff = vma->vm_pgoff & ((1UL << shift) - 1);
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 
 	if (index == VFIO_PCI_BAR2_REGION_INDEX)
 		return tern_memory_mmap(dev->mem.memory, vma, pgoff);
@@ -243,7 +257,7 @@ static int get_info(struct tern_device *dev, void __user *arg)
 static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *info,
 			   struct vfio_info_cap *caps)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 	const struct region *r;
 
 	if (info->index >= ARRAY_SIZE(regions))
@@ -269,6 +283,7 @@ static int reset(struct tern_device *dev)
 	if (ret)
 		return -EINTR;
 	tern_machine_reset(&dev->machine);
+	tern_migfd_end(dev);
 	tern_region_publish(dev);
 	mutex_unlock(&dev->state_mutex);
 	return 0;
@@ -276,7 +291,7 @@ static int reset(struct tern_device *dev)
 
 static long device_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned long arg)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 	void __user *uarg = (void __user *)arg;
 
 	switch (cmd) {
@@ -295,10 +310,31 @@ static long device_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned lo
 	}
 }
 
+/* What the core does not know of; -ENOTTY says so to who asks. */
+static int device_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
+{
+	return tern_compat_device_feature(vdev, flags, arg, argsz, tern_migfd_data_size);
+}
+
+static int __maybe_unused bind_iommufd(struct vfio_device *vdev, struct iommufd_ctx *ictx, u32 *id)
+{
+	int ret = tern_compat_bind_iommufd(vdev, ictx, id);
+
+	if (!ret)
+		tern_device_of(vdev)->on_iommufd = true;
+	return ret;
+}
+
+static void __maybe_unused unbind_iommufd(struct vfio_device *vdev)
+{
+	tern_device_of(vdev)->on_iommufd = false;
+	tern_compat_unbind_iommufd(vdev);
+}
+
 /* Power on. Each open is a new device: nothing of the last owner's is left. */
 static int open_device(struct vfio_device *vdev)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 	struct tern_session_config config;
 	int ret;
 
@@ -312,6 +348,7 @@ static int open_device(struct vfio_device *vdev)
 		goto out;
 	}
 	tern_machine_init(&dev->machine, &dev->mem.model, &config);
+	tern_migfd_open(dev);
 	tern_region_publish(dev);
 	dev->late_marks = 0;
 	dev->is_open = true;
@@ -322,12 +359,13 @@ out:
 
 static void close_device(struct vfio_device *vdev)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 
 	mutex_lock(&dev->state_mutex);
 	dev->is_open = false;
 	tern_irqs_disconnect(dev);
 	tern_machine_uninit(&dev->machine);
+	tern_migfd_end(dev);
 	dev->late_marks = atomic_long_read(&dev->mem.model.dirty->late_marks);
 	tern_mem_close(&dev->mem);
 	tern_region_close(dev);
@@ -343,17 +381,18 @@ static int access_guest(struct tern_mem *mem, u64 address, void *buf, size_t len
 
 static int init_device(struct vfio_device *vdev)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 
 	mutex_init(&dev->state_mutex);
 	tern_irqs_init(dev);
 	tern_mem_init(&dev->mem, access_guest);
+	tern_migfd_init(dev);
 	return 0;
 }
 
 static void release_device(struct vfio_device *vdev)
 {
-	struct tern_device *dev = to_device(vdev);
+	struct tern_device *dev = tern_device_of(vdev);
 
 	mutex_destroy(&dev->state_mutex);
 	tern_compat_vfio_release(vdev);
@@ -369,6 +408,7 @@ const struct vfio_device_ops tern_device_ops = {
 	.write		= device_write,
 	.mmap		= device_mmap,
 	.ioctl		= device_ioctl,
+	.device_feature	= device_feature,
 	.request	= tern_irqs_request,
-	TERN_COMPAT_VFIO_OPS(get_region_info)
+	TERN_COMPAT_VFIO_OPS(get_region_info, bind_iommufd, unbind_iommufd)
 };

@@ -11,6 +11,7 @@
 #include "vfio/watch.h"
 
 struct eventfd_ctx;
+struct tern_migfd;
 
 /* Regions: those of vfio-pci, and the migration region. */
 #define TERN_REGION_MIGRATION	VFIO_PCI_NUM_REGIONS
@@ -21,6 +22,16 @@ struct eventfd_ctx;
 #define TERN_OFFSET_MASK	((1ULL << TERN_OFFSET_SHIFT) - 1)
 
 /**
+ * enum tern_front - the protocols that move a device: one at a time
+ * @TERN_FRONT_REGION: version 1, the migration region
+ * @TERN_FRONT_MIGFD: version 2, the data file
+ */
+enum tern_front {
+	TERN_FRONT_REGION,
+	TERN_FRONT_MIGFD,
+};
+
+/**
  * struct tern_device - an mdev
  * @vdev: what vfio sees; must be first
  * @state_mutex: states, sessions, reset, open and close, the attributes.
@@ -28,9 +39,13 @@ struct eventfd_ctx;
  *	-> interrupts' lock. Never taken by mmap or by a page fault.
  * @mem: the device
  * @machine: its migration [state_mutex]
+ * @front: who took the device out of running; meaningless while it is
+ *	[state_mutex]
+ * @migfd: the data file of the session or load that lives, or NULL [state_mutex]
  * @window: status page and data window; there while open
  * @status_sequence: of the status page; even [state_mutex]
  * @is_open: [state_mutex]
+ * @on_iommufd: guest memory is reached by iommufd; immutable while open
  * @memory_mib: size of the memory at the next open [state_mutex]
  * @window_kib: size of the data window at the next open [state_mutex]
  * @precopy: for the next open [state_mutex]
@@ -46,9 +61,12 @@ struct tern_device {
 	struct mutex state_mutex;
 	struct tern_mem mem;
 	struct tern_machine machine;
+	enum tern_front front;
+	struct tern_migfd *migfd;
 	void *window;
 	u32 status_sequence;
 	bool is_open;
+	bool on_iommufd;
 	u32 memory_mib;
 	u32 window_kib;
 	bool precopy;
@@ -62,6 +80,12 @@ struct tern_device {
 
 extern const struct vfio_device_ops tern_device_ops;
 
+static inline struct tern_device *tern_device_of(struct vfio_device *vdev)
+{
+	return container_of(vdev, struct tern_device, vdev);
+}
+
+int tern_device_claim(struct tern_device *dev, enum tern_front front);
 u64 tern_device_memory_size(const struct tern_device *dev);
 u64 tern_device_window_size(const struct tern_device *dev);
 

@@ -234,6 +234,7 @@ static int write_state(struct tern_device *dev, u32 bits)
 {
 	enum tern_phase to;
 
+	tern_machine_stage(&dev->machine, window_of(dev), tern_device_window_size(dev));
 	for (to = 0; to < TERN_PHASES; to++)
 		if (state_bits[to] == bits)
 			return tern_machine_go(&dev->machine, to);
@@ -249,6 +250,11 @@ static int load_window(struct tern_device *dev, u64 size)
 
 static int write_register(struct tern_device *dev, u64 at, const void *buf)
 {
+	int ret;
+
+	ret = at == REG(reserved) ? 0 : tern_device_claim(dev, TERN_FRONT_REGION);
+	if (ret)
+		return ret;
 	switch (at) {
 	case REG(device_state):
 		return write_state(dev, *(const u32 *)buf);
@@ -259,9 +265,15 @@ static int write_register(struct tern_device *dev, u64 at, const void *buf)
 	}
 }
 
+/* The session, unless another protocol reads it: then there is none here. */
+static struct tern_session *session_of_region(struct tern_device *dev)
+{
+	return dev->front == TERN_FRONT_REGION ? dev->machine.session : NULL;
+}
+
 static int read_register(struct tern_device *dev, u64 at, void *buf)
 {
-	struct tern_session *s = dev->machine.session;
+	struct tern_session *s = session_of_region(dev);
 	ssize_t size = 0;
 
 	if (s && (at == REG(data_offset) || at == REG(data_size))) {
@@ -298,8 +310,8 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
  * @n: bytes
  * @write: whether it is a write
  *
- * Return: 0; -EINTR if the caller was killed; -EINVAL for what is wrong in
- * this state; what tern_machine_go(), tern_session_prepare() and
+ * Return: 0; -EINTR if the caller was killed; -EBUSY to change what another
+ * protocol has begun; -EINVAL for what is wrong in this state; what tern_machine_go(), tern_session_prepare() and
  * tern_loader_feed() say. Context: may sleep; takes state_mutex for the
  * registers.
  */
@@ -324,7 +336,7 @@ int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, boo
 		ret = read_register(dev, at, buf);
 	pending = tern_region_publish(dev);
 	if (!write && at == REG(pending_bytes))
-		*(u64 *)buf = pending;
+		*(u64 *)buf = session_of_region(dev) ? pending : 0;
 	mutex_unlock(&dev->state_mutex);
 	return ret;
 }

@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The data file: protocol version 2, the one of Linux since 5.18 and of QEMU
+ * since 8.0.
+ *
+ * A state is asked for by VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE. Between two
+ * states lie arcs, and the table below says for each pair which state the next
+ * arc leads to; what an arc does is the machine's affair (core/machine.c). An
+ * arc that begins a session or a load makes a file; read() and write() of it
+ * carry the stream:
+ *
+ *   read     the next bytes of the session; what was copied has arrived
+ *   write    the next bytes of a load, consumed and checked on return
+ *   poll     readable if read() would give bytes, the end, or an error
+ *   ioctl    VFIO_MIG_GET_PRECOPY_INFO
+ *
+ * The file lives as long as somebody has it open, which can be longer than its
+ * session, and longer than the device: so it holds a reference on the device's
+ * memory, and the device on it while its session lives. It is the device's
+ * current file, or its session is over and every use is -ENODEV. To close it
+ * changes nothing: the session goes on until a state is asked for that ends it.
+ *
+ * User memory is copied from and to the file's own staging buffer, with nothing
+ * held but the file's mutex: a buffer that user space serves itself may take for
+ * ever, and then holds up nobody but those who use the same file.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#include "compat/vfio.h"
+#include "core/loader.h"
+#include "vfio/device.h"
+#include "vfio/migfd.h"
+#include "vfio/region.h"
+
+/* One read() or write() moves no more: as much as QEMU asks for at once. */
+#define STAGING		0x100000UL
+
+/* How often a device is looked at that somebody polls and that has nothing. */
+#define LOOK_EVERY	max(HZ / 50, 1)
+
+static_assert(STAGING >= TERN_CHUNK_MIN);
+
+/**
+ * struct tern_migfd - a data file
+ * @kref: one reference of the file's, one of the device's while it is current
+ * @dev: the device; its memory is pinned
+ * @io: one reader or writer at a time; held while user memory is copied; over
+ *	state_mutex
+ * @staging: STAGING bytes: the session's chunk, or a piece of a load. Belongs to
+ *	the session, and, from peek to consume, to who holds @io
+ * @told_end: read() has returned 0 [state_mutex]
+ * @wait: who polls
+ * @look: wakes them now and then: a store to device memory wakes nobody
+ */
+struct tern_migfd {
+	struct kref kref;
+	struct tern_device *dev;
+	struct mutex io;
+	void *staging;
+	bool told_end;
+	wait_queue_head_t wait;
+	struct delayed_work look;
+};
+
+/* vfio's state of each phase. There is no phase for its ERROR: no arc half fails. */
+static const enum vfio_device_mig_state states[TERN_PHASES] = {
+	[TERN_PHASE_RUNNING]		= VFIO_DEVICE_STATE_RUNNING,
+	[TERN_PHASE_RUNNING_SAVING]	= VFIO_DEVICE_STATE_PRE_COPY,
+	[TERN_PHASE_QUIESCED]		= VFIO_DEVICE_STATE_RUNNING_P2P,
+	[TERN_PHASE_QUIESCED_SAVING]	= VFIO_DEVICE_STATE_PRE_COPY_P2P,
+	[TERN_PHASE_STOPPED_SAVING]	= VFIO_DEVICE_STATE_STOP_COPY,
+	[TERN_PHASE_STOPPED]		= VFIO_DEVICE_STATE_STOP,
+	[TERN_PHASE_LOADING]		= VFIO_DEVICE_STATE_RESUMING,
+};
+
+#define REFUSED	TERN_PHASES
+
+/*
+ * From a phase towards another, by the shortest way along the arcs of vfio's text
+ * (uapi/linux/vfio.h, at enum vfio_device_mig_state) that has no phase with a
+ * session in its middle. A table of our own, because that of Linux 6.1 lacks half
+ * of it; where the kernel's is whole, the two are held against each other.
+ */
+static const u8 next_phase[TERN_PHASES][TERN_PHASES] = {
+	[TERN_PHASE_RUNNING] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_RUNNING,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_RUNNING_SAVING,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_QUIESCED,
+	},
+	[TERN_PHASE_RUNNING_SAVING] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_RUNNING,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_RUNNING_SAVING,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_RUNNING,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_QUIESCED_SAVING,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_QUIESCED_SAVING,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_RUNNING,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_RUNNING,
+	},
+	[TERN_PHASE_QUIESCED] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_RUNNING,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_RUNNING,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_QUIESCED_SAVING,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_STOPPED,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_STOPPED,
+	},
+	[TERN_PHASE_QUIESCED_SAVING] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_RUNNING_SAVING,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_QUIESCED_SAVING,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_STOPPED_SAVING,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_QUIESCED,
+	},
+	[TERN_PHASE_STOPPED_SAVING] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_RUNNING_SAVING]	= REFUSED,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_QUIESCED_SAVING]	= REFUSED,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_STOPPED_SAVING,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_STOPPED,
+	},
+	[TERN_PHASE_STOPPED] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_QUIESCED,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_STOPPED_SAVING,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_LOADING,
+	},
+	[TERN_PHASE_LOADING] = {
+		[TERN_PHASE_RUNNING]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_RUNNING_SAVING]	= TERN_PHASE_STOPPED,
+		[TERN_PHASE_QUIESCED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_QUIESCED_SAVING]	= TERN_PHASE_STOPPED,
+		[TERN_PHASE_STOPPED_SAVING]	= TERN_PHASE_STOPPED,
+		[TERN_PHASE_STOPPED]		= TERN_PHASE_STOPPED,
+		[TERN_PHASE_LOADING]		= TERN_PHASE_LOADING,
+	},
+};
+
+static void free_migfd(struct kref *kref)
+{
+	struct tern_migfd *f = container_of(kref, struct tern_migfd, kref);
+
+	mutex_destroy(&f->io);
+	kvfree(f->staging);
+	put_device(&f->dev->vdev.device);
+	kfree(f);
+}
+
+static void put_migfd(struct tern_migfd *f)
+{
+	kref_put(&f->kref, free_migfd);
+}
+
+/* Lock the device. -ENODEV if the file's session is over; -EINTR. */
+static int lock_current(struct tern_migfd *f)
+{
+	if (mutex_lock_killable(&f->dev->state_mutex))
+		return -EINTR;
+	if (f->dev->migfd == f)
+		return 0;
+	mutex_unlock(&f->dev->state_mutex);
+	return -ENODEV;
+}
+
+static void unlock_current(struct tern_migfd *f)
+{
+	tern_region_publish(f->dev);
+	mutex_unlock(&f->dev->state_mutex);
+}
+
+/* Wait for who reads or writes the file already, unless the file is not to wait. */
+static int lock_io(struct tern_migfd *f, const struct file *file)
+{
+	if (!(file->f_flags & O_NONBLOCK))
+		return mutex_lock_interruptible(&f->io);
+	return mutex_trylock(&f->io) ? 0 : -EAGAIN;
+}
+
+static bool is_stopped(const struct tern_device *dev)
+{
+	return dev->machine.phase == TERN_PHASE_STOPPED_SAVING;
+}
+
+/* What is to be read next; 0 at the end; -ENOMSG if there is nothing now. */
+static ssize_t peek(struct tern_migfd *f, size_t *at)
+{
+	ssize_t ret = lock_current(f);
+
+	if (ret)
+		return ret;
+	ret = tern_session_peek(f->dev->machine.session, at);
+	if (!ret && is_stopped(f->dev))
+		f->told_end = true;
+	else if (!ret)
+		ret = -ENOMSG;
+	unlock_current(f);
+	return ret;
+}
+
+static int consume(struct tern_migfd *f, size_t n)
+{
+	int ret = lock_current(f);
+
+	/* Its session ended while it was copied: nobody shall take it for good. */
+	if (ret)
+		return ret;
+	tern_session_consume(f->dev->machine.session, n);
+	unlock_current(f);
+	return 0;
+}
+
+static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
+{
+	struct tern_migfd *f = file->private_data;
+	size_t at, n;
+	ssize_t ret;
+
+	if (pos)
+		return -ESPIPE;
+	if (!len)
+		return 0;
+	ret = lock_io(f, file);
+	if (ret)
+		return ret;
+	ret = peek(f, &at);
+	if (ret > 0) {
+		n = min_t(size_t, ret, len);
+		n -= copy_to_user(buf, f->staging + at, n);
+		ret = n ? consume(f, n) : -EFAULT;
+		if (!ret)
+			ret = n;
+	}
+	mutex_unlock(&f->io);
+	return ret;
+}
+
+static __poll_t save_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct tern_migfd *f = file->private_data;
+	bool readable;
+
+	poll_wait(file, &f->wait, table);
+	if (lock_current(f))
+		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	readable = is_stopped(f->dev) || tern_session_pending(f->dev->machine.session);
+	mutex_unlock(&f->dev->state_mutex);
+	if (readable)
+		return EPOLLIN | EPOLLRDNORM;
+	schedule_delayed_work(&f->look, LOOK_EVERY);
+	return 0;
+}
+
+static void look(struct work_struct *work)
+{
+	wake_up_all(&container_of(work, struct tern_migfd, look.work)->wait);
+}
+
+static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *info)
+{
+	struct tern_session *s;
+	int ret;
+
+	ret = lock_current(f);
+	if (ret)
+		return ret;
+	s = f->dev->machine.session;
+	if (is_stopped(f->dev)) {
+		ret = -EINVAL;
+	} else {
+		info->initial_bytes = tern_session_initial(s);
+		info->dirty_bytes = tern_session_pending(s) - info->initial_bytes;
+	}
+	mutex_unlock(&f->dev->state_mutex);
+	return ret;
+}
+
+static long save_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const size_t minsz = offsetofend(struct vfio_precopy_info, dirty_bytes);
+	void __user *uarg = (void __user *)arg;
+	struct vfio_precopy_info info;
+	int ret;
+
+	if (cmd != VFIO_MIG_GET_PRECOPY_INFO)
+		return -ENOTTY;
+	if (copy_from_user(&info, uarg, minsz))
+		return -EFAULT;
+	if (info.argsz < minsz)
+		return -EINVAL;
+	ret = fill_precopy_info(file->private_data, &info);
+	if (ret)
+		return ret;
+	return copy_to_user(uarg, &info, minsz) ? -EFAULT : 0;
+}
+
+static int feed(struct tern_migfd *f, size_t n)
+{
+	int ret = lock_current(f);
+
+	if (ret)
+		return ret;
+	ret = tern_loader_feed(f->dev->machine.loader, f->staging, n);
+	unlock_current(f);
+	return ret;
+}
+
+/* May take less than it is given, but never nothing: a caller could try for ever. */
+static ssize_t load_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	struct tern_migfd *f = file->private_data;
+	size_t n = min(len, STAGING);
+	int ret;
+
+	if (pos)
+		return -ESPIPE;
+	ret = lock_io(f, file);
+	if (ret)
+		return ret;
+	if (copy_from_user(f->staging, buf, n))
+		ret = -EFAULT;
+	else
+		ret = feed(f, n);
+	mutex_unlock(&f->io);
+	return ret ? ret : n;
+}
+
+static int release(struct inode *inode, struct file *file)
+{
+	struct tern_migfd *f = file->private_data;
+
+	cancel_delayed_work_sync(&f->look);
+	put_migfd(f);
+	return 0;
+}
+
+static const struct file_operations save_fops = {
+	.owner		= THIS_MODULE,
+	.read		= save_read,
+	.poll		= save_poll,
+	.unlocked_ioctl	= save_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.release	= release,
+};
+
+static const struct file_operations load_fops = {
+	.owner		= THIS_MODULE,
+	.write		= load_write,
+	.release	= release,
+};
+
+static struct tern_migfd *create_migfd(struct tern_device *dev)
+{
+	struct tern_migfd *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
+
+	if (!f)
+		return NULL;
+	f->staging = kvmalloc(STAGING, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!f->staging) {
+		kfree(f);
+		return NULL;
+	}
+	kref_init(&f->kref);
+	mutex_init(&f->io);
+	init_waitqueue_head(&f->wait);
+	INIT_DELAYED_WORK(&f->look, look);
+	get_device(&dev->vdev.device);
+	f->dev = dev;
+	return f;
+}
+
+static struct file *create_file(struct tern_device *dev, bool saving)
+{
+	struct tern_migfd *f = create_migfd(dev);
+	struct file *file;
+
+	if (!f)
+		return ERR_PTR(-ENOMEM);
+	if (saving)
+		file = anon_inode_getfile("tern-save", &save_fops, f, O_RDONLY);
+	else
+		file = anon_inode_getfile("tern-load", &load_fops, f, O_WRONLY);
+	if (IS_ERR(file))
+		put_migfd(f);
+	else
+		stream_open(file_inode(file), file);
+	return file;
+}
+
+/**
+ * tern_migfd_end() - the session or the load is over: its file is stale
+ * @dev: the device; may have none
+ *
+ * Context: state_mutex.
+ */
+void tern_migfd_end(struct tern_device *dev)
+{
+	struct tern_migfd *f = dev->migfd;
+
+	lockdep_assert_held(&dev->state_mutex);
+	if (!f)
+		return;
+	dev->migfd = NULL;
+	wake_up_all(&f->wait);
+	put_migfd(f);
+}
+
+/*
+ * The arc to a phase that begins a session or a load. All that can fail is done
+ * before the device changes; of the machine's own steps only the first can.
+ */
+static struct file *take_first_arc(struct tern_device *dev, enum tern_phase to)
+{
+	struct tern_migfd *f;
+	struct file *file;
+	int ret;
+
+	/* Nobody would track what the device's DMA writes to guest memory. */
+	if (tern_phase_saving(to) && dev->on_iommufd && !dev->vdev.log_ops)
+		return ERR_PTR(-EOPNOTSUPP);
+	file = create_file(dev, tern_phase_saving(to));
+	if (IS_ERR(file))
+		return file;
+	f = file->private_data;
+	tern_machine_stage(&dev->machine, f->staging, STAGING);
+	ret = tern_machine_go(&dev->machine, to);
+	if (ret) {
+		fput(file);
+		return ERR_PTR(ret);
+	}
+	kref_get(&f->kref);
+	dev->migfd = f;
+	return file;
+}
+
+/* Any other arc: of a session that goes on or ends, or without one. */
+static int take_arc(struct tern_device *dev, enum tern_phase to)
+{
+	struct tern_machine *mc = &dev->machine;
+	int ret;
+
+	/* A load is only left with the whole stream; to give it up is to reset. */
+	if (mc->phase == TERN_PHASE_LOADING)
+		ret = tern_machine_commit(mc);
+	else
+		ret = tern_machine_go(mc, to);
+	if (ret)
+		return ret;
+	if (!tern_phase_saving(to))
+		tern_migfd_end(dev);
+	else
+		wake_up_all(&dev->migfd->wait);
+	return 0;
+}
+
+static bool begins(enum tern_phase from, enum tern_phase to)
+{
+	return to == TERN_PHASE_LOADING || (tern_phase_saving(to) && !tern_phase_saving(from));
+}
+
+/* The phase of a state that may be asked for; TERN_PHASES if it is none. */
+static enum tern_phase find_phase(const struct tern_device *dev, enum vfio_device_mig_state state)
+{
+	enum tern_phase phase;
+
+	for (phase = 0; phase < TERN_PHASES && states[phase] != state; phase++)
+		;
+	if ((phase == TERN_PHASE_RUNNING_SAVING || phase == TERN_PHASE_QUIESCED_SAVING) &&
+	    !(dev->vdev.migration_flags & VFIO_MIGRATION_PRE_COPY))
+		return TERN_PHASES;
+	return phase;
+}
+
+static struct file *go(struct tern_device *dev, enum tern_phase to)
+{
+	struct file *file = NULL;
+	int ret;
+
+	while (dev->machine.phase != to) {
+		enum tern_phase from = dev->machine.phase, next = next_phase[from][to];
+
+		WARN_ON_ONCE(!tern_compat_is_next_state(&dev->vdev, states[from], states[to],
+							next == REFUSED ? VFIO_DEVICE_STATE_ERROR :
+							states[next]));
+		if (next == REFUSED)
+			return ERR_PTR(-EINVAL);
+		if (begins(from, next)) {
+			file = take_first_arc(dev, next);
+			if (IS_ERR(file))
+				return file;
+		} else {
+			ret = take_arc(dev, next);
+			if (ret)
+				return ERR_PTR(ret);
+		}
+		tern_region_publish(dev);
+	}
+	return file;
+}
+
+static struct file *set_state(struct vfio_device *vdev, enum vfio_device_mig_state state)
+{
+	struct tern_device *dev = tern_device_of(vdev);
+	enum tern_phase to = find_phase(dev, state);
+	struct file *file;
+	int ret;
+
+	if (to == TERN_PHASES)
+		return ERR_PTR(-EINVAL);
+	if (mutex_lock_killable(&dev->state_mutex))
+		return ERR_PTR(-EINTR);
+	ret = tern_device_claim(dev, TERN_FRONT_MIGFD);
+	file = ret ? ERR_PTR(ret) : go(dev, to);
+	mutex_unlock(&dev->state_mutex);
+	return file;
+}
+
+static int get_state(struct vfio_device *vdev, enum vfio_device_mig_state *state)
+{
+	struct tern_device *dev = tern_device_of(vdev);
+
+	if (mutex_lock_killable(&dev->state_mutex))
+		return -EINTR;
+	*state = states[dev->machine.phase];
+	mutex_unlock(&dev->state_mutex);
+	return 0;
+}
+
+/**
+ * tern_migfd_data_size() - VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
+ * @vdev: an open device
+ * @bytes: gets what would be read if the device stopped now
+ *
+ * Guarantees that the number is not 0 before read() has told the end.
+ *
+ * Return: 0, or -EINTR if the caller was killed.
+ */
+int tern_migfd_data_size(struct vfio_device *vdev, unsigned long *bytes)
+{
+	struct tern_device *dev = tern_device_of(vdev);
+	struct tern_machine *mc = &dev->machine;
+
+	if (mutex_lock_killable(&dev->state_mutex))
+		return -EINTR;
+	if (mc->session)
+		*bytes = tern_session_remaining(mc->session);
+	else
+		*bytes = tern_session_estimate(mc->m);
+	/* All is read, and the reader does not know. */
+	if (!*bytes && dev->migfd && !dev->migfd->told_end)
+		*bytes = 1;
+	mutex_unlock(&dev->state_mutex);
+	return 0;
+}
+
+static const struct vfio_migration_ops migration_ops = {
+	.migration_set_state	= set_state,
+	.migration_get_state	= get_state,
+	TERN_COMPAT_MIGRATION_OPS(tern_migfd_data_size)
+};
+
+/**
+ * tern_migfd_init() - offer the protocol
+ * @dev: the device, before it is registered
+ */
+void tern_migfd_init(struct tern_device *dev)
+{
+	dev->vdev.mig_ops = &migration_ops;
+	tern_migfd_open(dev);
+}
+
+/**
+ * tern_migfd_open() - offer what this opening of the device has
+ * @dev: the device
+ */
+void tern_migfd_open(struct tern_device *dev)
+{
+	dev->vdev.migration_flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
+	if (dev->precopy)
+		dev->vdev.migration_flags |= VFIO_MIGRATION_PRE_COPY;
+}
