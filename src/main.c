@@ -25,3 +25,4 @@ MODULE_AUTHOR("The Tern authors");
 MODULE_DESCRIPTION("A VFIO mediated device that live-migrates, made of software");
 MODULE_VERSION("0.1");
 MODULE_SOFTDEP("pre: vfio_iommu_type1");
+TERN_COMPAT_IMPORTS;

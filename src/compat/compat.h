@@ -34,6 +34,17 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define tern_compat_class_create(name)	class_create(THIS_MODULE, name)
 #endif
 
+/* Where iova_bitmap is of iommufd, its symbols are for who says so. */
+#if defined(TERN_HAS_IOVA_BITMAP_STUBS) && IS_ENABLED(CONFIG_IOMMUFD_DRIVER)
+#ifdef TERN_HAS_NAMESPACE_STRINGS
+#define TERN_COMPAT_IMPORTS	MODULE_IMPORT_NS("IOMMUFD")
+#else
+#define TERN_COMPAT_IMPORTS	MODULE_IMPORT_NS(IOMMUFD)
+#endif
+#else
+#define TERN_COMPAT_IMPORTS	static_assert(true)
+#endif
+
 static inline void tern_compat_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #ifdef TERN_HAS_EVENTFD_SIGNAL_ONE

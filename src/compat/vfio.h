@@ -45,6 +45,13 @@
 	TERN_COMPAT_DETACH_OPS						\
 	TERN_COMPAT_REGION_OPS(region_info)
 
+/* Is what fills a VMM's bitmap there, or a stub that does nothing? */
+#if defined(TERN_HAS_IOVA_BITMAP_STUBS) && !IS_ENABLED(CONFIG_IOMMUFD_DRIVER)
+#define TERN_COMPAT_DMA_LOG_WORKS	false
+#else
+#define TERN_COMPAT_DMA_LOG_WORKS	true
+#endif
+
 /* What version 2 of the protocol got later. */
 #ifndef VFIO_MIGRATION_PRE_COPY
 #define VFIO_MIGRATION_PRE_COPY		(1 << 2)

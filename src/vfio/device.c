@@ -368,6 +368,7 @@ static void close_device(struct vfio_device *vdev)
 	tern_migfd_end(dev);
 	dev->late_marks = atomic_long_read(&dev->mem.model.dirty->late_marks);
 	tern_mem_close(&dev->mem);
+	tern_dma_log_close(dev);
 	tern_region_close(dev);
 	mutex_unlock(&dev->state_mutex);
 }
@@ -375,8 +376,13 @@ static void close_device(struct vfio_device *vdev)
 static int access_guest(struct tern_mem *mem, u64 address, void *buf, size_t len, bool write)
 {
 	struct tern_device *dev = container_of(mem, struct tern_device, mem);
+	int ret;
 
-	return vfio_dma_rw(&dev->vdev, address, buf, len, write);
+	ret = vfio_dma_rw(&dev->vdev, address, buf, len, write);
+	/* What failed may have been written in part. */
+	if (write)
+		tern_dma_log_mark(dev, address, len);
+	return ret;
 }
 
 static int init_device(struct vfio_device *vdev)
@@ -387,6 +393,7 @@ static int init_device(struct vfio_device *vdev)
 	tern_irqs_init(dev);
 	tern_mem_init(&dev->mem, access_guest);
 	tern_migfd_init(dev);
+	tern_dma_log_init(dev);
 	return 0;
 }
 
@@ -394,6 +401,7 @@ static void release_device(struct vfio_device *vdev)
 {
 	struct tern_device *dev = tern_device_of(vdev);
 
+	mutex_destroy(&dev->dma_log.lock);
 	mutex_destroy(&dev->state_mutex);
 	tern_compat_vfio_release(vdev);
 }

@@ -8,6 +8,7 @@
 
 #include "core/machine.h"
 #include "device/tern_mem.h"
+#include "vfio/dma_log.h"
 #include "vfio/watch.h"
 
 struct eventfd_ctx;
@@ -42,6 +43,7 @@ enum tern_front {
  * @front: who took the device out of running; meaningless while it is
  *	[state_mutex]
  * @migfd: the data file of the session or load that lives, or NULL [state_mutex]
+ * @dma_log: guest memory that its DMA has written
  * @window: status page and data window; there while open
  * @status_sequence: of the status page; even [state_mutex]
  * @is_open: [state_mutex]
@@ -63,6 +65,7 @@ struct tern_device {
 	struct tern_machine machine;
 	enum tern_front front;
 	struct tern_migfd *migfd;
+	struct tern_dma_log dma_log;
 	void *window;
 	u32 status_sequence;
 	bool is_open;
