@@ -1,0 +1,1157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The v2 protocol: its states, its data files, and all that they refuse. */
+#include "migfd.h"
+#include "golden.h"
+#include "reader.h"
+#include "kselftest_harness.h"
+
+#include <limits.h>
+
+#define MEMORY		(4 * MIB)
+#define PAGES		(MEMORY / PAGE)
+
+FIXTURE(migfd) {
+	struct dev a, b;
+	uint32_t *mem;		/* BAR2 of a, mapped */
+	volatile struct tern_status_page *page;	/* a's */
+	struct stream s;
+};
+
+static int power_on(struct dev *d, const char *uuid)
+{
+	int ret = mdev_create(uuid);
+
+	ret = ret ?: attr_set(uuid, "memory_mib", "4");
+	return ret ?: dev_open(d, uuid);
+}
+
+FIXTURE_SETUP(migfd)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(power_on(&self->a, UUID_A), 0);
+	ASSERT_EQ(power_on(&self->b, UUID_B), 0);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
+			 self->a.bar2.offset);
+	ASSERT_NE(self->mem, MAP_FAILED);
+	self->page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->a.fd,
+			  self->a.mig.offset + TERN_REGION_STATUS);
+	ASSERT_NE(self->page, MAP_FAILED);
+}
+
+/* The mappings would keep the device open. */
+static void power_off(FIXTURE_DATA(migfd) *self)
+{
+	if (self->mem)
+		munmap(self->mem, MEMORY);
+	if (self->page)
+		munmap((void *)self->page, PAGE);
+	self->mem = NULL;
+	self->page = NULL;
+	dev_close(&self->a);
+}
+
+FIXTURE_TEARDOWN(migfd)
+{
+	power_off(self);
+	dev_close(&self->b);
+	mdev_remove(UUID_A);
+	mdev_remove(UUID_B);
+	free(self->s.buf);
+}
+
+static void touch(uint32_t *mem, unsigned long page, uint32_t value)
+{
+	mem[page * (PAGE / 4) + page % 1024] = value;
+}
+
+static bool same_memory(struct dev *a, struct dev *b)
+{
+	static uint8_t one[64 * 1024], other[64 * 1024];
+	unsigned long at;
+
+	for (at = 0; at < MEMORY; at += sizeof(one))
+		if (dev_read(a, a->bar2.offset + at, one, sizeof(one)) != sizeof(one) ||
+		    dev_read(b, b->bar2.offset + at, other, sizeof(other)) != sizeof(other) ||
+		    memcmp(one, other, sizeof(one)))
+			return false;
+	return true;
+}
+
+/* Can this device be saved at all on this kernel (V2-14)? */
+static bool on_iommufd(struct dev *d)
+{
+	uint32_t none[4] = { 0 };
+
+	/* iommufd's container has no log of its own, and says so. */
+	return ioctl(d->container, VFIO_IOMMU_DIRTY_PAGES, none) && errno == ENOTTY;
+}
+
+static bool can_log(struct dev *d)
+{
+	return !probe_feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START);
+}
+
+/* From any state to STOP_COPY, and all of it read. The file, or -errno. */
+static int save_to_end(struct dev *d, struct stream *s)
+{
+	int fd, ret = go_open(d, S_STOP_COPY, &fd);
+
+	ret = ret ?: read_all(fd, s, 2 * MIB);
+	if (ret && fd >= 0)
+		close(fd);
+	return ret ?: fd;
+}
+
+/* Load a whole stream, and go on to a state. 0 or -errno. */
+static int load_and_go(struct dev *d, const struct stream *s, size_t piece, uint32_t state)
+{
+	int fd, ret = go_open(d, S_RESUMING, &fd);
+
+	if (ret)
+		return ret;
+	ret = write_all(fd, s, piece);
+	close(fd);
+	return ret ?: go(d, state);
+}
+
+/*
+ * V2-1 V2-2 P-24 P-25: what is offered, on every kernel; and to the rest the one
+ * answer that a VMM takes for "not there".
+ */
+TEST_F(migfd, V2_1_V2_2_P24_P25_features)
+{
+	static const uint32_t unknown[] = { 3, 4, 5, 10, 11, 12, 13, 100, 0xffff };
+	struct vfio_device_feature_mig_data_size size = { 0 };
+	uint8_t payload[64] = { 0 };
+	unsigned int i;
+
+	EXPECT_EQ(migration_flags(&self->a), VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+		  VFIO_MIGRATION_PRE_COPY);
+	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION), 0);
+	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET |
+				VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE), 0);
+	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET |
+				VFIO_DEVICE_FEATURE_MIG_DATA_SIZE), 0);
+	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
+			  &size, sizeof(size)), 0);
+	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
+			  &size, sizeof(size)), -EINVAL);
+	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
+			  &size, sizeof(size) - 1), -EINVAL);
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | unknown[i]), -ENOTTY)
+			TH_LOG("probe %u", unknown[i]);
+		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_SET | unknown[i]), -ENOTTY);
+		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | unknown[i], payload, 64), -ENOTTY);
+		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | unknown[i], payload, 0), -ENOTTY);
+	}
+}
+
+/* The arcs, and two rules for a way along them: uapi/linux/vfio.h. */
+static const struct {
+	uint32_t from, to;
+} arcs[] = {
+	{ S_RUNNING_P2P, S_STOP }, { S_STOP_COPY, S_STOP }, { S_RESUMING, S_STOP },
+	{ S_PRE_COPY, S_RUNNING }, { S_RUNNING_P2P, S_RUNNING },
+	{ S_PRE_COPY_P2P, S_RUNNING_P2P }, { S_RUNNING, S_RUNNING_P2P }, { S_STOP, S_RUNNING_P2P },
+	{ S_RUNNING, S_PRE_COPY }, { S_RUNNING_P2P, S_PRE_COPY_P2P }, { S_STOP, S_STOP_COPY },
+	{ S_PRE_COPY, S_PRE_COPY_P2P }, { S_PRE_COPY_P2P, S_PRE_COPY },
+	{ S_PRE_COPY_P2P, S_STOP_COPY }, { S_STOP, S_RESUMING },
+};
+
+static bool in_saving_group(uint32_t state)
+{
+	return state == S_PRE_COPY || state == S_PRE_COPY_P2P || state == S_STOP_COPY;
+}
+
+static bool is_arc(uint32_t from, uint32_t to)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(arcs) / sizeof(arcs[0]); i++)
+		if (arcs[i].from == from && arcs[i].to == to)
+			return true;
+	return false;
+}
+
+/*
+ * The shortest way, without a state of the saving group in its middle, unless it
+ * stays in the group. The states after the first come to way[]; how many, or -1.
+ */
+static int find_way(uint32_t from, uint32_t to, uint32_t *way)
+{
+	const bool inside = in_saving_group(from) && in_saving_group(to);
+	int before[STATES], queue[STATES], head = 0, tail = 0, n = 0, at, next;
+
+	memset(before, 0xff, sizeof(before));
+	queue[tail++] = from;
+	before[from] = from;
+	while (head < tail && before[to] < 0) {
+		at = queue[head++];
+		if (at != (int)from && in_saving_group(at) && !inside)
+			continue;
+		for (next = 1; next < STATES; next++)
+			if (before[next] < 0 && is_arc(at, next) &&
+			    (!inside || in_saving_group(next))) {
+				before[next] = at;
+				queue[tail++] = next;
+			}
+	}
+	if (before[to] < 0)
+		return -1;
+	for (at = to; at != (int)from; at = before[at])
+		n++;
+	for (at = to, next = n; at != (int)from; at = before[at])
+		way[--next] = at;
+	return n;
+}
+
+/* v1's bits, as the status page shows them. */
+static uint32_t bits_of(uint32_t state)
+{
+	static const uint32_t bits[STATES] = {
+		[S_STOP] = STOP, [S_RUNNING] = RUNNING, [S_RUNNING_P2P] = RUNNING,
+		[S_PRE_COPY] = RUNNING | SAVING, [S_PRE_COPY_P2P] = RUNNING | SAVING,
+		[S_STOP_COPY] = SAVING, [S_RESUMING] = RESUMING,
+	};
+
+	return bits[state];
+}
+
+/* From reset to a state; the file of it, or -1. */
+static int walk_to(struct dev *d, uint32_t state, int *fd)
+{
+	if (ioctl(d->fd, VFIO_DEVICE_RESET))
+		return -errno;
+	return go_open(d, state, fd);
+}
+
+static bool is_stale(int fd, uint32_t state)
+{
+	char byte = 0;
+
+	if (state == S_RESUMING)
+		return write(fd, &byte, 1) == -1 && errno == ENODEV;
+	return read(fd, &byte, 1) == -1 && errno == ENODEV;
+}
+
+/*
+ * All pairs of states, against what the rules say of the way between them: if
+ * there is one, how long it is, whether it opens a file, whether the file that was
+ * there survives it.
+ */
+TEST_F(migfd, V2_2_V2_3_all_pairs_of_states)
+{
+	uint32_t from, to, way[STATES];
+	int fd = -1, end;
+
+	touch(self->mem, 3, 3);
+	end = save_to_end(&self->a, &self->s);
+	ASSERT_GE(end, 0);
+	close(end);
+	for (from = 1; from < STATES; from++)
+		for (to = 1; to < STATES; to++) {
+			bool opens, stays = from == to;
+			uint32_t sequence, last;
+			int n, ret, new_fd;
+
+			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
+			EXPECT_EQ(fd >= 0, in_saving_group(from) || from == S_RESUMING);
+			if (from == S_RESUMING)
+				ASSERT_EQ(write_all(fd, &self->s, 10000), 0);
+			n = find_way(from, to, way);
+			last = n > 1 ? way[n - 2] : from;
+			opens = n > 0 && (to == S_RESUMING ||
+					  (in_saving_group(to) && !in_saving_group(last)));
+			stays |= in_saving_group(from) && in_saving_group(to);
+			sequence = self->page->sequence;
+			ret = go_open(&self->a, to, &new_fd);
+			EXPECT_EQ(ret, n < 0 ? -EINVAL : 0)
+				TH_LOG("%u -> %u: %d", from, to, ret);
+			EXPECT_EQ(where(&self->a), ret ? from : to);
+			EXPECT_EQ(self->page->state, bits_of(ret ? from : to));
+			EXPECT_EQ(self->page->sequence - sequence, n < 0 ? 0 : 2 * n)
+				TH_LOG("%u -> %u: another way", from, to);
+			EXPECT_EQ(new_fd >= 0, opens)
+				TH_LOG("%u -> %u: file %d", from, to, new_fd);
+			if (fd >= 0) {
+				EXPECT_EQ(is_stale(fd, from), n >= 0 && !stays)
+					TH_LOG("%u -> %u: the file", from, to);
+				close(fd);
+			}
+			if (new_fd >= 0)
+				close(new_fd);
+		}
+}
+
+/* N - 1 is a state, N and N + 1 are not, nor is ERROR one to ask for. */
+TEST_F(migfd, no_such_state)
+{
+	static const uint32_t bad[] = { S_ERROR, STATES, STATES + 1, 0x80000000, ~0U };
+	unsigned int i, from;
+	int fd;
+
+	for (from = 1; from < STATES; from++)
+		for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
+			EXPECT_EQ(go(&self->a, bad[i]), -EINVAL);
+			EXPECT_EQ(where(&self->a), from);
+			if (fd >= 0)
+				close(fd);
+		}
+}
+
+/* S-8: what has no pre-copy does not offer it, and takes no way over it. */
+TEST_F(migfd, S8_without_precopy)
+{
+	uint32_t from, to, way[STATES];
+	int fd, new_fd;
+
+	power_off(self);
+	ASSERT_EQ(attr_set(UUID_A, "precopy", "0"), 0);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(migration_flags(&self->a), VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P);
+	for (from = 1; from < S_PRE_COPY; from++)
+		for (to = 1; to < STATES; to++) {
+			if (from == S_RESUMING)
+				continue;
+			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
+			EXPECT_EQ(go_open(&self->a, to, &new_fd),
+				  to >= S_PRE_COPY || find_way(from, to, way) < 0 ? -EINVAL : 0);
+			if (fd >= 0)
+				close(fd);
+			if (new_fd >= 0)
+				close(new_fd);
+		}
+}
+
+/* Save in pre-copy and after; all is there, in order, and nothing twice. */
+TEST_F(migfd, S1_S2_S4_S5_save_and_load)
+{
+	struct account account;
+	unsigned int i, pass;
+	size_t stop;
+	int fd;
+
+	for (i = 0; i < 300; i++)
+		touch(self->mem, i * 3, i + 1);
+	bar0_write(&self->a, TERN_REG_SCRATCH(1), 77);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	EXPECT_EQ(self->s.len, BEGIN_RECORD + 300 * MEMORY_RECORD);
+	for (pass = 0; pass < 4; pass++) {
+		size_t before = self->s.len;
+
+		for (i = 0; i < 10; i++)
+			touch(self->mem, pass + 7 * i, pass * 100 + i);
+		ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+		EXPECT_EQ(self->s.len - before, 10 * MEMORY_RECORD);
+	}
+	stop = self->s.len;
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), 0);
+	EXPECT_EQ(self->s.len - stop, FINAL_RECORDS);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), stop);
+	EXPECT_EQ(attr_sum(UUID_A, "stopped_bytes"), FINAL_RECORDS);
+	account = read_account(self->s.buf, self->s.len);
+	EXPECT_EQ(account.wrong, NULL)
+		TH_LOG("%s at %zu", account.wrong, account.at);
+	EXPECT_TRUE(account.whole);
+	EXPECT_EQ(account.repeats, 0);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 340);
+	close(fd);
+	ASSERT_EQ(load_and_go(&self->b, &self->s, 100000, S_RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(1)), 77);
+}
+
+/*
+ * S-3: stopped in the middle of a chunk, at any byte: the file goes on at the
+ * next, and gives nothing twice.
+ */
+TEST_F(migfd, S3_stopped_at_any_byte)
+{
+	static const size_t at[] = { 0, 1, 23, 24, 71, 72, 73, 4095, 100000, 1 << 20, 3 << 20 };
+	unsigned int i, k;
+	int fd;
+
+	for (i = 0; i < PAGES; i++)
+		touch(self->mem, i, i + 1);
+	for (k = 0; k < sizeof(at) / sizeof(at[0]); k++) {
+		struct account account;
+
+		self->s.len = 0;
+		ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+		while (self->s.len < at[k])
+			ASSERT_GT(read_some(fd, &self->s, at[k] - self->s.len), 0);
+		touch(self->mem, 0, 1000 + k);
+		touch(self->mem, PAGES - 1, 2000 + k);
+		ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+		ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), 0);
+		EXPECT_EQ(attr_sum(UUID_A, "pass_bytes") + attr_sum(UUID_A, "stopped_bytes"),
+			  self->s.len);
+		close(fd);
+		account = read_account(self->s.buf, self->s.len);
+		EXPECT_EQ(account.wrong, NULL)
+			TH_LOG("stopped at %zu: %s at %zu", at[k], account.wrong, account.at);
+		EXPECT_EQ(account.repeats, 0);
+		EXPECT_TRUE(account.whole);
+		ASSERT_EQ(load_and_go(&self->b, &self->s, 77777, S_RUNNING), 0);
+		EXPECT_TRUE(same_memory(&self->a, &self->b));
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+	}
+}
+
+/* P-12: read and written in pieces of every size. */
+TEST_F(migfd, P12_cut_anywhere)
+{
+	static const size_t pieces[] = { 1, 7, 24, 4127, 65536, 2 * MIB };
+	unsigned int i;
+	int fd;
+
+	touch(self->mem, 1, 1);
+	touch(self->mem, PAGES - 1, 2);
+	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		self->s.len = 0;
+		ASSERT_EQ(go_open(&self->a, S_PRE_COPY_P2P, &fd), 0);
+		ASSERT_EQ(read_all(fd, &self->s, pieces[i]), -ENOMSG);
+		ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+		ASSERT_EQ(read_all(fd, &self->s, pieces[i]), 0);
+		close(fd);
+		EXPECT_EQ(self->s.len, BEGIN_RECORD + 2 * MEMORY_RECORD + FINAL_RECORDS);
+		ASSERT_EQ(load_and_go(&self->b, &self->s, pieces[i], S_RUNNING), 0);
+		EXPECT_TRUE(same_memory(&self->a, &self->b));
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+	}
+}
+
+/*
+ * V2-3 P-16: a file whose session is over is stale, whatever ended it, and for
+ * ever, also when another session begins.
+ */
+TEST_F(migfd, V2_3_P16_stale_files)
+{
+	static const uint32_t opened[] = { S_PRE_COPY, S_PRE_COPY_P2P, S_STOP_COPY, S_RESUMING };
+	uint64_t initial, dirty;
+	int fd, other;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		touch(self->mem, 0, i);
+		ASSERT_EQ(walk_to(&self->a, opened[i], &fd), 0);
+		EXPECT_FALSE(is_stale(fd, opened[i]));
+		ASSERT_EQ(walk_to(&self->a, opened[i], &other), 0);
+		EXPECT_TRUE(is_stale(fd, opened[i]));
+		if (opened[i] != S_RESUMING) {
+			EXPECT_EQ(precopy_info(fd, &initial, &dirty), -ENODEV);
+			EXPECT_EQ(poll_now(fd), POLLIN | POLLRDHUP);
+		}
+		EXPECT_FALSE(is_stale(other, opened[i]));
+		close(fd);
+		EXPECT_FALSE(is_stale(other, opened[i]));
+		close(other);
+	}
+}
+
+/* V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so. */
+TEST_F(migfd, V2_3_P16_P36_outlives_the_device)
+{
+	uint64_t initial, dirty;
+	int save, load;
+
+	touch(self->mem, 0, 1);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &save), 0);
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &load), 0);
+	power_off(self);
+	dev_close(&self->b);
+	EXPECT_TRUE(is_stale(save, S_PRE_COPY));
+	EXPECT_TRUE(is_stale(load, S_RESUMING));
+	ASSERT_EQ(mdev_remove(UUID_A), 0);
+	ASSERT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_TRUE(is_stale(save, S_PRE_COPY));
+	EXPECT_TRUE(is_stale(load, S_RESUMING));
+	EXPECT_EQ(precopy_info(save, &initial, &dirty), -ENODEV);
+	EXPECT_EQ(poll_now(save), POLLIN | POLLRDHUP);
+	close(save);
+	close(load);
+}
+
+/* V2-4 P-15: whatever the last owner left, the next one finds it running. */
+TEST_F(migfd, V2_4_P15_open_starts_in_running)
+{
+	uint64_t fresh = stop_copy_length(&self->b);
+	uint32_t state;
+	int fd;
+
+	for (state = 1; state < STATES; state++) {
+		ASSERT_EQ(go_open(&self->b, state, &fd), 0);
+		bar0_write(&self->b, TERN_REG_SCRATCH(0), 1);
+		dev_write(&self->b, self->b.bar2.offset, "x", 1);
+		dev_close(&self->b);
+		ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+		EXPECT_EQ(where(&self->b), S_RUNNING);
+		EXPECT_EQ(stop_copy_length(&self->b), fresh);
+		if (fd >= 0) {
+			EXPECT_TRUE(is_stale(fd, state));
+			close(fd);
+		}
+	}
+}
+
+/* V2-5 P-17: to close the file changes neither the state nor what was staged. */
+TEST_F(migfd, V2_5_P17_closed_file)
+{
+	static const uint32_t opened[] = { S_PRE_COPY, S_PRE_COPY_P2P, S_STOP_COPY };
+	uint64_t size;
+	unsigned int i;
+	int fd;
+
+	touch(self->mem, 9, 9);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(walk_to(&self->a, S_RUNNING, &fd), 0);
+		touch(self->mem, 9, i);
+		ASSERT_EQ(go_open(&self->a, opened[i], &fd), 0);
+		self->s.len = 0;
+		ASSERT_EQ(read_some(fd, &self->s, 100), 100);
+		size = stop_copy_length(&self->a);
+		close(fd);
+		EXPECT_EQ(where(&self->a), opened[i]);
+		EXPECT_EQ(stop_copy_length(&self->a), size);
+		ASSERT_EQ(go(&self->a, i == 2 ? S_STOP : S_STOP_COPY), 0);
+	}
+	/* A load: written, closed, and only then committed. */
+	ASSERT_EQ(walk_to(&self->a, S_RUNNING, &fd), 0);
+	touch(self->mem, 9, 99);
+	self->s.len = 0;
+	fd = save_to_end(&self->a, &self->s);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+	ASSERT_EQ(write_all(fd, &self->s, 5000), 0);
+	close(fd);
+	EXPECT_EQ(where(&self->b), S_RESUMING);
+	ASSERT_EQ(go(&self->b, S_STOP), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+}
+
+/* A big fill, which takes many pieces. */
+static void start_fill(struct dev *d, uint32_t pattern)
+{
+	bar0_write(d, TERN_DMA_PATTERN, pattern);
+	dma_start(d, TERN_DMA_OP_FILL, 0, 0, MEMORY);
+}
+
+/*
+ * V2-6: quiesced, a device is what it is when it runs, but that it moves nothing:
+ * a transfer that was under way stands where a piece ended, one that is begun
+ * waits, and both go on when it runs again.
+ */
+TEST_F(migfd, V2_6_quiesced)
+{
+	static const uint32_t states[] = { S_RUNNING_P2P, S_PRE_COPY_P2P };
+	int irq = eventfd(0, EFD_NONBLOCK), fd;
+	uint64_t done;
+	unsigned int i, k;
+
+	ASSERT_EQ(set_trigger(&self->a, VFIO_PCI_MSIX_IRQ_INDEX, 2, irq), 0);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(walk_to(&self->a, S_RUNNING, &fd), 0);
+		start_fill(&self->a, 0x11111111);
+		ASSERT_EQ(go_open(&self->a, states[i], &fd), 0);
+		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
+		EXPECT_EQ(done % 65536, 0);
+		/* It had MEMORY / 64 KiB of them to go; and nothing moves now. */
+		for (k = 0; k < 1000; k++)
+			ASSERT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), done);
+		EXPECT_EQ(self->mem[done / 4 % (MEMORY / 4)], done == MEMORY ? 0x11111111 : 0);
+		/* Registers, memory and interrupts are as ever. */
+		bar0_write(&self->a, TERN_REG_DOORBELL, 2);
+		EXPECT_EQ(signals(irq), 1);
+		bar0_write(&self->a, TERN_REG_SCRATCH(0), i + 5);
+		EXPECT_EQ(bar0_read(&self->a, TERN_REG_SCRATCH(0)), i + 5);
+		ASSERT_EQ(go(&self->a, i ? S_PRE_COPY : S_RUNNING), 0);
+		EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+		EXPECT_EQ(self->mem[MEMORY / 4 - 1], 0x11111111);
+		/* Begun while it is quiesced. */
+		ASSERT_EQ(go(&self->a, states[i]), 0);
+		start_fill(&self->a, 0x22222222);
+		for (k = 0; k < 1000; k++)
+			ASSERT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_BUSY);
+		EXPECT_EQ(self->mem[0], 0x11111111);
+		ASSERT_EQ(go(&self->a, i ? S_PRE_COPY : S_RUNNING), 0);
+		EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+		EXPECT_EQ(self->mem[0], 0x22222222);
+		if (fd >= 0)
+			close(fd);
+	}
+	close(irq);
+}
+
+/*
+ * V2-7 P-18: a VMM goes through P2P each time it starts or stops a guest, and
+ * resets a device that fails there. A transfer is under way all the while.
+ */
+TEST_F(migfd, V2_7_P18_through_p2p)
+{
+	unsigned int i;
+
+	for (i = 0; i < 300; i++) {
+		start_fill(&self->a, i);
+		ASSERT_EQ(go(&self->a, S_RUNNING_P2P), 0);
+		ASSERT_EQ(go(&self->a, S_STOP), 0);
+		ASSERT_EQ(go(&self->a, S_RUNNING_P2P), 0);
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+	}
+	EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+}
+
+/*
+ * V2-8 V2-12 P-2 P-22: the size is what would be read if the device stopped now: it is
+ * the whole before a session, falls by what is read, and is 0 when read() has said so.
+ */
+TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
+{
+	const uint64_t all = BEGIN_RECORD + 300 * MEMORY_RECORD + FINAL_RECORDS;
+	uint64_t initial = 0, dirty = 0, size;
+	unsigned int i, pass;
+	ssize_t n;
+	int fd;
+
+	EXPECT_EQ(stop_copy_length(&self->a), BEGIN_RECORD + FINAL_RECORDS);
+	for (i = 0; i < 300; i++)
+		touch(self->mem, i, i + 1);
+	EXPECT_EQ(stop_copy_length(&self->a), all);
+	ASSERT_EQ(go(&self->a, S_RUNNING_P2P), 0);
+	EXPECT_EQ(stop_copy_length(&self->a), all);
+	ASSERT_EQ(go(&self->a, S_STOP), 0);
+	EXPECT_EQ(stop_copy_length(&self->a), all);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	/* The snapshot: all of it initial, and it falls. */
+	for (size = all; (n = read_some(fd, &self->s, 33333)) > 0; ) {
+		size -= n;
+		ASSERT_EQ(stop_copy_length(&self->a), size);
+		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+		ASSERT_EQ(initial, size - FINAL_RECORDS);
+		ASSERT_EQ(dirty, 0);
+	}
+	EXPECT_EQ(n, -ENOMSG);
+	EXPECT_EQ(size, FINAL_RECORDS);
+	/* What comes since is dirty, as much as it is and no more. */
+	for (pass = 0; pass < 3; pass++) {
+		for (i = 0; i < 20; i++)
+			touch(self->mem, 5 * i, i);
+		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+		EXPECT_EQ(initial, 0);
+		EXPECT_EQ(dirty, 20 * MEMORY_RECORD);
+		EXPECT_EQ(stop_copy_length(&self->a), dirty + FINAL_RECORDS);
+		EXPECT_EQ(read_some(fd, &self->s, 1000), 1000);
+		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+		EXPECT_EQ(dirty, 20 * MEMORY_RECORD - 1000);
+		EXPECT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+		EXPECT_EQ(dirty, 0);
+	}
+	touch(self->mem, 7, 7);
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	for (size = MEMORY_RECORD + FINAL_RECORDS; size; size -= n) {
+		EXPECT_EQ(stop_copy_length(&self->a), size);
+		n = read_some(fd, &self->s, 999);
+		ASSERT_GT(n, 0);
+		ASSERT_LE(n, size);
+	}
+	/* All was read, but the reader was not told. */
+	EXPECT_GT(stop_copy_length(&self->a), 0);
+	EXPECT_EQ(read_some(fd, &self->s, 999), 0);
+	EXPECT_EQ(stop_copy_length(&self->a), 0);
+	close(fd);
+}
+
+/* What changes before the snapshot has come to it is of the snapshot; what is new is not. */
+TEST_F(migfd, P2_initial_bytes)
+{
+	uint64_t initial, dirty, last = ~0ULL;
+	unsigned int i;
+	int fd;
+
+	for (i = 500; i < 1000; i++)
+		touch(self->mem, i, i);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+	EXPECT_EQ(initial, BEGIN_RECORD + 500 * MEMORY_RECORD);
+	EXPECT_EQ(dirty, 0);
+	touch(self->mem, 999, 5);
+	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+	EXPECT_EQ(dirty, 0);
+	for (i = 0; i < 10; i++)
+		touch(self->mem, i, 5);
+	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+	EXPECT_EQ(initial, BEGIN_RECORD + 500 * MEMORY_RECORD);
+	EXPECT_EQ(dirty, 10 * MEMORY_RECORD);
+	/* A guest that never rests: the snapshot comes to its end all the same. */
+	for (i = 0; last; i++) {
+		for (unsigned int k = 0; k < 100; k++)
+			touch(self->mem, (37 * k + i) % PAGES, i);
+		ASSERT_GT(read_some(fd, &self->s, 200000), 0);
+		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
+		ASSERT_LE(initial, last);
+		last = initial;
+		ASSERT_LT(i, 100);
+	}
+	close(fd);
+}
+
+/*
+ * V2-9 P-19 P-20: nothing now is ENOMSG, at once, and only in pre-copy; the end
+ * is 0, as often as it is asked for, and only after the stop.
+ */
+TEST_F(migfd, V2_9_P19_P20_nothing_and_the_end)
+{
+	unsigned int i, k;
+	int fd;
+
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	for (k = 0; k < 4; k++) {
+		if (k == 2)
+			ASSERT_EQ(go(&self->a, S_PRE_COPY_P2P), 0);
+		if (k == 3)
+			ASSERT_EQ(go(&self->a, S_PRE_COPY), 0);
+		touch(self->mem, k, k + 1);
+		ASSERT_EQ(read_all(fd, &self->s, 999), -ENOMSG);
+		for (i = 0; i < 3; i++)
+			EXPECT_EQ(read_some(fd, &self->s, 1), -ENOMSG);
+	}
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	ASSERT_EQ(read_all(fd, &self->s, 999), 0);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(read_some(fd, &self->s, 1), 0);
+	/* A store that comes too late opens nothing again. */
+	touch(self->mem, 5, 5);
+	EXPECT_EQ(read_some(fd, &self->s, 1), 0);
+	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 1);
+	close(fd);
+}
+
+/* V2-9: poll() waits for what read() would give, and for the end. */
+TEST_F(migfd, V2_9_poll)
+{
+	struct pollfd p = { .events = POLLIN };
+	int fd;
+
+	touch(self->mem, 1, 1);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	p.fd = fd;
+	EXPECT_EQ(poll_now(fd), POLLIN);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	EXPECT_EQ(poll_now(fd), 0);
+	touch(self->mem, 1, 2);
+	EXPECT_EQ(poll(&p, 1, -1), 1);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	/* Asleep when the store comes, and woken by it. */
+	if (!fork()) {
+		touch(self->mem, 1, 3);
+		_exit(0);
+	}
+	EXPECT_EQ(poll(&p, 1, -1), 1);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	EXPECT_EQ(poll_now(fd), POLLIN);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), 0);
+	EXPECT_EQ(poll_now(fd), POLLIN);
+	close(fd);
+}
+
+/* A data file is a pipe of bytes, one way: no place in it, nothing else to ask it. */
+TEST_F(migfd, V2_9_V2_10_data_files)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = 0x55 };
+	void *volatile nowhere = (void *)8;
+	char buf[64] = { 0 };
+	int save, load;
+
+	touch(self->mem, 0, 1);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &save), 0);
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &load), 0);
+	EXPECT_EQ(fcntl(save, F_GETFD), FD_CLOEXEC);
+	EXPECT_EQ(lseek(save, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE);
+	EXPECT_EQ(pread(save, buf, 1, 0) == -1 ? errno : 0, ESPIPE);
+	EXPECT_EQ(write(save, buf, 1) == -1 ? errno : 0, EBADF);
+	EXPECT_EQ(lseek(load, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE);
+	EXPECT_EQ(pwrite(load, buf, 1, 0) == -1 ? errno : 0, ESPIPE);
+	EXPECT_EQ(read(load, buf, 1) == -1 ? errno : 0, EBADF);
+	EXPECT_EQ(read(save, buf, 0), 0);
+	EXPECT_EQ(write(load, buf, 0), 0);
+	/* A buffer that is not there: nothing was read. */
+	EXPECT_EQ(read(save, nowhere, 8) == -1 ? errno : 0, EFAULT);
+	EXPECT_EQ(write(load, nowhere, 8) == -1 ? errno : 0, EFAULT);
+	EXPECT_EQ(stop_copy_length(&self->a), BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+	EXPECT_EQ(ioctl(load, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, ENOTTY);
+	EXPECT_EQ(ioctl(save, VFIO_DEVICE_RESET) ? errno : 0, ENOTTY);
+	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, nowhere) ? errno : 0, EFAULT);
+	info.argsz--;
+	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, EINVAL);
+	info.argsz += 9;
+	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+	EXPECT_EQ(info.flags, 0x55);
+	EXPECT_EQ(info.initial_bytes, BEGIN_RECORD + MEMORY_RECORD);
+	ASSERT_EQ(go(&self->a, S_PRE_COPY_P2P), 0);
+	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, EINVAL);
+	close(save);
+	close(load);
+}
+
+/*
+ * V2-10 V2-11 P-9 P-21: a bad stream fails in write(), at the bad byte, and from
+ * then on; one that is cut fails when RESUMING is left. The device never runs on
+ * either, and a reset makes it as new.
+ */
+TEST_F(migfd, V2_10_V2_11_P9_P21_bad_streams)
+{
+	static const uint8_t zero[PAGE];
+	uint8_t page[PAGE];
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < 10; i++)
+		touch(self->mem, i, i + 1);
+	bar0_write(&self->a, TERN_REG_SCRATCH(0), 42);
+	fd = save_to_end(&self->a, &self->s);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	for (i = 0; i < 6; i++) {
+		struct stream bad = self->s;
+		int expect = 0;
+
+		if (i == 0)
+			bad.len = 0;			/* nothing came */
+		if (i == 1)
+			bad.len -= 1;			/* cut */
+		if (i == 2)
+			bad.len = BEGIN_RECORD + MEMORY_RECORD;	/* cut between records */
+		if (i == 3)
+			bad.buf[bad.len / 2] ^= 4, expect = -EBADMSG;
+		if (i == 4)
+			bad.buf[bad.len - 1] ^= 4, expect = -EBADMSG;
+		if (i == 5)
+			bad.buf += BEGIN_RECORD, bad.len -= BEGIN_RECORD, expect = -EINVAL;
+		ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+		EXPECT_EQ(write_all(fd, &bad, 5000), expect)
+			TH_LOG("stream %u", i);
+		if (expect) {
+			EXPECT_EQ(write_all(fd, &self->s, 1), expect);
+			EXPECT_EQ(write_all(fd, &self->s, 5000), expect);
+		}
+		if (i == 3)
+			bad.buf[bad.len / 2] ^= 4;
+		if (i == 4)
+			bad.buf[bad.len - 1] ^= 4;
+		EXPECT_EQ(go(&self->b, i % 2 ? S_RUNNING : S_STOP), -EIO);
+		EXPECT_EQ(where(&self->b), S_RESUMING);
+		ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
+		EXPECT_EQ(where(&self->b), S_RUNNING);
+		EXPECT_TRUE(is_stale(fd, S_RESUMING));
+		close(fd);
+		ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, page, PAGE), PAGE);
+		EXPECT_EQ(memcmp(page, zero, PAGE), 0);
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(0)), 0);
+	}
+	/* One byte late is not too late. */
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+	self->s.len--;
+	ASSERT_EQ(write_all(fd, &self->s, 5000), 0);
+	EXPECT_EQ(go(&self->b, S_STOP), -EIO);
+	EXPECT_EQ(write(fd, self->s.buf + self->s.len, 1), 1);
+	close(fd);
+	ASSERT_EQ(go(&self->b, S_RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(0)), 42);
+}
+
+/* P-8: cancelled at each point, then once more, complete. */
+TEST_F(migfd, P8_cancelled)
+{
+	struct account account;
+	unsigned int i, k;
+	int fd;
+
+	for (i = 0; i < 100; i++)
+		touch(self->mem, i * 7, i + 1);
+	for (k = 0; k < 6; k++) {
+		ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+		self->s.len = 0;
+		if (k > 0)
+			EXPECT_EQ(read_some(fd, &self->s, 1000), 1000);
+		if (k > 1)
+			ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+		if (k > 2)
+			ASSERT_EQ(go(&self->a, S_PRE_COPY_P2P), 0);
+		if (k > 3)
+			ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+		if (k > 4)
+			EXPECT_EQ(read_some(fd, &self->s, 100), 100);
+		/* QEMU closes it first. */
+		if (k % 2)
+			close(fd);
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+		if (!(k % 2)) {
+			EXPECT_TRUE(is_stale(fd, S_PRE_COPY));
+			close(fd);
+		}
+		touch(self->mem, k, 1000 + k);
+	}
+	self->s.len = 0;
+	fd = save_to_end(&self->a, &self->s);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	account = read_account(self->s.buf, self->s.len);
+	EXPECT_EQ(account.wrong, NULL);
+	EXPECT_EQ(account.sessions, 1);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 105);
+	ASSERT_EQ(load_and_go(&self->b, &self->s, 100000, S_RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+}
+
+/* P-14: a guest that reboots in mid-migration: the migration fails, the next does not. */
+TEST_F(migfd, P14_reset)
+{
+	uint32_t state;
+	int fd;
+
+	for (state = 1; state < STATES; state++) {
+		touch(self->mem, 0, 1);
+		ASSERT_EQ(go_open(&self->a, state, &fd), 0);
+		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+		EXPECT_EQ(where(&self->a), S_RUNNING);
+		EXPECT_EQ(self->mem[0], 0);
+		EXPECT_EQ(stop_copy_length(&self->a), BEGIN_RECORD + FINAL_RECORDS);
+		if (fd >= 0) {
+			EXPECT_TRUE(is_stale(fd, state));
+			close(fd);
+		}
+	}
+	touch(self->mem, 5, 5);
+	fd = save_to_end(&self->a, &self->s);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	ASSERT_EQ(load_and_go(&self->b, &self->s, 9999, S_RUNNING), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+}
+
+/* P-35: a guest that is paused is migrated, and arrives paused. */
+TEST_F(migfd, P35_paused)
+{
+	int fd;
+
+	touch(self->mem, 5, 5);
+	ASSERT_EQ(go(&self->a, S_STOP), 0);
+	fd = save_to_end(&self->a, &self->s);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	ASSERT_EQ(go(&self->a, S_STOP), 0);
+	ASSERT_EQ(load_and_go(&self->b, &self->s, 9999, S_STOP), 0);
+	EXPECT_TRUE(same_memory(&self->a, &self->b));
+	ASSERT_EQ(go(&self->b, S_RUNNING), 0);
+}
+
+/*
+ * P-33: one protocol at a time. The other reads what it likes, changes nothing, and
+ * has its turn when the device runs again, or is reset.
+ */
+TEST_F(migfd, P33_one_protocol_at_a_time)
+{
+	static const uint32_t v1[] = { STOP, SAVING, RUNNING | SAVING, RESUMING };
+	uint64_t zero = 0, offset;
+	uint32_t state, to;
+	unsigned int i;
+	int fd;
+
+	touch(self->mem, 0, 1);
+	for (state = 1; state < STATES; state++) {
+		if (state == S_RUNNING)
+			continue;
+		ASSERT_EQ(walk_to(&self->a, state, &fd), 0);
+		for (to = 0; to < 5; to++)
+			EXPECT_EQ(set_state(&self->a, to), -EBUSY);
+		EXPECT_EQ(dev_write(&self->a, self->a.mig.offset + V1(data_size), &zero, 8), -EBUSY);
+		EXPECT_EQ(get_state(&self->a), bits_of(state));
+		EXPECT_EQ(pending(&self->a), 0);
+		EXPECT_EQ(reg_read(&self->a, V1(data_offset), &offset), 0);
+		EXPECT_EQ(data_size(&self->a), 0);
+		/* None of it has touched the session. */
+		EXPECT_EQ(where(&self->a), state);
+		if (in_saving_group(state)) {
+			self->s.len = 0;
+			EXPECT_GT(read_some(fd, &self->s, 2 * MIB), BEGIN_RECORD);
+			EXPECT_EQ(read_account(self->s.buf, self->s.len).wrong, NULL);
+		}
+		if (fd >= 0)
+			close(fd);
+		if (state != S_RESUMING) {
+			ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+			EXPECT_EQ(set_state(&self->a, STOP), 0);
+			ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		}
+		touch(self->mem, 0, state);
+	}
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+		touch(self->mem, 0, 7);
+		ASSERT_EQ(set_state(&self->a, v1[i]), 0);
+		for (state = 1; state < STATES; state++)
+			EXPECT_EQ(go(&self->a, state), -EBUSY);
+		EXPECT_GT(where(&self->a), 0);
+		EXPECT_EQ(bits_of(where(&self->a)), v1[i]);
+		EXPECT_GT(stop_copy_length(&self->a), 0);
+		EXPECT_EQ(get_state(&self->a), v1[i]);
+	}
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(go(&self->a, S_STOP), 0);
+}
+
+/* V2-14: on iommufd, and with no log of its own, nothing would see the device's DMA. */
+TEST_F(migfd, V2_14_nobody_logs)
+{
+	int expect = on_iommufd(&self->a) && !can_log(&self->a) ? -EOPNOTSUPP : 0;
+	int fd;
+
+	EXPECT_EQ(walk_to(&self->a, S_PRE_COPY, &fd), expect);
+	EXPECT_EQ(where(&self->a), expect ? S_RUNNING : S_PRE_COPY);
+	close(fd);
+	EXPECT_EQ(walk_to(&self->a, S_PRE_COPY_P2P, &fd), expect);
+	close(fd);
+	EXPECT_EQ(walk_to(&self->a, S_STOP_COPY, &fd), expect);
+	EXPECT_EQ(where(&self->a), expect ? S_STOP : S_STOP_COPY);
+	close(fd);
+	/* To start, to stop and to load never hangs on it. */
+	EXPECT_EQ(walk_to(&self->a, S_RUNNING_P2P, &fd), 0);
+	EXPECT_EQ(go(&self->a, S_STOP), 0);
+	EXPECT_EQ(go(&self->a, S_RUNNING), 0);
+	EXPECT_EQ(go_open(&self->a, S_RESUMING, &fd), 0);
+	close(fd);
+	if (expect)
+		TH_LOG("this kernel has no log of DMA: saving is refused");
+}
+
+/* One stream for all: any protocol saves, any loads. */
+FIXTURE(pairing) {
+	struct dev a, b;
+	struct stream s;
+};
+
+FIXTURE_VARIANT(pairing) {
+	bool save_v2, load_v2;
+};
+
+FIXTURE_VARIANT_ADD(pairing, v1_v1) { };
+FIXTURE_VARIANT_ADD(pairing, v1_v2) { .load_v2 = true };
+FIXTURE_VARIANT_ADD(pairing, v2_v1) { .save_v2 = true };
+FIXTURE_VARIANT_ADD(pairing, v2_v2) { .save_v2 = true, .load_v2 = true };
+
+FIXTURE_SETUP(pairing)
+{
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(power_on(&self->a, UUID_A), 0);
+	ASSERT_EQ(power_on(&self->b, UUID_B), 0);
+	ASSERT_EQ(dev_map_window(&self->a), 0);
+	ASSERT_EQ(dev_map_window(&self->b), 0);
+}
+
+FIXTURE_TEARDOWN(pairing)
+{
+	dev_close(&self->a);
+	dev_close(&self->b);
+	mdev_remove(UUID_A);
+	mdev_remove(UUID_B);
+	free(self->s.buf);
+}
+
+/* Part of it while the device runs, then more is stored, and the rest. */
+static int save_by(struct dev *d, bool v2, struct stream *s)
+{
+	uint32_t word = 0x77777777;
+	int fd, ret;
+
+	if (!v2) {
+		ret = set_state(d, RUNNING | SAVING);
+		ret = ret ?: save_all(d, s);
+		dev_write(d, d->bar2.offset + 5 * PAGE, &word, 4);
+		ret = ret ?: set_state(d, SAVING);
+		ret = ret ?: save_all(d, s);
+		return ret ?: set_state(d, STOP);
+	}
+	ret = go_open(d, S_PRE_COPY, &fd);
+	if (ret)
+		return ret;
+	ret = read_all(fd, s, 100000);
+	dev_write(d, d->bar2.offset + 5 * PAGE, &word, 4);
+	ret = ret == -ENOMSG ? go(d, S_STOP_COPY) : ret ?: -EIO;
+	ret = ret ?: read_all(fd, s, 100000);
+	close(fd);
+	return ret ?: go(d, S_STOP);
+}
+
+static int load_by(struct dev *d, bool v2, const struct stream *s, size_t piece)
+{
+	int ret;
+
+	if (v2)
+		return load_and_go(d, s, piece, S_RUNNING);
+	ret = set_state(d, RESUMING);
+	ret = ret ?: load_all(d, s, piece);
+	return ret ?: set_state(d, RUNNING);
+}
+
+/* P-33: the four pairings, in pieces of several sizes. */
+TEST_F(pairing, P33_streams_are_one)
+{
+	static const size_t pieces[] = { 1, 4127, 1 << 20 };
+	struct account account;
+	uint8_t page[PAGE];
+	unsigned int i;
+
+	for (i = 0; i < 40; i++) {
+		memset(page, i + 1, PAGE);
+		dev_write(&self->a, self->a.bar2.offset + i * 3 * PAGE, page, PAGE);
+	}
+	bar0_write(&self->a, TERN_REG_SCRATCH(3), 1234);
+	ASSERT_EQ(save_by(&self->a, variant->save_v2, &self->s), 0);
+	account = read_account(self->s.buf, self->s.len);
+	EXPECT_EQ(account.wrong, NULL);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 41);
+	EXPECT_EQ(self->s.len, BEGIN_RECORD + 41 * MEMORY_RECORD + FINAL_RECORDS);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
+		ASSERT_EQ(load_by(&self->b, variant->load_v2, &self->s, pieces[i]), 0);
+		EXPECT_TRUE(same_memory(&self->a, &self->b));
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(3)), 1234);
+	}
+	/* And what came is saved in turn. */
+	self->s.len = 0;
+	ASSERT_EQ(save_by(&self->b, variant->save_v2, &self->s), 0);
+	EXPECT_EQ(read_account(self->s.buf, self->s.len).records[TERN_RECORD_MEMORY], 42);
+}
+
+/* P-11: the first stream that there was loads by this protocol, too. */
+TEST_F(pairing, P11_golden_stream)
+{
+	const struct stream golden = {
+		.buf = (uint8_t *)golden_stream, .len = golden_stream_end - golden_stream,
+	};
+	static uint32_t mem[GOLDEN_PAGES][PAGE / 4];
+	unsigned int i, k;
+
+	dev_close(&self->b);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	ASSERT_EQ(load_by(&self->b, variant->load_v2, &golden, 10000), 0);
+	ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, mem, sizeof(mem)), sizeof(mem));
+	for (i = 0; i < GOLDEN_PAGES; i++)
+		for (k = 0; k < PAGE / 4; k++)
+			ASSERT_EQ(mem[i][k], golden_word(i, k));
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(5)), GOLDEN_SCRATCH(5));
+}
+
+TEST_HARNESS_MAIN
