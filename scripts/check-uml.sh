@@ -42,7 +42,8 @@ run first "$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job mem
 	"$(job storm_test)" "$(job fault_test)" \
 	"$(job migration_test -v mapped -v load_trapped)" module_test.sh &
 first=$!
-run second "$(job dma_test)" "$(job migration_test -v save_trapped -v trapped)" || status=$?
+run second "$(job dma_test)" "$(job migfd_test)" "$(job migration_test -v save_trapped -v trapped)" ||
+	status=$?
 wait $first || status=$?
 cat build/uml/{first,second}.tap
 while IFS=$'\t' read -r program test needs; do

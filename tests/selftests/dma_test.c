@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The DMA engine: what it moves, what it refuses, and that it stops and moves on. */
-#include "tern.h"
+#include "migfd.h"
 #include "reader.h"
 #include "kselftest_harness.h"
-#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -654,6 +653,214 @@ TEST_F(dma, B1_4_V1_27_V1_28_dirty)
 	munmap(shadow, RAM);
 }
 
+#define START	(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START)
+#define STOP_LOG (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP)
+#define REPORT	(VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT)
+
+static int log_start(struct dev *d, const struct vfio_device_feature_dma_logging_range *ranges,
+		     unsigned int n, uint64_t *page_size)
+{
+	struct vfio_device_feature_dma_logging_control control = {
+		.page_size = *page_size, .num_ranges = n, .ranges = (uintptr_t)ranges,
+	};
+	int ret = feature(d, START, &control, sizeof(control));
+
+	*page_size = control.page_size;
+	return ret;
+}
+
+static int log_ram(struct dev *d)
+{
+	struct vfio_device_feature_dma_logging_range range = { .iova = ADDRESS, .length = RAM };
+	uint64_t page_size = PAGE;
+
+	return log_start(d, &range, 1, &page_size);
+}
+
+static int log_stop(struct dev *d)
+{
+	return feature(d, STOP_LOG, "", 0);
+}
+
+/* What the device wrote since it was asked last; the bitmap's other bits stay. */
+static int log_report(struct dev *d, uint64_t iova, uint64_t length, uint64_t page_size,
+		      uint64_t *bitmap)
+{
+	struct vfio_device_feature_dma_logging_report report = {
+		.iova = iova, .length = length, .page_size = page_size,
+		.bitmap = (uintptr_t)bitmap,
+	};
+
+	return feature(d, REPORT, &report, sizeof(report));
+}
+
+static int get_log(struct dev *d, uint64_t *bitmap)
+{
+	memset(bitmap, 0, RAM_PAGES / 8);
+	return log_report(d, ADDRESS, RAM, PAGE, bitmap);
+}
+
+static bool has_log(struct dev *d)
+{
+	return !probe_feature(d, START);
+}
+
+/*
+ * P-23: a device that says that it logs can be asked for its log. Where the kernel
+ * could not pass it on, all of it is not there.
+ */
+TEST_F(dma, P23_offered_or_not)
+{
+	uint64_t bitmap[RAM_PAGES / 64];
+	int expect = has_log(&self->a) ? 0 : -ENOTTY;
+
+	EXPECT_EQ(probe_feature(&self->a, STOP_LOG), expect);
+	EXPECT_EQ(probe_feature(&self->a, REPORT), expect);
+	EXPECT_EQ(log_ram(&self->a), expect);
+	EXPECT_EQ(get_log(&self->a, bitmap), expect);
+	EXPECT_EQ(log_stop(&self->a), expect);
+	TH_LOG("this kernel %s", expect ? "leaves it to the container" : "has the device's log read");
+}
+
+/* V2-13: started once, stopped as often as anybody likes, and nothing to tell when off. */
+TEST_F(dma, V2_13_order)
+{
+	struct vfio_device_feature_dma_logging_range range[2] = {
+		{ .iova = ADDRESS, .length = RAM }, { .iova = 0, .length = 1ULL << 50 },
+	};
+	uint64_t bitmap[RAM_PAGES / 64], page_size = PAGE;
+	unsigned int i;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
+	EXPECT_EQ(log_stop(&self->a), 0);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(log_ram(&self->a), 0);
+		EXPECT_EQ(log_ram(&self->a), -EBUSY);
+		EXPECT_EQ(get_log(&self->a, bitmap), 0);
+		EXPECT_EQ(log_stop(&self->a), 0);
+		EXPECT_EQ(log_stop(&self->a), 0);
+		EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
+	}
+	/* More than anybody has; nothing; and a page size of the user's own. */
+	EXPECT_EQ(log_start(&self->a, range + 1, 1, &page_size), -E2BIG);
+	range[1].length = 0;
+	range[1].iova = 1 << 20;
+	EXPECT_EQ(log_start(&self->a, range, 2, &page_size), -EINVAL);
+	EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
+	page_size = 1 << 16;
+	EXPECT_EQ(log_start(&self->a, range, 1, &page_size), 0);
+	EXPECT_EQ(page_size, PAGE);
+	/* Not the next owner's. */
+	munmap(self->mem, MEMORY);
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
+	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
+			 self->a.bar2.offset);
+}
+
+/* V2-13: what was written, by the page; once; and nothing else. */
+TEST_F(dma, V2_13_pages)
+{
+	uint64_t bitmap[RAM_PAGES / 64], few[RAM_PAGES / 64];
+	unsigned long page;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
+	ASSERT_EQ(log_ram(&self->a), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* The last byte of a page, a whole one, the first of the third. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 2, 3), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* What is read, filled or summed up is not guest memory that was written. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, RAM), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, RAM), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, RAM), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* Asked for in parts: each clears its own, and adds to the bitmap. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
+	memset(bitmap, 0, sizeof(bitmap));
+	ASSERT_EQ(log_report(&self->a, ADDRESS + 64 * PAGE, 128 * PAGE, PAGE, bitmap + 1), 0);
+	EXPECT_EQ(dirty_but(bitmap, 64, 128), 0);
+	ASSERT_EQ(get_log(&self->a, few), 0);
+	for (page = 0; page < RAM_PAGES; page++)
+		ASSERT_NE(is_dirty(few, page), is_dirty(bitmap, page));
+	/* By a larger page: any of its pages will do. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 17 * PAGE, 0, 1), DONE);
+	memset(bitmap, 0, sizeof(bitmap));
+	ASSERT_EQ(log_report(&self->a, ADDRESS, RAM, 16 * PAGE, bitmap), 0);
+	EXPECT_EQ(bitmap[0], 2);
+	/* A piece that failed may have been written in part. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + RAM - PAGE, 0, 2 * PAGE),
+		  ERROR(ADDRESS));
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, RAM_PAGES - 1, 1), 0);
+}
+
+/* V2-13: only the ranges that were asked for, and apart from any migration. */
+TEST_F(dma, V2_13_ranges)
+{
+	struct vfio_device_feature_dma_logging_range range[2] = {
+		{ .iova = ADDRESS + 100 * PAGE, .length = 50 * PAGE },
+		{ .iova = ADDRESS + 10 * PAGE, .length = 20 * PAGE },
+	};
+	uint64_t bitmap[RAM_PAGES / 64], page_size = PAGE;
+	unsigned long page;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(log_start(&self->a, range, 2, &page_size), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	for (page = 0; page < RAM_PAGES; page++)
+		ASSERT_EQ(is_dirty(bitmap, page),
+			  (page >= 10 && page < 30) || (page >= 100 && page < 150));
+}
+
+/* V2-13 V1-28 P-32: copied while the device writes, then stopped, and the rest: all is there. */
+TEST_F(dma, V2_13_V1_28_P32_nothing_lost)
+{
+	unsigned long page, copied = 0, looks = 0, round;
+	uint64_t bitmap[RAM_PAGES / 64];
+	uint8_t *shadow = anonymous(RAM);
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(log_ram(&self->a), 0);
+	for (round = 0; round < 10; round++) {
+		paint(self->mem, MEMORY, round);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		memcpy(shadow, self->ram, LIST);	/* the list is not the device's */
+		do {
+			if (++looks % 4 == 0)
+				ASSERT_EQ(go(&self->a, round % 2 ? S_STOP : S_RUNNING_P2P), 0);
+			ASSERT_EQ(get_log(&self->a, bitmap), 0);
+			for (page = 0; page < RAM_PAGES; page++)
+				if (is_dirty(bitmap, page)) {
+					memcpy(shadow + page * PAGE, self->ram + page * PAGE, PAGE);
+					copied++;
+				}
+		} while (looks % 4);
+		EXPECT_EQ(memcmp(shadow, self->ram, RAM), 0);
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+		ASSERT_EQ(dma_wait(&self->a), DONE);
+	}
+	TH_LOG("%lu pages copied in %lu looks", copied, looks);
+	EXPECT_GT(copied, 0);
+	munmap(shadow, RAM);
+}
+
 #define CGROUPS	"/tmp/cgroups"
 
 static uint64_t charged(const char *what)
@@ -865,6 +1072,59 @@ TEST_F(dma, P27_waits_for_ever)
 	dev_close(&self->a);
 	close(fd);
 	munmap(p, MIB);
+}
+
+struct stalled {
+	int fd;
+	void *buf;
+	ssize_t ret;
+};
+
+static void *read_there(void *arg)
+{
+	struct stalled *s = arg;
+
+	s->ret = read(s->fd, s->buf, MIB);
+	if (s->ret < 0)
+		s->ret = -errno;
+	return NULL;
+}
+
+/*
+ * V2-3 P-19: a reader whose buffer nobody serves holds up who shares its file, and
+ * not the device: that goes on through its states. Once it is served, what it
+ * copied is not taken for good, for the session is over.
+ */
+TEST_F(dma, V2_3_P19_stalled_reader)
+{
+	static uint8_t page[PAGE];
+	struct stalled stalled = { .buf = anonymous(MIB) };
+	int fd = never_served(stalled.buf, MIB), other, flags;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct uffdio_range all = { .start = (uintptr_t)stalled.buf, .len = MIB };
+	pthread_t thread;
+
+	ASSERT_GE(fd, 0);
+	paint(self->mem, MEMORY, 1);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &stalled.fd), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, read_there, &stalled), 0);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	flags = fcntl(stalled.fd, F_GETFL);
+	ASSERT_EQ(fcntl(stalled.fd, F_SETFL, flags | O_NONBLOCK), 0);
+	EXPECT_EQ(read(stalled.fd, page, 1) == -1 ? errno : 0, EAGAIN);
+	EXPECT_GT(stop_copy_length(&self->a), MEMORY);
+	EXPECT_EQ(go(&self->a, S_STOP_COPY), 0);
+	EXPECT_EQ(go(&self->a, S_RUNNING), 0);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &other), 0);
+	EXPECT_EQ(read(other, page, PAGE), PAGE);
+	close(other);
+	EXPECT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(stalled.ret, -ENODEV);
+	close(stalled.fd);
+	close(fd);
+	munmap(stalled.buf, MIB);
 }
 
 /* Maps for ever, which needs what a piece may hold. */

@@ -6,7 +6,7 @@
  * errno that it is known for, the device is of use afterwards, and what is moved
  * then is whole. At the end it is closed under all of them.
  */
-#include "tern.h"
+#include "migfd.h"
 #include "reader.h"
 #include "kselftest_harness.h"
 
@@ -23,6 +23,7 @@
 struct storm {
 	struct dev d;
 	int irq;
+	int file;			/* a data file that nobody uses yet, or -1 */
 	volatile bool over;
 	volatile bool closing;		/* from now on the descriptor may be gone */
 };
@@ -189,6 +190,56 @@ static long loads(struct storm *s, unsigned int round)
 	       put(s, VFIO_PCI_NUM_REGIONS, V1(data_size), &n, 8);
 }
 
+/* The other protocol; its files are for data_files(), which uses what it finds. */
+static long other_states(struct storm *s, unsigned int round)
+{
+	static const uint32_t to[] = {
+		S_PRE_COPY, S_PRE_COPY_P2P, S_STOP_COPY, S_STOP, S_RUNNING, S_RESUMING, S_RUNNING,
+		S_RUNNING_P2P, S_PRE_COPY, S_RUNNING, S_STOP_COPY, S_RUNNING, S_ERROR, STATES,
+	};
+	int fd, state, old;
+	long ret;
+
+	ret = go_open(&s->d, to[round % ARRAY_SIZE(to)], &fd);
+	if (!ret && fd >= 0) {
+		old = __atomic_exchange_n(&s->file, fd, __ATOMIC_SEQ_CST);
+		if (old >= 0)
+			close(old);
+	}
+	if (ret)
+		return ret;
+	state = where(&s->d);
+	return state < 0 ? state : state > S_ERROR && state < STATES ? 0 : -EPROTO;
+}
+
+/* Reads, writes, polls and asks it, while its session goes on or ends. */
+static long data_files(struct storm *s, unsigned int round)
+{
+	int fd = __atomic_exchange_n(&s->file, -1, __ATOMIC_SEQ_CST), state = where(&s->d), i;
+	uint64_t initial, dirty;
+	static uint8_t buf[70000];
+	long ret = 0;
+
+	if (fd < 0)
+		return state < 0 ? state : 0;
+	for (i = 0; i < 5 && ret >= 0; i++) {
+		poll_now(fd);
+		precopy_info(fd, &initial, &dirty);
+		ret = read(fd, buf, sizeof(buf));
+		if (ret < 0 && errno == EBADF) {
+			/* Which check of the loader's notices is not the matter here. */
+			ret = write(fd, buf, 1 + round % 100);
+			if (ret < 0 && errno != ENODEV && errno != EINTR)
+				errno = EINVAL;
+		}
+		if (ret < 0)
+			ret = -errno;
+		sched_yield();
+	}
+	close(fd);
+	return state < 0 ? state : ret < 0 ? ret : 0;
+}
+
 static long resets(struct storm *s, unsigned int round)
 {
 	return ioctl(s->d.fd, VFIO_DEVICE_RESET) ? -errno : 0;
@@ -213,9 +264,15 @@ static const struct thread threads[] = {
 	{ .name = "MSI-X table", .round = vectors },
 	{ .name = "triggers", .round = triggers, .known = KNOWN(EINVAL) },
 	{ .name = "DMA", .round = transfers },
-	{ .name = "states", .round = states, .known = KNOWN(EINVAL) | KNOWN(EIO) },
+	{ .name = "states", .round = states,
+	  .known = KNOWN(EINVAL) | KNOWN(EIO) | KNOWN(EBUSY) },
+	{ .name = "other states", .round = other_states,
+	  .known = KNOWN(EINVAL) | KNOWN(EIO) | KNOWN(EBUSY) },
+	{ .name = "data files", .round = data_files,
+	  .known = KNOWN(EINVAL) | KNOWN(EINTR) | KNOWN(ENODEV) | KNOWN(ENOMSG) },
 	{ .name = "chunks", .round = chunks, .known = KNOWN(EINTR) },
-	{ .name = "loads", .round = loads, .known = KNOWN(EINVAL) | KNOWN(EINTR) },
+	{ .name = "loads", .round = loads,
+	  .known = KNOWN(EINVAL) | KNOWN(EINTR) | KNOWN(EBUSY) },
 	{ .name = "resets", .round = resets },
 	{ .name = "attributes", .round = attributes },
 };
@@ -289,6 +346,7 @@ static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	unsigned int i;
 
 	self->s.over = self->s.closing = false;
+	self->s.file = -1;
 	for (i = 0; i < THREADS; i++) {
 		self->threads[i] = threads[i];
 		self->threads[i].s = &self->s;
@@ -310,10 +368,13 @@ static void end(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	unsigned int i;
 
 	self->s.over = true;
+	for (i = 0; i < THREADS; i++)
+		pthread_join(self->threads[i].id, NULL);
+	if (self->s.file >= 0)
+		close(self->s.file);
 	for (i = 0; i < THREADS; i++) {
 		struct thread *t = &self->threads[i];
 
-		pthread_join(t->id, NULL);
 		TH_LOG("%s: %u rounds, %u refused", t->name, t->rounds, t->refused);
 		EXPECT_EQ(t->wrong, 0)
 			TH_LOG("%s: round %u", t->name, t->rounds);
@@ -369,7 +430,7 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	munmap((void *)mem, MEMORY);
 }
 
-/* V1-16: all at once, and then nothing of it is left. */
+/* V1-16 P-33: all at once, by both protocols, and then nothing of it is left. */
 TEST_F(storm, V1_16_all_at_once)
 {
 	begin(_metadata, self);
@@ -377,7 +438,7 @@ TEST_F(storm, V1_16_all_at_once)
 	of_use(_metadata, self);
 }
 
-/* V1-16 P-15: closed under all of them, and the next owner finds a new device. */
+/* V1-16 V2-3 P-15: closed under all of them, and the next owner finds a new device. */
 TEST_F(storm, V1_16_P15_closed_under_all)
 {
 	int nothing = open("/", O_PATH | O_CLOEXEC);
@@ -404,6 +465,8 @@ TEST_F(storm, V1_16_P15_closed_under_all)
 		EXPECT_EQ(t->wrong, 0)
 			TH_LOG("%s: round %u", t->name, t->rounds);
 	}
+	if (self->s.file >= 0)
+		close(self->s.file);
 	EXPECT_EQ(bar0_read(&self->s.d, TERN_REG_SCRATCH(1)), 0);
 	of_use(_metadata, self);
 }
