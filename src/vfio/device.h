@@ -83,6 +83,10 @@ struct tern_device {
 
 extern const struct vfio_device_ops tern_device_ops;
 
+/**
+ * tern_device_of() - the device of what vfio hands us
+ * @vdev: ours
+ */
 static inline struct tern_device *tern_device_of(struct vfio_device *vdev)
 {
 	return container_of(vdev, struct tern_device, vdev);

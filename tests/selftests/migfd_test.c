@@ -139,7 +139,7 @@ TEST_F(migfd, V2_1_V2_2_P24_P25_features)
 			  &size, sizeof(size)), -EINVAL);
 	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
 			  &size, sizeof(size) - 1), -EINVAL);
-	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | unknown[i]), -ENOTTY)
 			TH_LOG("probe %u", unknown[i]);
 		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_SET | unknown[i]), -ENOTTY);
@@ -169,7 +169,7 @@ static bool is_arc(uint32_t from, uint32_t to)
 {
 	unsigned int i;
 
-	for (i = 0; i < sizeof(arcs) / sizeof(arcs[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(arcs); i++)
 		if (arcs[i].from == from && arcs[i].to == to)
 			return true;
 	return false;
@@ -293,7 +293,7 @@ TEST_F(migfd, no_such_state)
 	int fd;
 
 	for (from = 1; from < STATES; from++)
-		for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		for (i = 0; i < ARRAY_SIZE(bad); i++) {
 			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
 			EXPECT_EQ(go(&self->a, bad[i]), -EINVAL);
 			EXPECT_EQ(where(&self->a), from);
@@ -378,7 +378,7 @@ TEST_F(migfd, S3_stopped_at_any_byte)
 
 	for (i = 0; i < PAGES; i++)
 		touch(self->mem, i, i + 1);
-	for (k = 0; k < sizeof(at) / sizeof(at[0]); k++) {
+	for (k = 0; k < ARRAY_SIZE(at); k++) {
 		struct account account;
 
 		self->s.len = 0;
@@ -412,7 +412,7 @@ TEST_F(migfd, P12_cut_anywhere)
 
 	touch(self->mem, 1, 1);
 	touch(self->mem, PAGES - 1, 2);
-	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		self->s.len = 0;
 		ASSERT_EQ(go_open(&self->a, S_PRE_COPY_P2P, &fd), 0);
 		ASSERT_EQ(read_all(fd, &self->s, pieces[i]), -ENOMSG);
@@ -585,6 +585,18 @@ TEST_F(migfd, V2_6_quiesced)
 		if (fd >= 0)
 			close(fd);
 	}
+	/* From a stop, too: what waited is delivered, and the transfer still waits. */
+	ASSERT_EQ(walk_to(&self->a, S_STOP, &fd), 0);
+	bar0_write(&self->a, TERN_REG_DOORBELL, 2);
+	start_fill(&self->a, 0x33333333);
+	EXPECT_EQ(signals(irq), 0);
+	ASSERT_EQ(go(&self->a, S_RUNNING_P2P), 0);
+	EXPECT_EQ(signals(irq), 1);
+	for (k = 0; k < 1000; k++)
+		ASSERT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_BUSY);
+	ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+	EXPECT_EQ(signals(irq), 0);
 	close(irq);
 }
 
