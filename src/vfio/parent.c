@@ -57,7 +57,7 @@ static void remove(struct mdev_device *mdev)
 
 static ssize_t show_description(struct mdev_type *type, char *buf)
 {
-	return sysfs_emit(buf, "memory that live-migrates: protocol v1\n");
+	return sysfs_emit(buf, "memory that live-migrates: protocols v1 and v2\n");
 }
 
 static struct mdev_driver driver = {
