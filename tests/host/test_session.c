@@ -559,6 +559,120 @@ static void test_mark_across_the_stop(void)
 	CHECK(ends > 80 && ends < 200, "%u", ends);
 }
 
+/* Read up to so many bytes for good; 0 if there are none. */
+static size_t read_bytes(struct feeder *f, size_t most)
+{
+	size_t at;
+	ssize_t n = tern_session_peek(f->mc.session, &at);
+
+	assert(n >= 0);
+	n = min_t(size_t, n, most);
+	feeder_append(f, f->staging + at, n);
+	tern_session_consume(f->mc.session, n);
+	return n;
+}
+
+/*
+ * V2-12 P-2: by bytes, in pieces of every kind. What is left falls by what was read,
+ * all that is offered while it runs is the snapshot, and stopped at any byte it goes
+ * on at the next: the stream has each byte once.
+ */
+static void test_by_bytes(void)
+{
+	static const size_t pieces[] = { 1, 23, 24, 4096, 70000 };
+	static const size_t stops[] = { 0, 1, 72, 5000, 8 * MEMORY_RECORD, 1 << 20 };
+	unsigned int i, k, page;
+
+	for (i = 0; i < ARRAY_SIZE(pieces); i++)
+		for (k = 0; k < ARRAY_SIZE(stops); k++) {
+			u64 left = BEGIN_RECORD + 16 * MEMORY_RECORD + FINAL_RECORDS;
+			struct feeder f;
+			size_t n;
+
+			feeder_init(&f, 32, true);
+			host_device_dress(f.dev, 5);
+			CHECK_EQ(tern_session_estimate(&f.dev->m), BEGIN_RECORD + FINAL_RECORDS);
+			for (page = 0; page < 16; page++)
+				host_store(f.dev, 2 * page, page + 1);
+			CHECK_EQ(tern_session_estimate(&f.dev->m), left);
+			CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+			while (f.len < stops[k]) {
+				CHECK_EQ(tern_session_remaining(f.mc.session), left);
+				CHECK_EQ(tern_session_initial(f.mc.session), left - FINAL_RECORDS);
+				n = read_bytes(&f, min(pieces[i], stops[k] - f.len));
+				left -= n;
+				if (!n)
+					break;
+			}
+			CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+			CHECK_EQ(tern_session_pending(f.mc.session), left);
+			while ((n = read_bytes(&f, pieces[i])) > 0) {
+				left -= n;
+				CHECK_EQ(tern_session_remaining(f.mc.session), left);
+			}
+			CHECK_EQ(left, 0);
+			CHECK_EQ(f.len, BEGIN_RECORD + 16 * MEMORY_RECORD + FINAL_RECORDS);
+			check_moves(&f);
+			feeder_uninit(&f);
+		}
+}
+
+/* S-3: stopped between the look and the word that it was read: it was. */
+static void test_stopped_while_read(void)
+{
+	struct tern_session_stats *st;
+	struct feeder f;
+	size_t at;
+	ssize_t n;
+
+	feeder_init(&f, 32, true);
+	host_store(f.dev, 3, 3);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	n = tern_session_peek(f.mc.session, &at);
+	CHECK_EQ(n, BEGIN_RECORD + MEMORY_RECORD);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_append(&f, f.staging + at, 100);
+	tern_session_consume(f.mc.session, 100);
+	CHECK_EQ(tern_session_pending(f.mc.session), n - 100 + FINAL_RECORDS);
+	while (read_bytes(&f, 999))
+		;
+	CHECK_EQ(f.len, BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+	/* Nothing of it was offered twice. */
+	st = &f.mc.stats;
+	CHECK_EQ(st->pass_bytes[0] + st->stopped_bytes, f.len);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+/* V2-12 P-2: what is written meanwhile is left to be read, and is not of the snapshot. */
+static void test_what_came_since(void)
+{
+	struct feeder f;
+	unsigned int i;
+
+	feeder_init(&f, 64, true);
+	for (i = 0; i < 10; i++)
+		host_store(f.dev, i, 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	/* Of the snapshot, once more; and new. */
+	host_store(f.dev, 5, 2);
+	CHECK_EQ(tern_session_initial(f.mc.session), BEGIN_RECORD + 10 * MEMORY_RECORD);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + 10 * MEMORY_RECORD);
+	host_store(f.dev, 50, 2);
+	CHECK_EQ(tern_session_initial(f.mc.session), BEGIN_RECORD + 10 * MEMORY_RECORD);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + 11 * MEMORY_RECORD);
+	feeder_drain(&f);
+	for (i = 0; i < 5; i++) {
+		CHECK_EQ(tern_session_initial(f.mc.session), 0);
+		CHECK_EQ(tern_session_remaining(f.mc.session), FINAL_RECORDS);
+		host_store(f.dev, i, 3);
+		CHECK_EQ(tern_session_initial(f.mc.session), 0);
+		CHECK_EQ(tern_session_remaining(f.mc.session), MEMORY_RECORD + FINAL_RECORDS);
+		feeder_drain(&f);
+	}
+	feeder_uninit(&f);
+}
+
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
@@ -566,6 +680,9 @@ static const struct tap_test tests[] = {
 	{ "P-2 S-4 session: a device that rests has nothing to say", test_rests },
 	{ "S-7 session: what is over gives nothing more", test_nothing_afterwards },
 	{ "V1-17 session: chunks of every size of window", test_any_capacity },
+	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
+	{ "S-3 session: stopped while it is read", test_stopped_while_read },
+	{ "V2-12 P-2 session: what came since is not the snapshot", test_what_came_since },
 	{ "S-6 V1-25 P-8 session: logging again is a new session with a new snapshot", test_logging_again },
 	{ "S-8 session: without pre-copy nothing before the stop", test_no_precopy },
 	{ "S-4 session: what was never touched is not sent", test_untouched },

@@ -1124,7 +1124,8 @@ TEST_F(pairing, P33_streams_are_one)
 	uint8_t page[PAGE];
 	unsigned int i;
 
-	for (i = 0; i < 40; i++) {
+	/* Few: byte by byte, a page is thousands of calls. */
+	for (i = 0; i < 4; i++) {
 		memset(page, i + 1, PAGE);
 		dev_write(&self->a, self->a.bar2.offset + i * 3 * PAGE, page, PAGE);
 	}
@@ -1132,8 +1133,8 @@ TEST_F(pairing, P33_streams_are_one)
 	ASSERT_EQ(save_by(&self->a, variant->save_v2, &self->s), 0);
 	account = read_account(self->s.buf, self->s.len);
 	EXPECT_EQ(account.wrong, NULL);
-	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 41);
-	EXPECT_EQ(self->s.len, BEGIN_RECORD + 41 * MEMORY_RECORD + FINAL_RECORDS);
+	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 5);
+	EXPECT_EQ(self->s.len, BEGIN_RECORD + 5 * MEMORY_RECORD + FINAL_RECORDS);
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
 		ASSERT_EQ(load_by(&self->b, variant->load_v2, &self->s, pieces[i]), 0);
@@ -1143,7 +1144,7 @@ TEST_F(pairing, P33_streams_are_one)
 	/* And what came is saved in turn. */
 	self->s.len = 0;
 	ASSERT_EQ(save_by(&self->b, variant->save_v2, &self->s), 0);
-	EXPECT_EQ(read_account(self->s.buf, self->s.len).records[TERN_RECORD_MEMORY], 42);
+	EXPECT_EQ(read_account(self->s.buf, self->s.len).records[TERN_RECORD_MEMORY], 6);
 }
 
 /* P-11: the first stream that there was loads by this protocol, too. */
