@@ -490,17 +490,25 @@ static enum tern_phase find_phase(const struct tern_device *dev, enum vfio_devic
 	return phase;
 }
 
+/* The next phase on the way; REFUSED if there is none. */
+static enum tern_phase find_next(struct tern_device *dev, enum tern_phase to)
+{
+	enum tern_phase from = dev->machine.phase, next = next_phase[from][to];
+	enum vfio_device_mig_state state;
+
+	state = next == REFUSED ? VFIO_DEVICE_STATE_ERROR : states[next];
+	WARN_ON_ONCE(!tern_compat_is_next_state(&dev->vdev, states[from], states[to], state));
+	return next;
+}
+
 static struct file *go(struct tern_device *dev, enum tern_phase to)
 {
 	struct file *file = NULL;
 	int ret;
 
 	while (dev->machine.phase != to) {
-		enum tern_phase from = dev->machine.phase, next = next_phase[from][to];
+		enum tern_phase from = dev->machine.phase, next = find_next(dev, to);
 
-		WARN_ON_ONCE(!tern_compat_is_next_state(&dev->vdev, states[from], states[to],
-							next == REFUSED ? VFIO_DEVICE_STATE_ERROR :
-							states[next]));
 		if (next == REFUSED)
 			return ERR_PTR(-EINVAL);
 		if (begins(from, next)) {
