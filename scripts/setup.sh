@@ -55,7 +55,8 @@ cache_is_filled() {
 		compgen -G "$cache/kernel-6.12-*" >/dev/null &&
 		{ [ "$1" = demo ] || {
 			compgen -G "$cache/kselftest-*" >/dev/null &&
-				compgen -G "$cache/uml-debug-*" >/dev/null
+				compgen -G "$cache/uml-debug-*" >/dev/null &&
+				compgen -G "$cache/uml-plain-*" >/dev/null
 		}; }
 }
 
