@@ -682,7 +682,7 @@ TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
 /* What changes before the snapshot has come to it is of the snapshot; what is new is not. */
 TEST_F(migfd, P2_initial_bytes)
 {
-	uint64_t initial, dirty, last = ~0ULL;
+	uint64_t initial = 0, dirty = 0, last = ~0ULL;
 	unsigned int i;
 	int fd;
 

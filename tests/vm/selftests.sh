@@ -24,7 +24,8 @@ say $? "A1-6 insmod, after the modules that the README names"
 cd "$top/build/selftests" || exit 1
 modprobe zram # a disk that attack_test swaps to, and reads from
 export TERN_MODULE="$module" # what it loads again
-for test in device_test irq_test region_test migration_test memory_test dma_test storm_test attack_test; do
+for test in device_test irq_test region_test migration_test migfd_test memory_test dma_test storm_test \
+	attack_test; do
 	# Its own lines count; a failure that it did not say counts too.
 	"./$test" || say $? "$test"
 done
@@ -33,10 +34,10 @@ sh "$top/tests/selftests/module_test.sh" || say $? "module_test.sh"
 # As a kernel developer would: lib.mk's runner.
 make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
 	run_tests >/tmp/run_tests 2>&1
-[ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 8 ]
+[ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 9 ]
 status=$?
 [ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests
-say $status "A1-7 make run_tests, with lib.mk: seven programs and a script"
+say $status "A1-7 make run_tests, with lib.mk: eight programs and a script"
 
 [ "$(cat /sys/module/tern/refcnt)" = 0 ]
 say $? "A1-8 no reference to the module is left"
