@@ -9,6 +9,8 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 
+struct iommufd_ctx;
+
 /* The last word of a vfio_device's release. */
 #ifdef TERN_HAS_VFIO_FREE_DEVICE
 #define tern_compat_vfio_release(vdev)	vfio_free_device(vdev)
