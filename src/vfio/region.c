@@ -311,9 +311,9 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
  * @write: whether it is a write
  *
  * Return: 0; -EINTR if the caller was killed; -EBUSY to change what another
- * protocol has begun; -EINVAL for what is wrong in this state; what tern_machine_go(), tern_session_prepare() and
- * tern_loader_feed() say. Context: may sleep; takes state_mutex for the
- * registers.
+ * protocol has begun; -EINVAL for what is wrong in this state; what
+ * tern_machine_go(), tern_session_prepare() and tern_loader_feed() say. Context:
+ * may sleep; takes state_mutex for the registers.
  */
 int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
 {
