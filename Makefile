@@ -72,10 +72,14 @@ mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
 
 ways:	## every way that a migration can go, all of each, between two hosts, too
-	@scripts/check-migration.sh ways --long
-	@scripts/check-migration.sh hosts
+	@scripts/check-migration.sh 6.1/7.2 ways --long
+	@scripts/check-migration.sh 6.1/7.2 hosts
 
-check-long:	## what does not fit into check: PART=mutants or PART=ways
+ways-v2:	## the same by v2, and what check-migration does, on Linux 6.1, too
+	@scripts/check-migration.sh 6.12/10.0 ways --long
+	@scripts/check-migration.sh 6.1/10.0
+
+check-long:	## what does not fit into check: PART=mutants, ways or ways-v2
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -83,4 +87,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-vm check-migration mutants ways check-long help
+	check-build check-uml check-vm check-migration mutants ways ways-v2 check-long help
