@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# bench.sh [engine] [region] [vm] - what Tern costs, each figure as a ratio to a
+# bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# With parts named, the others' figures stay those of the last run.
+# Parts are engine, region, vm and dma. With some named, the others'
+# figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
@@ -27,27 +28,47 @@ engine() {
 	"$out/engine_bench"
 }
 
+on_uml() { # PROGRAM MODULE
+	scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/$1" --add "$2" -- \
+		sh -c "insmod tern.ko && ./$1"
+}
+
 region() {
 	echo "== the region, on User Mode Linux" >&2
-	scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/region_bench" \
-		--add "$(scripts/build-module.sh uml-plain)" -- \
-		sh -c 'insmod tern.ko && ./region_bench'
+	on_uml region_bench "$(scripts/build-module.sh uml-plain)"
+}
+
+in_vm() { # PROGRAM [VM-OPTION...]
+	local program=$1 module
+	shift
+	module=$(scripts/build-module.sh 6.1)
+	scripts/vm.sh --out "$out/vm-$program" "$@" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+		insmod $module && $out/$program"
 }
 
 vm() {
-	local module
 	echo "== stores and pending, in a VM" >&2
-	module=$(scripts/build-module.sh 6.1)
-	scripts/vm.sh --out "$out/vm" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
-		insmod $module && $out/fault_bench"
+	in_vm fault_bench
+}
+
+dma() {
+	echo "== DMA, on User Mode Linux" >&2
+	rm -rf "$out/timed"
+	mkdir "$out/timed"
+	cp -r Kbuild src include scripts "$out/timed/"
+	patch -s -p1 -d "$out/timed" <tests/bench/time-dma.patch
+	on_uml dma_bench "$("$out/timed/scripts/build-module.sh" uml-plain)"
+	echo "== DMA, in a VM" >&2
+	in_vm dma_bench
 }
 
 load=$(cut -d' ' -f1 /proc/loadavg)
-[ $# -gt 0 ] || set -- engine region vm
+all=(engine region vm dma)
+[ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
 done
-cat "$out"/figures.{engine,region,vm} >"$out/figures"
+cat "${all[@]/#/$out/figures.}" >"$out/figures"
 
 # name|goal: <= or >= of the ratio, or nothing|what it is|the baseline|what limits it
 about() {
@@ -67,6 +88,12 @@ store-session||the same in a session, before the harvest|the same|nothing: it do
 store-harvested||a store to a page that was harvested|a store to a page of a tmpfs file that is there and was unmapped|the fault
 pending|<= 1.2|read pending_bytes at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
 pending-last||the same, the last page alone dirty|the same at 16 MiB|the bitmap is looked at up to the first page that is dirty
+dma-to|>= 0.9|the DMA engine: guest memory to device memory|vfio_dma_rw() alone, in the same transfer|a second copy, from a bounce buffer to the device's pages, which are looked up one by one
+dma-from|>= 0.9|the DMA engine: device memory to guest memory|as above|the same
+dma-to-vm|>= 0.9|guest memory to device memory, in a VM|as above, by the tracer|the same; to an emulated processor the second copy costs less than the first
+dma-to-vm-traced||the same transfer, traced|not traced|the tracer: how much of the row above is its own
+dma-from-vm|>= 0.9|device memory to guest memory, in a VM|as above, by the tracer|as above
+dma-from-vm-traced||the same transfer, traced|not traced|the tracer
 ABOUT
 }
 
@@ -83,7 +110,7 @@ plot() {
 	local name goal
 	while IFS='|' read -r name goal _; do
 		case $name in
-		engine | save-* | load-*)
+		engine | save-* | load-* | dma-to | dma-from)
 			printf '%s %s %s\n' "$name" \
 				"$(sed -n "s/^$name|.*|//p" "$out/figures")" "${goal:+${goal#* }}"
 			;;
@@ -141,12 +168,17 @@ HEAD
 	done < <(about)
 	cat <<'TAIL'
 
-The engine runs in user space, the rows from "save" to "harvest" on User Mode
-Linux 6.12, the others in a VM with Linux 6.1. An emulated processor runs the VM if
+The engine runs in user space, the rows from "save" to "harvest" and the first two of
+the DMA engine on User Mode Linux 6.12, the others in a VM with Linux 6.1. An emulated processor runs the VM if
 the machine has no KVM to offer: a fault then costs microseconds and more, and only
-the ratios of the last six rows say something. Throughput on User Mode Linux is
+the ratios of those rows say something. Throughput on User Mode Linux is
 that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
 instruction for it there.
+
+The DMA engine moves 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(). On
+User Mode Linux a clock in the module takes the time of these calls
+(tests/bench/time-dma.patch), in the VM the tracer function_graph, of the module as it
+is.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"

@@ -151,7 +151,7 @@ mutants() {
 # A patch that does not apply breaks nothing; `make mutants` would say so too late.
 mutants_apply() {
 	local patch bad=0
-	for patch in tests/mutants/*.patch; do
+	for patch in tests/mutants/*.patch tests/bench/*.patch; do
 		patch --dry-run -f -s -p1 <"$patch" || {
 			echo "$patch does not apply"
 			bad=1

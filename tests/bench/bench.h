@@ -3,6 +3,7 @@
 #ifndef TERN_BENCH_H
 #define TERN_BENCH_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,14 @@ static inline void give_up(const char *what)
 {
 	perror(what);
 	exit(1);
+}
+
+/* For calls that give -errno. */
+static inline void must(int ret, const char *what)
+{
+	errno = -ret;
+	if (ret < 0)
+		give_up(what);
 }
 
 #endif /* TERN_BENCH_H */

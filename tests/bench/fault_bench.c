@@ -39,13 +39,6 @@ static double again(volatile char *mem)
 	return (now() - begin) * 1e9 / (rounds * few);
 }
 
-static void must(int ret, const char *what)
-{
-	errno = -ret;
-	if (ret < 0)
-		give_up(what);
-}
-
 static char *map(int fd, uint64_t offset, uint64_t bytes)
 {
 	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);

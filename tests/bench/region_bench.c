@@ -16,13 +16,6 @@ static struct dev a, b;
 static struct stream stream;
 static char *file_name = "/tmp/bench";
 
-static void must(int ret, const char *what)
-{
-	errno = -ret;
-	if (ret < 0)
-		give_up(what);
-}
-
 static void open_devices(const char *mib)
 {
 	must(mdev_create(UUID_A), "create");
