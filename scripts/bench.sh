@@ -3,7 +3,7 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, vm and dma. With some named, the others'
+# Parts are engine, region, vm, dma and session. With some named, the others'
 # figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
@@ -62,8 +62,17 @@ dma() {
 	in_vm dma_bench
 }
 
+session() {
+	echo "== sessions of 64 MiB, 16 MiB and 4 GiB, in a VM" >&2
+	[ "$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)" -gt 6144 ] || {
+		echo "bench: 6 GiB of memory are needed for a device of 4 GiB" >&2
+		exit 1
+	}
+	in_vm session_bench --mem 5632 --timeout 3600
+}
+
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region vm dma)
+all=(engine region vm dma session)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
@@ -94,6 +103,8 @@ dma-to-vm|>= 0.9|guest memory to device memory, in a VM|as above, by the tracer|
 dma-to-vm-traced||the same transfer, traced|not traced|the tracer: how much of the row above is its own
 dma-from-vm|>= 0.9|device memory to guest memory, in a VM|as above, by the tracer|as above
 dma-from-vm-traced||the same transfer, traced|not traced|the tracer
+stop|<= 1.2|from the request to stop to the last byte read: 4 GiB, all of it written before, 16 MiB/s written all over it|the same at 16 MiB|the pages that are dirty at the stop
+sent|<= 1.1|sent by a session: 64 MiB, then what is written at 16 MiB/s|what was there and what was written, in pages|32 bytes of a record for each page
 ABOUT
 }
 

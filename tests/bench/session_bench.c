@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A whole session while somebody writes: how long the stop takes, by the size of
+ * the device, and how much is sent for what was written.
+ *
+ * A thread writes a word to so many pages a second, all over the device, and comes
+ * back to a page only once it was sent: what it writes is as much as must be sent.
+ */
+#include "tern.h"
+#include "bench.h"
+
+#define RATE		4096UL	/* pages a second: 16 MiB/s */
+#define SECONDS		2
+#define INTERVAL_US	50000	/* between two passes */
+#define STOPS		5
+
+/* The writer and what it is told. */
+struct writer {
+	volatile char *mem;
+	unsigned long pages;	/* a power of two */
+	unsigned long written;
+	unsigned long limit;	/* of written, until another pass is read */
+	bool stop;
+};
+
+static struct dev d;
+static uint64_t sent;
+
+/* Neighbours in the order lie far apart; see tests/migration/stamp.c. */
+static unsigned long in_order(unsigned long k, unsigned long pages)
+{
+	return k * 0x9e3779b1UL & (pages - 1);
+}
+
+static void *write_at_rate(void *arg)
+{
+	struct writer *w = arg;
+	double begin = now();
+
+	while (!__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE)) {
+		unsigned long due = (now() - begin) * RATE;
+		unsigned long limit = __atomic_load_n(&w->limit, __ATOMIC_ACQUIRE);
+
+		for (due = due < limit ? due : limit; w->written < due; w->written++)
+			w->mem[in_order(w->written, w->pages) * PAGE]++;
+		usleep(2000);
+	}
+	return NULL;
+}
+
+/* Read until nothing is pending, as QEMU does: by the mapping. */
+static void read_all(void)
+{
+	static void *to;
+	uint64_t size, offset;
+
+	if (!to)
+		to = malloc(d.mig.size);
+	while (pending(&d)) {
+		must(reg_read(&d, V1(data_offset), &offset), "data_offset");
+		must(reg_read(&d, V1(data_size), &size), "data_size");
+		memcpy(to, d.map, size);
+		sent += size;
+	}
+}
+
+/* A session, from the snapshot to the end. The seconds from the stop on. */
+static double session(struct writer *w)
+{
+	unsigned long before;
+	double begin, end;
+	pthread_t thread;
+
+	w->written = 0;
+	w->limit = w->pages;
+	w->stop = false;
+	sent = 0;
+	must(set_state(&d, RUNNING), "running");
+	must(set_state(&d, RUNNING | SAVING), "saving");
+	read_all();
+	if (pthread_create(&thread, NULL, write_at_rate, w))
+		give_up("a thread");
+	for (end = now() + SECONDS; now() < end;) {
+		before = __atomic_load_n(&w->written, __ATOMIC_RELAXED);
+		read_all();
+		__atomic_store_n(&w->limit, before + w->pages, __ATOMIC_RELEASE);
+		usleep(INTERVAL_US);
+	}
+	/* The guest stands still before the device is asked to stop. */
+	__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	begin = now();
+	must(set_state(&d, SAVING), "stop");
+	read_all();
+	return now() - begin;
+}
+
+/* A device of that size, all of it written. */
+static struct writer power_on(unsigned long mib)
+{
+	struct writer w = { .pages = mib * MIB / PAGE };
+	char text[16];
+
+	snprintf(text, sizeof(text), "%lu", mib);
+	must(mdev_create(UUID_A), "create");
+	must(attr_set(UUID_A, "memory_mib", text), "memory_mib");
+	must(dev_open(&d, UUID_A), "open");
+	must(dev_map_window(&d), "map");
+	w.mem = mmap(NULL, mib * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, d.bar2.offset);
+	if (w.mem == MAP_FAILED ||
+	    madvise((void *)w.mem, mib * MIB, MADV_POPULATE_WRITE))
+		give_up("the device's memory");
+	return w;
+}
+
+static void power_off(struct writer *w)
+{
+	munmap((void *)w->mem, w->pages * PAGE);
+	dev_close(&d);
+	must(mdev_remove(UUID_A), "remove");
+}
+
+static double stop_of(unsigned long mib)
+{
+	struct writer w = power_on(mib);
+	double seconds = BEST_OF(STOPS, session(&w));
+
+	power_off(&w);
+	return seconds;
+}
+
+static void bytes_sent(void)
+{
+	struct writer w = power_on(64);
+	double bytes;
+
+	session(&w);
+	bytes = (w.pages + w.written) * PAGE;
+	figure("sent", sent / (double)MIB, "MiB", bytes / MIB, sent / bytes);
+	power_off(&w);
+}
+
+int main(void)
+{
+	double small, large;
+
+	bytes_sent();
+	small = stop_of(16);
+	large = stop_of(4096);
+	figure("stop", large * 1e3, "ms", small * 1e3, large / small);
+	return 0;
+}
