@@ -3,7 +3,7 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, vm, dma and session. With some named, the others'
+# Parts are engine, region, vm, dma, session and guest. With some named, the others'
 # figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
@@ -71,8 +71,19 @@ session() {
 	in_vm session_bench --mem 5632 --timeout 3600
 }
 
+guest() {
+	local module kernel
+	echo "== stores of a guest, in a VM" >&2
+	module=$(scripts/build-module.sh 6.1)
+	kernel=$(scripts/cache.sh kernel 6.1)
+	scripts/guest.sh "$out/guest.cpio" "$out/guest_stores"
+	scripts/vm.sh --kvm --mem 1536 --out "$out/vm-guest" -- python3 tests/bench/guest_bench.py \
+		--module "$module" --kernel "$kernel/boot/vmlinux" --initrd "$out/guest.cpio" \
+		--logs /run/out/logs
+}
+
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region vm dma session)
+all=(engine region vm dma session guest)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
@@ -105,6 +116,8 @@ dma-from-vm|>= 0.9|device memory to guest memory, in a VM|as above, by the trace
 dma-from-vm-traced||the same transfer, traced|not traced|the tracer
 stop|<= 1.2|from the request to stop to the last byte read: 4 GiB, all of it written before, 16 MiB/s written all over it|the same at 16 MiB|the pages that are dirty at the stop
 sent|<= 1.1|sent by a session: 64 MiB, then what is written at 16 MiB/s|what was there and what was written, in pages|32 bytes of a record for each page
+guest-harvested|<= 1.5|a guest's store to BAR2 that follows a harvest, QEMU in pre-copy; the median|the same to its RAM, under KVM's dirty logging|the page is unmapped: KVM has the kernel fault it in, where to log RAM it makes its own entry writable again
+guest-mean||all its stores to BAR2 meanwhile; the mean|the same to its RAM|the same, and waits: one processor runs the guest and who harvests
 ABOUT
 }
 
@@ -190,6 +203,10 @@ The DMA engine moves 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(
 User Mode Linux a clock in the module takes the time of these calls
 (tests/bench/time-dma.patch), in the VM the tracer function_graph, of the module as it
 is.
+
+A guest's stores go to 512 pages of each kind in turn, under KVM and QEMU 7.2 in that
+VM, while QEMU is kept from going on to the stop. It sends both kinds alternately; a
+store follows a harvest if it takes 20 times as long as is usual.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"
