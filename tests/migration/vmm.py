@@ -8,12 +8,13 @@ from qmp import Qmp
 
 FAST = 256 << 20  # bytes a second: faster than it goes
 
-# QEMU 7.2 shuts its own socket when it is told to cancel, and says so aloud if it
+# QEMU shuts its own socket when it is told to cancel, and says so aloud if it
 # was just writing to it, or was about to when it had closed it; and so it does when
 # the other side has hung up. This and nothing else may it say, and only then.
 ON_A_CLOSED_SOCKET = (
     r"qemu-system-x86_64: Unable to write to socket: "
     r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
+    r"qemu-system-x86_64: Channel error: (Input/output error|Broken pipe|Connection reset by peer)",
     r"qemu-system-x86_64: [0-9a-f-]{36}: vfio_save_buffer failed .*",
     r"qemu-system-x86_64: [0-9a-f-]{36}: Failed to save buffer",
     r"qemu-system-x86_64: failed to save SaveStateEntry with id\(name\): "
