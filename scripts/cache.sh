@@ -13,7 +13,7 @@
 # cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; a directory
 #	with usr/bin/qemu-system-x86_64, which finds the rest beside itself and the
 #	libraries of the QEMU 7.2 that is installed
-# cache.sh prefetch  - all of these
+# cache.sh prefetch  - all but QEMU 10.0
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -316,7 +316,6 @@ cache_main() {
 		fetch_or_newest kselftest
 		fetch_or_newest uml debug
 		fetch_or_newest uml plain
-		fetch_or_newest qemu 10.0
 		;;
 	fetch-kernel\ *) fetch_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
