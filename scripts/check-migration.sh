@@ -36,7 +36,7 @@ case $host in
 esac
 passed=0
 failed=0
-timeout=1800
+timeout=2400
 vm=()
 [[ $* != *--long* ]] || timeout=10800
 
@@ -70,15 +70,18 @@ run() { # NAME HARNESS-ARGUMENT...
 
 hosts() {
 	local link
+	there=''
 	link=$(mktemp -d)
 	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$link'" EXIT
+	trap "kill \$there 2>/dev/null; rm -rf '$link'" EXIT
+	rm -rf "build/vm/$name-there/logs"
 	in_vm "$name-there" --link "$link/2" -- python3 tests/migration/there.py 10.0.0.2 4000 &
+	there=$!
 	vm=(--link "$link/1")
 	run "$name" --there 10.0.0.2
 	# It was told to end, unless something went wrong.
-	[ "$failed" -eq 0 ] || kill $! 2>/dev/null || true
-	if wait $!; then
+	[ "$failed" -eq 0 ] || kill "$there" 2>/dev/null || true
+	if wait "$there"; then
 		passed=$((passed + 1))
 	else
 		echo "not ok - the other host (build/vm/$name-there)"

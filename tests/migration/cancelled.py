@@ -107,7 +107,7 @@ def check_ended(guest, attempt, point):
         check_at_once(attempt)
     else:
         equal(attempt.loaded, "resuming", "the destination's device")
-    equal(guest.vmm.qmp.command("query-status")["status"], "running", "the source")
+    guest.vmm.until_status("running")
     mdev = guest.vmm.mdev
     equal(mdev.read("state"), "running", "the source's device")
     equal(mdev.number("pending_bytes"), 0, "pending bytes, with no session")

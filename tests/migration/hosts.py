@@ -3,6 +3,7 @@
 
 import pathlib
 import subprocess
+import time
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
 from host import There
@@ -92,7 +93,8 @@ class Lost:
             self._loop.until(lambda: qmp.event("MIGRATION", status="failed"), "its failure")
 
     def _reached(self, stopped):
-        mdev = self._source.mdev
+        status, mdev = self._source.qmp.migration_status(), self._source.mdev
+        assert status not in ("failed", "completed"), f"{status} before the point"
         state = mdev.read("state")
         if stopped:
             return state == "stopped-saving"
@@ -100,13 +102,13 @@ class Lost:
 
     def _wait_until_nothing_moves(self):
         """The source's socket is full."""
-        mdev, before = self._source.mdev, [None, 0]
+        last = [None, 0]  # how much was sent, and since when
 
         def still():
-            sent = sum(mdev.numbers("pass_bytes"))
-            before[1] = before[1] + 1 if sent == before[0] else 0
-            before[0] = sent
-            return before[1] * LOOK_SECONDS > STILL_SECONDS
+            sent, now = sum(self._source.mdev.numbers("pass_bytes")), time.monotonic()
+            if sent != last[0]:
+                last[:] = sent, now
+            return now - last[1] > STILL_SECONDS
 
         self._loop.until(still, "nothing being sent")
 
@@ -128,7 +130,7 @@ def lose(tap, lab, guest, destination, network, uri, stopped):
     before, after = lost.sent
     tap.note(f"cut when {before} + {after} bytes were given and {lost.pending} pending")
     assert lost.pending or not stopped, "nothing was left to send"
-    equal(guest.vmm.qmp.command("query-status")["status"], "running", "the source")
+    guest.vmm.until_status("running")
     equal(guest.vmm.mdev.read("state"), "running", "the source's device")
     check_goes_on(guest)
 
@@ -161,8 +163,10 @@ def hosts(tap, lab, args):
         uri = f"tcp:{args.there}:5004"
         retries = RETRIES.read_text()
         RETRIES.write_text(str(FEW))
-        lose(tap, lab, guest, destination, network, uri, stopped=True)
-        RETRIES.write_text(retries)
+        try:
+            lose(tap, lab, guest, destination, network, uri, stopped=True)
+        finally:
+            RETRIES.write_text(retries)
     tap.took("cut after the stop")
     with tap.test("W-14 then a migration: whole"):
         to(tap, lab, guest, there, f"tcp:{args.there}:5005")

@@ -10,7 +10,11 @@ DOWNTIME_MS = 300
 
 
 class Killed:
-    """outcome: where the guest is after it: "stays", "arrived", or "lost"."""
+    """
+    outcome: where the guest is after it: "stays", "arrived", or "lost"
+    seconds: how long it had gone on
+    state: the source's device's, just before
+    """
 
     def __init__(self, loop, guest, bandwidth):
         self._loop = loop
@@ -30,23 +34,35 @@ class Killed:
             destination.qmp.command("migrate-incoming", uri=uri)
             source.qmp.events.clear()
             source.qmp.command("migrate", uri=uri)
-            deadline = time.monotonic() + after
-            self._loop.until(
-                lambda: time.monotonic() > deadline or self._said(source, "completed"), "the moment"
+            self._loop.until(lambda: self._said(destination, "active"), "the connection")
+            begun = time.monotonic()
+            self._loop.until_looked(
+                lambda: time.monotonic() > begun + after or self._said(source, "completed"),
+                "the moment",
             )
+            self.seconds = time.monotonic() - begun
+            self.state = source.mdev.read("state")
             if self._said(source, "completed"):
                 # Too late to kill: it has arrived.
                 self._arrive(source, destination)
             elif victim == "destination":
                 destination.kill()
-                self._loop.until(lambda: self._said(source, "failed"), "the source's failure")
+                self._loop.until(
+                    lambda: self._said(source, "failed") or self._said(source, "completed"),
+                    "the source's end of it",
+                )
+                if self._said(source, "completed"):
+                    # It had sent all, and the other is gone.
+                    source.until_status("postmigrate")
+                    source.qmp.command("cont")
+                source.until_status("running")
                 self.outcome = "stays"
                 destination.mdev.remove()
             else:
                 destination.may_fail()
                 source.kill()
                 source.mdev.remove()
-                self._loop.until(
+                self._loop.until_looked(
                     lambda: destination.status is not None or destination.qmp.event("RESUME"),
                     "the destination",
                 )

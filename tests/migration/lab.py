@@ -2,6 +2,7 @@
 """The lab of one run: what was started in it, and how all of it ends."""
 
 import argparse
+import contextlib
 import pathlib
 import subprocess
 
@@ -64,7 +65,9 @@ class Lab:
         left += self.here.devices()
         self.here.unload_module()
         for host in self.others:
-            host.end()
+            # It may be gone before it has answered.
+            with contextlib.suppress(OSError):
+                host.end()
         return left
 
     def mdev(self, host=None, **attributes):
@@ -166,7 +169,7 @@ class Lab:
         """Begin to move the guest, and kill one side; tell where it is then."""
         killed = Killed(self.loop, guest, bandwidth)
         killed.run(self._qemu(mdev, guest, incoming=True), victim, after)
-        return killed.outcome
+        return killed
 
     def end(self, guest):
         """Power off."""

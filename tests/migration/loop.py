@@ -5,6 +5,8 @@ import os
 import selectors
 import time
 
+LOOK_SECONDS = 0.01
+
 
 class Timeout(Exception):
     """A condition did not come true in time."""
@@ -68,6 +70,14 @@ class Loop:
                 raise Timeout(f"{what}: not after {seconds} s")
             self._turn(deadline)
         return result
+
+    def until_looked(self, condition, what, seconds=300):
+        """The same for what nothing tells of: it is looked at again and again."""
+        end_of_looks = self.every(LOOK_SECONDS, lambda: None)
+        try:
+            return self.until(condition, what, seconds)
+        finally:
+            end_of_looks()
 
     def _turn(self, deadline):
         wake = min([deadline] + [tick[0] for tick in self._ticks])

@@ -40,9 +40,12 @@ class Refusal:
             qmp.command("migrate", uri=f"unix:{paths[0]}")
             wire.accept()
             self._loop.until(self._ended, f"the end of a migration: {self._tamper}")
+            if self._tamper:
+                wire.deliver(self._tamper.kept)
             wire.close()
         self.completed = bool(qmp.event("MIGRATION", status="completed"))
         self.status, self.said = destination.wait_for_exit()
+        assert not destination.qmp.event("RESUME"), f"{self._tamper}: the destination ran"
         destination.mdev.remove()
 
     def _ended(self):

@@ -129,6 +129,7 @@ class Tamper:
 
     done = False
     cuts = False
+    kept = b""  # not to be sent before the source has come to its end
 
     def __init__(self):
         self.sniffer = Sniffer()
@@ -197,10 +198,18 @@ class Flip(Tamper):
 
 
 class FlipEnd(Tamper):
-    """A bit of END: all that came before it was right."""
+    """A bit of END: all that came before it was right. The source is done by then."""
 
     def __str__(self):
         return "a bit of END flipped"
+
+    def apply(self, piece):
+        if not self.done:
+            piece = super().apply(piece)
+            if not self.done:
+                return piece
+        self.kept += piece
+        return b""
 
     def change(self, piece, start, end):
         for boundary in reversed(self.sniffer.boundaries):

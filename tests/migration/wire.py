@@ -49,6 +49,11 @@ class Wire:
         self.hold()
         self._source.close()
 
+    def deliver(self, data):
+        """Give that to the destination, who may be gone."""
+        if data:
+            self._send(self._destination, data)
+
     def hang_up(self):
         """The network is gone: neither hears of the other any more."""
         self.hold()

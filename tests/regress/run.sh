@@ -34,8 +34,9 @@ if [ "${1:-}" = check ]; then
 fi
 
 mkdir -p build/uml build/regress
+failed=0
 bugs host | cut -f 2 | sort -u | sed 's/^/run-gcc-/' |
-	xargs make -s -C tests/host | tee build/regress/tap
+	xargs make -s -C tests/host | tee build/regress/tap || failed=1
 make -s -C tests/selftests KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
 	OUTPUT="$selftests" >build/selftests.log
 module=$(scripts/build-module.sh uml-debug)
@@ -46,12 +47,13 @@ while IFS=$'\t' read -r _ program test bug; do
 	[ "$test" = '*' ] && jobs+=("$program") || jobs+=("$program -t $test")
 done < <(bugs uml)
 scripts/uml.sh --out build/uml/regress "${files[@]}" -- sh ./selftests.sh "${jobs[@]}" |
-	tee -a build/regress/tap
+	tee -a build/regress/tap || failed=1
 for suite in vm migration; do
 	bugs "$suite" | while IFS=$'\t' read -r _ program test bug; do
 		echo "# in check-$suite: $program $test: $bug"
 	done
 done
-failed=$(grep -c '^not ok ' build/regress/tap || true)
+found=$(grep -c '^not ok ' build/regress/tap || true)
+[ "$found" -eq 0 ] || failed=$found
 echo "$(grep -c '^ok ' build/regress/tap || true) passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
