@@ -206,7 +206,8 @@ is.
 
 A guest's stores go to 512 pages of each kind in turn, under KVM and QEMU 7.2 in that
 VM, while QEMU is kept from going on to the stop. It sends both kinds alternately; a
-store follows a harvest if it takes 20 times as long as is usual.
+store follows a harvest if it takes 20 times as long as is usual. Their median has the
+goal, for the mean of all stores is made of waits for the one processor; it is told.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"

@@ -61,7 +61,9 @@ enum chunk_state {
  * @chunk_bytes: its length [lock]
  * @consumed: bytes of it that were read for good [lock]
  * @snapshot: pages that were dirty when the session began, and that the first
- *	pass has not taken; 0 after it [lock]
+ *	pass has not taken, or 1 if new pages were taken instead of the last ones;
+ *	0 after it [lock]
+ * @initial: the least that was told of it [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
  * @walked: the pass has come to its end [lock]
@@ -81,6 +83,7 @@ struct tern_session {
 	size_t chunk_bytes;
 	size_t consumed;
 	unsigned long snapshot;
+	u64 initial;
 	bool stopped;
 	bool fresh;
 	bool walked;
@@ -121,6 +124,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	tern_writer_init(&s->writer);
 	tern_dirty_begin(m->dirty);
 	s->snapshot = tern_dirty_count(m->dirty);
+	s->initial = ~0ULL;
 	return s;
 }
 
@@ -239,10 +243,11 @@ u64 tern_session_pending(struct tern_session *s)
  * @s: the session
  *
  * Never grows. A page that is written anew before the snapshot has come to it is
- * of the snapshot; one that was not part of it is not, and is counted a little
- * early if the first pass takes it along.
+ * of the snapshot; one that was not part of it is not. If the first pass takes such
+ * along, less is told than is left of the snapshot, but never nothing.
  *
- * Return: bytes, no more than are pending; 0 once the first pass was read.
+ * Return: bytes, no more than are pending; 0 if there was no snapshot, and once the
+ * first pass was read.
  * Context: takes the session lock.
  */
 u64 tern_session_initial(struct tern_session *s)
@@ -257,8 +262,10 @@ u64 tern_session_initial(struct tern_session *s)
 	bytes += s->snapshot * memory_record(s->m);
 	if (!s->writer.seq)
 		bytes += begin_record();
+	s->initial = min(s->initial, min(bytes, pending));
+	bytes = s->initial;
 	mutex_unlock(&s->lock);
-	return min(bytes, pending);
+	return bytes;
 }
 
 /**
@@ -337,7 +344,10 @@ static ssize_t put_pages(struct tern_session *s, size_t room)
 		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY,
 				 sizeof(*head) + s->m->page_size);
 	}
-	s->snapshot -= min_t(unsigned long, s->snapshot, b->n);
+	/* New pages may have been among them: what is ahead may be the snapshot. */
+	if (s->snapshot)
+		s->snapshot = s->snapshot > b->n ? s->snapshot - b->n :
+			      tern_dirty_ahead(s->m->dirty);
 	return b->n * record;
 }
 

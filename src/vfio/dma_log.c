@@ -156,9 +156,12 @@ static long take_run(struct tern_dma_log *log, u64 *page, u64 end)
 static int log_read_and_clear(struct vfio_device *vdev, unsigned long iova, unsigned long length,
 			      struct iova_bitmap *dirty)
 {
-	u64 page = iova >> PAGE_SHIFT, end = DIV_ROUND_UP((u64)iova + length, PAGE_SIZE);
+	u64 page = iova >> PAGE_SHIFT, end;
 	long n;
 
+	if (!length)
+		return 0;
+	end = (((u64)iova + length - 1) >> PAGE_SHIFT) + 1;
 	while ((n = take_run(log_of(vdev), &page, end)) > 0) {
 		u64 from = max_t(u64, page << PAGE_SHIFT, iova);
 		u64 to = min_t(u64, (page + n) << PAGE_SHIFT, iova + length);

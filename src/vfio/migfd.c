@@ -287,8 +287,11 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 	if (is_stopped(f->dev)) {
 		ret = -EINVAL;
 	} else {
-		info->initial_bytes = tern_session_initial(s);
-		info->dirty_bytes = tern_session_pending(s) - info->initial_bytes;
+		/* A store between the two may take a count back that it had raised. */
+		u64 pending = tern_session_pending(s);
+
+		info->initial_bytes = min_t(u64, tern_session_initial(s), pending);
+		info->dirty_bytes = pending - info->initial_bytes;
 	}
 	mutex_unlock(&f->dev->state_mutex);
 	return ret;
