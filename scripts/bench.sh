@@ -165,8 +165,8 @@ Performance
 
 Each figure stands beside a baseline that was taken in the same run on the same
 kernel, and only their ratio is meant to be compared: between machines, or before
-and after a change. Each is the best of some runs. ``make bench`` takes them all
-again and writes this page.
+and after a change. Each is the best of some runs, but for what a session sends, which
+is counted, and a guest's stores. ``make bench`` takes them all again and writes this page.
 
 HEAD
 	printf 'Taken on %s, Linux %s; load average before: %s.\n\n' \
