@@ -26,17 +26,15 @@ class Point:
         it is told to cancel as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
-    held: nothing is carried from the beginning on
     cut: the destination is lost, instead of the source being told to cancel
     """
 
-    def __init__(self, name, reached, passes=0, switch_at=None, cut=False, held=False):
+    def __init__(self, name, reached, passes=0, switch_at=None, cut=False):
         self.name = name
         self.reached = reached
         self.passes = passes
         self.switch_at = switch_at
         self.cut = cut
-        self.held = held
 
 
 class Attempt:
@@ -88,8 +86,6 @@ class Attempt:
         self._limit(0, PATIENT_MS)
         self._source.qmp.command("migrate", uri=f"unix:{path}")
         wire.accept()
-        if self._point.held:
-            wire.hold()
         end_of_looks = self._loop.every(LOOK_SECONDS, self._look)
         steps = [(number, PATIENT_MS) for number in sorted(self._bandwidth)[1:]]
         if self._point.switch_at is not None:

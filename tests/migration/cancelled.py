@@ -31,7 +31,6 @@ POINTS = [
     Point(
         "before the device's first byte",
         lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
-        held=True,
     ),
     Point(
         "at the snapshot's first chunk",

@@ -1149,7 +1149,8 @@ static int load_by(struct dev *d, bool v2, const struct stream *s, size_t piece)
 /* P-33: the four pairings, in pieces of several sizes. */
 TEST_F(pairing, P33_streams_are_one)
 {
-	static const size_t pieces[] = { 1, 4127, 1 << 20 };
+	/* A byte at a time: P12_cut_anywhere, and V1_10_segmentation. */
+	static const size_t pieces[] = { 7, 4127, 1 << 20 };
 	struct account account;
 	uint8_t page[PAGE];
 	unsigned int i;
