@@ -62,6 +62,9 @@ check-build:	## tern.ko on both kernels, with W=1 and sparse
 check-uml:	## the selftests on User Mode Linux with KASAN: seconds
 	@scripts/check-uml.sh
 
+check-uml-plain:	## what only a kernel without the log of DMA can show
+	@scripts/check-uml.sh plain
+
 check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
 
@@ -88,4 +91,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-vm check-migration mutants ways check-v2 check-long help
+	check-build check-uml check-uml-plain check-vm check-migration mutants ways check-v2 check-long help

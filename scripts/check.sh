@@ -38,7 +38,8 @@ start=$SECONDS
 echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 times+=$(printf '%-18s %4d s' fetch $((SECONDS - start)))$'\n'
-for target in lint docs check-host check-build check-uml check-vm check-migration; do
+for target in lint docs check-host check-build check-uml check-uml-plain check-vm \
+	check-migration; do
 	part "$target"
 done
 

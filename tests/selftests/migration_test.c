@@ -432,8 +432,8 @@ TEST_F(pair, V1_10_segmentation)
 	ASSERT_EQ(set_state(&self->a, SAVING), 0);
 	ASSERT_EQ(save_all(&self->a, &self->s), 0);
 	for (i = 0; i < 7; i++) {
-		if (pieces[i] == 1 && !variant->map_b)
-			continue;	/* three system calls a byte */
+		if (pieces[i] == 1 && !(variant->map_a && variant->map_b))
+			continue;	/* three system calls a byte, or once more the same */
 		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 		ASSERT_EQ(load_all(&self->b, &self->s, pieces[i]), 0);
 		ASSERT_EQ(set_state(&self->b, RUNNING), 0);
