@@ -2,7 +2,7 @@
 """Migrations that end at a point on their way, and the whole one after each."""
 
 from attempt import Point
-from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
+from checks import check_bytes, check_goes_on, check_load, check_pages, equal
 
 MIB = 1 << 20
 RAM_MIB = 128
