@@ -26,14 +26,16 @@ class Point:
         it is told to cancel as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
+    slowly: the limit of the passes after the snapshot holds for the snapshot, too
     cut: the destination is lost, instead of the source being told to cancel
     """
 
-    def __init__(self, name, reached, passes=0, switch_at=None, cut=False):
+    def __init__(self, name, reached, passes=0, switch_at=None, slowly=False, cut=False):
         self.name = name
         self.reached = reached
         self.passes = passes
         self.switch_at = switch_at
+        self.slowly = slowly
         self.cut = cut
 
 
@@ -44,7 +46,9 @@ class Attempt:
         self.sessions = []  # how many began, by QEMU's trace, in each try
         self._loop = loop
         self._source = source
-        self._bandwidth = bandwidth
+        self._bandwidth = dict(bandwidth)
+        if point.slowly:
+            self._bandwidth[1] = min(bandwidth.values())
         self._point = point
         self._passes = 0
 
@@ -132,8 +136,9 @@ class Attempt:
         self._loop.until(self._source.qmp.cancelled, "the cancelled migration's end")
 
     def _limit(self, number, downtime_ms):
-        bandwidth = max(key for key in self._bandwidth if key <= number)
-        limits = {"max-bandwidth": self._bandwidth[bandwidth], "downtime-limit": downtime_ms}
+        step = max(key for key in self._bandwidth if key <= number)
+        bandwidth = max(self._bandwidth[step], self._source.protocol.least_bandwidth)
+        limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
         self._source.qmp.command("migrate-set-parameters", **limits)
 
     def _look(self):

@@ -51,6 +51,7 @@ POINTS = [
         lambda now: waiting(now) and now.passes == 1,
         passes=1,
         switch_at=1,
+        slowly=True,
     ),
     Point(
         "stopped after some passes",
@@ -67,6 +68,7 @@ LOST = Point(
     lambda now: now.state == "stopped-saving" and now.stopped_bytes > MIB and now.pending > MIB,
     passes=1,
     switch_at=1,
+    slowly=True,
     cut=True,
 )
 

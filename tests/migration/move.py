@@ -121,6 +121,7 @@ class Move:
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)
 
     def _limit(self, bandwidth, downtime_ms):
+        bandwidth = max(bandwidth, self.source.protocol.least_bandwidth)
         limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
         self.source.qmp.command("migrate-set-parameters", **limits)
 

@@ -19,6 +19,8 @@ class V1:
     traces = "vfio_save_buffer", "vfio_migration_set_state"
     capabilities = ()
     sessions_in_a_stream = True  # after a stop and a cont it begins another
+    starts_anyway = False  # a guest whose device could not be started
+    least_bandwidth = 0  # of a pass, in bytes a second
     excused = ()
 
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
@@ -44,6 +46,9 @@ class V2(V1):
     capabilities = "multifd", "switchover_ack"
     # It keeps the file of the session that the stop ended, and gets another.
     sessions_in_a_stream = False
+    starts_anyway = True
+    # The first round of the guest's own memory is under way in the device's first passes.
+    least_bandwidth = 8 << 20
     # It says so once where the container has to track what the device writes.
     excused = (
         r"qemu-system-x86_64: -device vfio-pci,.*: warning: "

@@ -14,6 +14,7 @@ FAST = 256 << 20  # bytes a second: faster than it goes
 ON_A_CLOSED_SOCKET = (
     r"qemu-system-x86_64: Unable to write to socket: "
     r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
+    r"qemu-system-x86_64: Unable to read from socket: Connection reset by peer",
     r"qemu-system-x86_64: Channel error: (Input/output error|Broken pipe|Connection reset by peer)",
     r"qemu-system-x86_64: [0-9a-f-]{36}: vfio_save_buffer failed .*",
     r"qemu-system-x86_64: [0-9a-f-]{36}: Failed to save buffer",
