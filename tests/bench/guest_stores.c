@@ -12,26 +12,15 @@
  * of the device ("bar2") and of guest memory ("ram"): how many stores there were, the
  * mean in ns, how many of them were slow, and the median of those.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <termios.h>
-#include <time.h>
-#include <unistd.h>
 #include <x86intrin.h>
 
-#define PAGE	4096UL
+#include "guest.h"
+
 #define PAGES	512UL
 #define ROOM	(1UL << 19)	/* slow stores of a kind that are kept */
 #define SLOW	20		/* times what a store costs when nobody takes the pages */
 
 enum { BAR2, RAM, KINDS };
-enum { NONE, BEGIN, END };
 
 static struct kind {
 	const char *name;
@@ -40,22 +29,7 @@ static struct kind {
 	uint64_t *kept;
 } kinds[KINDS] = { { .name = "bar2" }, { .name = "ram" } };
 
-static int line;
 static uint64_t threshold;	/* in ticks; more is slow */
-
-static void die(const char *what)
-{
-	fprintf(stderr, "stores: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e9 + t.tv_nsec;
-}
 
 static uint64_t store(struct kind *k, unsigned long page)
 {
@@ -113,38 +87,6 @@ static void tell(double ns_per_tick)
 	}
 }
 
-/* What the other end wants, if anything. */
-static int order(void)
-{
-	static char text[64];
-	static size_t len;
-
-	while (len < sizeof(text) - 1 && read(line, text + len, 1) == 1) {
-		if (text[len++] != '\n')
-			continue;
-		text[len - 1] = 0;
-		len = 0;
-		return !strcmp(text, "begin") ? BEGIN : !strcmp(text, "end") ? END : NONE;
-	}
-	return NONE;
-}
-
-/* Device memory, write-combined: the one BAR of this guest that can be mapped so. */
-static void *map_device(void)
-{
-	void *mem;
-	glob_t g;
-	int fd;
-
-	if (glob("/sys/bus/pci/devices/*/resource2_wc", 0, NULL, &g) || g.gl_pathc != 1)
-		die("not one device with memory");
-	fd = open(g.gl_pathv[0], O_RDWR);
-	mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (fd < 0 || mem == MAP_FAILED)
-		die(g.gl_pathv[0]);
-	return mem;
-}
-
 /* Pages of 4 KiB, as the device's are. */
 static void *map_ram(void)
 {
@@ -155,19 +97,6 @@ static void *map_ram(void)
 		die("memory");
 	madvise(mem, PAGES * PAGE, MADV_NOHUGEPAGE);
 	return mem;
-}
-
-static void open_line(void)
-{
-	struct termios t;
-
-	line = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_NONBLOCK);
-	if (line < 0 || tcgetattr(line, &t))
-		die("ttyS1");
-	cfmakeraw(&t);
-	t.c_cflag |= CLOCAL;
-	if (tcsetattr(line, TCSANOW, &t))
-		die("ttyS1");
 }
 
 /* What a store costs when nobody takes the pages: the median. */
@@ -188,10 +117,14 @@ int main(void)
 {
 	uint64_t ticks = 0;
 	double ns = 0, said = 0;
+	unsigned long pages;
+	const char *text;
 	int i;
 
 	open_line();
-	kinds[BAR2].mem = map_device();
+	kinds[BAR2].mem = map_device(&pages);
+	if (pages < PAGES)
+		die("too little device memory");
 	kinds[RAM].mem = map_ram();
 	for (i = 0; i < KINDS; i++) {
 		kinds[i].kept = calloc(ROOM, sizeof(*kinds[i].kept));
@@ -206,16 +139,14 @@ int main(void)
 			said = now_ns();
 			dprintf(line, "stamps %ju\n", (uintmax_t)kinds[RAM].count);
 		}
-		switch (order()) {
-		case BEGIN:
+		text = order();
+		if (text && !strcmp(text, "begin")) {
 			forget();
 			ns = now_ns();
 			ticks = __rdtsc();
 			dprintf(line, "begin\n");
-			break;
-		case END:
+		} else if (text && !strcmp(text, "end")) {
 			tell((now_ns() - ns) / (__rdtsc() - ticks));
-			break;
 		}
 	}
 }

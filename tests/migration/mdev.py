@@ -12,6 +12,8 @@ TYPE = pathlib.Path("/sys/class/mdev_bus/tern/mdev_supported_types/tern-mem")
 class Mdev:
     """A tern-mem device, from its creation to its removal."""
 
+    excused = ()  # what a QEMU may say of it
+
     def __init__(self, host, **attributes):
         self.host = host
         self.uuid = str(uuid.uuid4())
@@ -19,6 +21,10 @@ class Mdev:
         host.write(str(TYPE / "create"), self.uuid)
         for name, value in attributes.items():
             host.write(str(self.path / "tern" / name), str(value))
+
+    def options(self, protocol):
+        """Of a QEMU that gets it."""
+        return ["-device", f"vfio-pci,sysfsdev={self.path},{protocol.option}"]
 
     def read(self, name):
         return self.host.read(str(self.path / "tern" / name)).strip()

@@ -156,7 +156,7 @@ class Qemu:
         self.stderr = logs / f"{name}.stderr"
         self.status = None
         self._expected_to_end = False
-        self._excused = list(protocol.excused)
+        self._excused = [*protocol.excused, *mdev.excused]
         self._monitor, monitor = mdev.host.line("monitor")
         self._control, control = mdev.host.line("control")
         command = [protocol.binary, "-name", name, "-accel", "kvm", *boot]
@@ -165,22 +165,19 @@ class Qemu:
         command += ["-chardev", control]
         command += ["-mon", "monitor,mode=control"]
         command += ["-serial", "chardev:console", "-serial", "chardev:control"]
-        command += self._device(mdev)
+        command += mdev.options(protocol)
         for event in protocol.traces:
             command += ["-trace", event]
         command += ["-D", str(self.trace)]
         self.second = Second(second) if second else None
         if second:
-            command += self.second.options() + self._device(second)
+            command += self.second.options() + second.options(protocol)
         command += more
         if incoming:
             command += ["-incoming", "defer"]
         mdev.host.make_folder(str(logs))
         self._process = mdev.host.start(command, str(self.stderr))
         self.control = mdev.host.connect(self._control)
-
-    def _device(self, mdev):
-        return ["-device", f"vfio-pci,sysfsdev={mdev.path},{self.protocol.option}"]
 
     def start(self, loop, feed):
         """Listen to it: what its guest says goes to feed()."""
