@@ -31,6 +31,7 @@ POINTS = [
     Point(
         "before the device's first byte",
         lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
+        slow_from=0,  # as long as guest memory takes all of that, the device has to wait
     ),
     Point(
         "at the snapshot's first chunk",
@@ -51,7 +52,7 @@ POINTS = [
         lambda now: waiting(now) and now.passes == 1,
         passes=1,
         switch_at=1,
-        slowly=True,
+        slow_from=1,
     ),
     Point(
         "stopped after some passes",
@@ -68,7 +69,7 @@ LOST = Point(
     lambda now: now.state == "stopped-saving" and now.stopped_bytes > MIB and now.pending > MIB,
     passes=1,
     switch_at=1,
-    slowly=True,
+    slow_from=1,
     cut=True,
 )
 
