@@ -7,9 +7,9 @@ MIB = 1 << 20
 RAM_MIB = 128
 FAST = 256 * MIB
 LARGE = {"memory_mib": 256}
-SMALL = {"memory_mib": 16}
+SMALL = {"memory_mib": 64}
 PATIENCE_MS = 300000  # for all of it at an emulated processor's pace
-SNAPSHOT = 12 * MIB
+SNAPSHOT = 48 * MIB
 FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": 10}
 TESTS = 4
 
