@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# by-hand.sh TOP TREE KDIR - the README's session by hand, word for word, in a
-# copy of the tree.
+# by-hand.sh TOP TREE KDIR QEMU - the README's session by hand, word for word, in a
+# copy of the tree; and with the other option, and the QEMU that speaks v2.
 
-top=$1 tree=$2 kdir=$3
+top=$1 tree=$2 kdir=$3 qemu=$4
 bad=0
 say() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
@@ -18,10 +18,20 @@ say() { # STATUS NAME
 ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
 cd "$tree" || exit 1
 sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
-[ -s /tmp/by-hand ] && timeout 300 bash -euo pipefail /tmp/by-hand >/tmp/by-hand.log 2>&1
-status=$?
-[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
-say $status "A1-6 the README's session by hand"
-[ ! -e /sys/module/tern ] && ! pgrep qemu-system >/dev/null
-say $? "A1-6 nothing of it is left"
+
+session() { # FILE NAME
+	local status
+	[ -s "$1" ] && timeout 300 bash -euo pipefail "$1" >/tmp/by-hand.log 2>&1
+	status=$?
+	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
+	say $status "A1-6 $2"
+	[ ! -e /sys/module/tern ] && ! pgrep qemu-system >/dev/null
+	say $? "A1-6 nothing of it is left"
+}
+
+session /tmp/by-hand "the README's session by hand"
+# As the README says: the option, and a QEMU.
+sed 's/x-enable-migration=on/enable-migration=on/' /tmp/by-hand >/tmp/by-hand-v2
+PATH=$qemu/usr/bin:$PATH
+session /tmp/by-hand-v2 "C1-14 the same with $(qemu-system-x86_64 --version | head -n 1)"
 exit $bad
