@@ -71,6 +71,10 @@ check-vm:	## the selftests in a VM with a stock kernel
 check-migration:	## two QEMUs and a guest that checks every page
 	@scripts/check-migration.sh
 
+check-v2:	## the same with QEMU 10.0, which speaks v2, on Linux 6.12; some of it on 6.1
+	@scripts/check-migration.sh 6.12/10.0; status=$$?; \
+		scripts/check-migration.sh 6.1/10.0 load,rounds && exit $$status
+
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
 
@@ -78,12 +82,11 @@ ways:	## every way that a migration can go, all of each, between two hosts, too
 	@scripts/check-migration.sh 6.1/7.2 ways --long
 	@scripts/check-migration.sh 6.1/7.2 hosts
 
-check-v2:	## two QEMUs 10.0, which speak v2, on Linux 6.12 and on 6.1
-	@scripts/setup.sh check
-	@scripts/check-migration.sh 6.12/10.0
+ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and all of check-v2 on 6.1
+	@scripts/check-migration.sh 6.12/10.0 ways --long
 	@scripts/check-migration.sh 6.1/10.0
 
-check-long:	## what does not fit into check: PART=mutants, ways or check-v2
+check-long:	## what does not fit into check: PART=mutants, ways or ways-v2
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -91,4 +94,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain check-vm check-migration mutants ways check-v2 check-long help
+	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants ways ways-v2 check-long help

@@ -3,7 +3,7 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, vm, dma, session and guest. With some named, the others'
+# Parts are engine, region, vm, dma, session, guest and moves. With some named, the others'
 # figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
@@ -82,8 +82,22 @@ guest() {
 		--logs /run/out/logs
 }
 
+moves() {
+	local module kernel qemu mtty
+	echo "== migrations of 1 GiB under QEMU 10.0, in a VM" >&2
+	module=$(scripts/build-module.sh 6.12)
+	kernel=$(scripts/cache.sh kernel 6.1)
+	qemu=$(scripts/cache.sh qemu 10.0)
+	mtty=$(scripts/cache.sh mtty)
+	scripts/guest.sh "$out/moved.cpio" "$out/guest_writes"
+	scripts/vm.sh --kernel 6.12 --kvm --mem 4096 --timeout 3600 --out "$out/vm-moves" -- \
+		python3 tests/bench/moves_bench.py --module "$module" --mtty "$mtty/mtty.ko" \
+		--qemu "$qemu/usr/bin/qemu-system-x86_64" --kernel "$kernel/boot/vmlinux" \
+		--initrd "$out/moved.cpio" --logs /run/out/logs
+}
+
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region vm dma session guest)
+all=(engine region vm dma session guest moves)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"

@@ -13,7 +13,9 @@
 # cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; a directory
 #	with usr/bin/qemu-system-x86_64, which finds the rest beside itself and the
 #	libraries of the QEMU 7.2 that is installed
-# cache.sh prefetch  - all but QEMU 10.0
+# cache.sh mtty - a directory with mtty.ko, Linux's sample of a device that migrates, for
+#	Debian's 6.12
+# cache.sh prefetch  - all of these but mtty
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -236,6 +238,28 @@ fetch_uml() {
 	cache_entry "uml-$1-$version-$config" build_uml "$1"
 }
 
+build_mtty() { # KDIR
+	local deb tree=linux-source-6.12
+	cache_note "fetching Linux's source, for mtty ($(download_mib "$tree") MiB)"
+	download "$tree"
+	for deb in "$tree"_*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -xO "./usr/src/$tree.tar.xz" |
+			xz -T0 -dc | tar -x --strip-components=3 "$tree/samples/vfio-mdev/mtty.c"
+		rm "$deb"
+	done
+	echo 'obj-m := mtty.o' >Kbuild
+	make -s -C "$1" M="$PWD" modules
+}
+
+fetch_mtty() {
+	local version kernel
+	version=$(candidate linux-source-6.12)
+	[ -n "$version" ] ||
+		cache_die "no linux-source-6.12 in apt's lists (run scripts/setup.sh)"
+	kernel=$("${BASH_SOURCE[0]}" kernel 6.12)
+	cache_entry "mtty-$version-$(<"$kernel/release")" build_mtty "$kernel/kdir"
+}
+
 # bookworm-backports, from where bookworm comes, with apt's state kept apart: the
 # machine's own sources stay as they are.
 backports() { # DIR
@@ -309,19 +333,21 @@ fetch_or_newest() {
 cache_main() {
 	case "$*" in
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
-	'uml debug' | 'uml plain' | 'qemu 10.0') fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain' | 'qemu 10.0' | mtty) fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
 		fetch_or_newest kselftest
 		fetch_or_newest uml debug
 		fetch_or_newest uml plain
+		fetch_or_newest qemu 10.0
 		;;
 	fetch-kernel\ *) fetch_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
+	fetch-mtty) fetch_mtty ;;
 	fetch-qemu\ *) fetch_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | qemu 10.0 | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | qemu 10.0 | mtty | prefetch' ;;
 	esac
 }
 

@@ -8,7 +8,7 @@
 #
 #	KERNEL/QEMU	6.1/7.2, which speaks v1 (unless told), 6.12/10.0 or 6.1/10.0,
 #			which speak v2
-#	ONLY		one scenario; "hosts", which has to be named, has two VMs with
+#	ONLY		scenarios, with commas between; "hosts", which has to be named, has two VMs with
 #			a network between them
 #	OPTION		of harness.py: --way TITLE, --long, --seed N
 #

@@ -12,25 +12,48 @@ failed=0
 skipped=0
 times=''
 
-part() { # TARGET
-	local log=build/$1.log start=$SECONDS status p f s
-	echo "== $1"
-	make --no-print-directory "$1" 2>&1 | tee "$log"
-	status=${PIPESTATUS[0]}
-	# A part says its sum itself, or speaks TAP.
-	if ! read -r p f s < <(sed -nE \
-		's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log" | tail -n 1); then
+account() { # TARGET STATUS SECONDS
+	local log=build/$1.log p f s
+	# A part says its sums itself, or speaks TAP.
+	read -r p f s < <(awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ {
+		p += $1; f += $3; s += $5
+	} END { print p + 0, f + 0, s + 0 }' "$log")
+	if [ $((p + f + s)) -eq 0 ]; then
 		p=$(grep -cE '^ok ' "$log")
 		f=$(grep -cE '^not ok ' "$log")
 		s=$(grep -cE '^ok .*# SKIP' "$log")
 		p=$((p - s))
 	fi
 	# To fail without a word, or to say nothing at all, is a failure too.
-	[ "$status" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+	[ "$2" -eq 0 ] || [ "$f" -gt 0 ] || f=1
 	[ $((p + f + s)) -gt 0 ] || f=1
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	times+=$(printf '%-18s %4d s   %d passed, %d failed, %d skipped' \
-		"$1" $((SECONDS - start)) "$p" "$f" "$s")$'\n'
+		"$1" "$3" "$p" "$f" "$s")$'\n'
+}
+
+part() { # TARGET
+	local start=$SECONDS
+	echo "== $1"
+	make --no-print-directory "$1" 2>&1 | tee "build/$1.log"
+	account "$1" "${PIPESTATUS[0]}" $((SECONDS - start))
+}
+
+# Two parts at once, one after the other on the screen: an emulated machine that hosts
+# guests uses one processor.
+pair() { # TARGET TARGET
+	local start=$SECONDS status=0
+	setsid make --no-print-directory "$2" >"build/$2.log" 2>&1 &
+	other=$!
+	trap 'kill -- -$other 2>/dev/null' EXIT
+	echo "== $2 has begun, and is shown after $1"
+	part "$1"
+	echo "== $2"
+	tail -n +1 -F --pid "$other" "build/$2.log" 2>/dev/null &
+	wait "$other" || status=$?
+	wait
+	trap - EXIT
+	account "$2" "$status" $((SECONDS - start))
 }
 
 mkdir -p build
@@ -38,10 +61,10 @@ start=$SECONDS
 echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 times+=$(printf '%-18s %4d s' fetch $((SECONDS - start)))$'\n'
-for target in lint docs check-host check-build check-uml check-uml-plain check-vm \
-	check-migration; do
+for target in lint docs check-host check-build check-uml check-uml-plain check-vm; do
 	part "$target"
 done
+pair check-migration check-v2
 
 echo
 printf '%s' "$times"

@@ -8,7 +8,6 @@
 
 set -euo pipefail
 
-need_memory_mib=4096
 need_disk_mib=6144
 cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 
@@ -42,8 +41,8 @@ is_debian_12() {
 	(. /etc/os-release 2>/dev/null && [ "${ID:-} ${VERSION_ID:-}" = "debian 12" ])
 }
 
-check_memory() {
-	local kib
+check_memory() { # MIB
+	local kib need_memory_mib=$1
 	kib=$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)
 	[ "$((kib / 1024))" -ge "$need_memory_mib" ] ||
 		die "$((kib / 1024)) MiB of memory available, $need_memory_mib needed"
@@ -56,7 +55,8 @@ cache_is_filled() {
 		{ [ "$1" = demo ] || {
 			compgen -G "$cache/kselftest-*" >/dev/null &&
 				compgen -G "$cache/uml-debug-*" >/dev/null &&
-				compgen -G "$cache/uml-plain-*" >/dev/null
+				compgen -G "$cache/uml-plain-*" >/dev/null &&
+				compgen -G "$cache/qemu-10.0-*" >/dev/null
 		}; }
 }
 
@@ -105,14 +105,14 @@ install() {
 }
 
 main() {
-	local packages missing
+	local packages missing memory_mib
 	case ${1:-demo} in
-	demo) packages=("${demo[@]}") ;;
-	check) packages=("${check[@]}") ;;
+	demo) packages=("${demo[@]}") memory_mib=4096 ;;
+	check) packages=("${check[@]}") memory_mib=7168 ;; # two VMs at once
 	*) die "usage: setup.sh [demo|check]" ;;
 	esac
 
-	check_memory
+	check_memory "$memory_mib"
 	cache_is_filled "${1:-demo}" || check_disk
 
 	if ! is_debian_12; then

@@ -166,7 +166,7 @@ def scenarios(args):
     if args.qemu:
         found += [("newer", newer.TESTS, newer.newer)]
     found += [("ways", ways.count(args), lambda *lab: ways.ways(*lab, args))]
-    return [each for each in found if args.only in (None, each[0])]
+    return [each for each in found if not args.only or each[0] in args.only.split(",")]
 
 
 def run(tap, lab, wanted):
@@ -186,7 +186,7 @@ def main():
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the ways")
     parser.add_argument("--way", default="", help="nothing but the ways with this in their title")
     parser.add_argument("--long", action="store_true", help="all of each way, not a sample")
-    parser.add_argument("--only", metavar="SCENARIO", help="nothing but that one")
+    parser.add_argument("--only", metavar="SCENARIO[,SCENARIO]", help="nothing but these")
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--save", type=pathlib.Path, help="a folder to make, for streams in files")
     files.add_argument("--load", type=pathlib.Path, help="nothing but to load what is there")

@@ -41,6 +41,7 @@ class Move:
         uri=None,
         capabilities=(),
         downtime_ms=READY_MS,
+        arrived=None,
     ):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
@@ -50,6 +51,7 @@ class Move:
         paused: the guest stands still, and is to arrive so
         capabilities: more of QEMU's, by name
         downtime_ms: what it may take when it leaves
+        arrived: called with the source's monitor once the guest has gone
         uri: where the destination is to listen; None: somewhere on this machine
         """
         self.source = source
@@ -62,6 +64,7 @@ class Move:
         self._paused = paused
         self._uri = uri
         self._downtime_ms = downtime_ms
+        self._arrived = arrived
         # What an earlier migration set stays set.
         self._capabilities = {name: name in capabilities for name in source.protocol.capabilities}
 
@@ -112,6 +115,8 @@ class Move:
         finally:
             end_of_samples()
         self._sample(guest)
+        if self._arrived:
+            self._arrived(source.qmp)
         if self._paused:
             self.downtime_ms = None
             return
