@@ -129,15 +129,17 @@ void tern_machine_uninit(struct tern_machine *mc)
 /**
  * tern_machine_stage() - say where the sessions that begin from now on stage
  * @mc: the machine
- * @staging: their chunks are put together there; it must outlive them
+ * @staging: their chunks lie there; it must outlive them
  * @capacity: its bytes, at least TERN_CHUNK_MIN
+ * @in_place: user space cannot reach it
  *
  * Context: state_mutex.
  */
-void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity)
+void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity, bool in_place)
 {
 	mc->config.staging = staging;
 	mc->config.capacity = capacity;
+	mc->config.in_place = in_place;
 }
 
 /**

@@ -24,11 +24,11 @@
  *
  * A chunk that was prepared and not retired when the device stops may or may
  * not have reached the other side. It is offered again, byte for byte, from
- * the buffer; the reader knows a repeated record by its number. The buffer
- * belongs to user space: records are put together and sealed in a bounce buffer,
+ * the buffer; the reader knows a repeated record by its number. If the buffer
+ * belongs to user space, records are put together and sealed in a bounce buffer,
  * small enough to stay in a cache, and copied there. After that only the chunk's
  * length is remembered, and its bytes are never looked at: who scribbles in it
- * fails his own CRC.
+ * fails his own CRC. A buffer that user space can't reach needs no such copy.
  *
  * There are two ways to read. By chunks: prepare, read unseen, retire. Or by
  * bytes: peek, and consume what was read. A byte that was consumed has arrived,
@@ -54,7 +54,7 @@ enum chunk_state {
  * @stats: where it counts [lock]
  * @config: immutable
  * @staged: bytes of the staging buffer that were ever used [lock]
- * @bounce: where records are put together; BOUNCE bytes [lock]
+ * @bounce: where records are put together; BOUNCE bytes, or NULL: in their place [lock]
  * @batch: the pages of one take() [lock]
  * @writer: [lock]
  * @chunk: state of the chunk in the staging buffer [lock]
@@ -110,10 +110,12 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return NULL;
-	s->bounce = kvmalloc(BOUNCE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!s->bounce) {
-		kvfree(s);
-		return NULL;
+	if (!config->in_place) {
+		s->bounce = kvmalloc(BOUNCE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!s->bounce) {
+			kvfree(s);
+			return NULL;
+		}
 	}
 	mutex_init(&s->lock);
 	s->m = m;
@@ -297,9 +299,8 @@ u64 tern_session_estimate(const struct tern_model *m)
 	       final_records(m, 0);
 }
 
-static size_t put_begin(struct tern_session *s)
+static size_t put_begin(struct tern_session *s, void *at)
 {
-	void *at = s->bounce;
 	struct tern_session_begin *begin = tern_writer_payload(at);
 
 	memset(begin, 0, sizeof(*begin));
@@ -323,9 +324,8 @@ static size_t put_end(struct tern_session *s, void *at)
 }
 
 /* One batch of MEMORY records. Bytes put; 0 at the end of a pass; -errno. */
-static ssize_t put_pages(struct tern_session *s, size_t room)
+static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 {
-	void *at = s->bounce;
 	const size_t record = memory_record(s->m);
 	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
 	struct tern_batch *b = &s->batch;
@@ -352,9 +352,8 @@ static ssize_t put_pages(struct tern_session *s, size_t room)
 }
 
 /* The model's sections and END, as many as fit. */
-static size_t put_final(struct tern_session *s, size_t room)
+static size_t put_final(struct tern_session *s, void *at, size_t room)
 {
-	void *at = s->bounce;
 	const struct tern_model_ops *ops = s->m->ops;
 	size_t used = 0;
 
@@ -373,10 +372,17 @@ static size_t put_final(struct tern_session *s, size_t room)
 	return used;
 }
 
-/* From the bounce buffer to its place in the chunk. */
+/* Where what comes to a place in the chunk is put together. */
+static void *workplace(struct tern_session *s, size_t at)
+{
+	return s->bounce ? s->bounce : s->config.staging + at;
+}
+
+/* From there to its place. */
 static size_t stage(struct tern_session *s, size_t at, size_t n)
 {
-	memcpy(s->config.staging + at, s->bounce, n);
+	if (s->bounce)
+		memcpy(s->config.staging + at, s->bounce, n);
 	s->staged = max(s->staged, at + n);
 	return n;
 }
@@ -397,14 +403,14 @@ static ssize_t fill(struct tern_session *s)
 		s->walked = false;
 	}
 	if (!s->writer.seq)
-		used = stage(s, 0, put_begin(s));
+		used = stage(s, 0, put_begin(s, workplace(s, 0)));
 	while (capacity - used >= memory_record(s->m)) {
 		room = min_t(size_t, capacity - used, BOUNCE);
 		/* A reset may wait for what is put together already, not for more. */
 		if (tern_killed() || (used && atomic_long_read(&s->m->resets)))
 			ret = -EINTR;
 		else
-			ret = put_pages(s, room);
+			ret = put_pages(s, workplace(s, used), room);
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
@@ -412,7 +418,7 @@ static ssize_t fill(struct tern_session *s)
 			s->snapshot = 0;
 			if (s->stopped) {
 				tern_dirty_finish(s->m->dirty);
-				used += stage(s, used, put_final(s, room));
+				used += stage(s, used, put_final(s, workplace(s, used), room));
 			}
 			break;
 		}

@@ -33,13 +33,15 @@ struct tern_session_stats {
 /**
  * struct tern_session_config - how a session is to be run
  * @precopy: false: nothing is given before the stop
- * @staging: where chunks are put together; user space may read and spoil it
+ * @staging: where chunks are staged; user space may read and spoil it
  * @capacity: its bytes, at least TERN_CHUNK_MIN
+ * @in_place: user space can't: they are put together right there
  */
 struct tern_session_config {
 	bool precopy;
 	void *staging;
 	size_t capacity;
+	bool in_place;
 };
 
 /* A staging buffer of this size can hold any record. */

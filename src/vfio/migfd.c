@@ -444,7 +444,7 @@ static struct file *take_first_arc(struct tern_device *dev, enum tern_phase to)
 	if (IS_ERR(file))
 		return file;
 	f = file->private_data;
-	tern_machine_stage(&dev->machine, f->staging, STAGING);
+	tern_machine_stage(&dev->machine, f->staging, STAGING, true);
 	ret = tern_machine_go(&dev->machine, to);
 	if (ret) {
 		fput(file);

@@ -234,7 +234,7 @@ static int write_state(struct tern_device *dev, u32 bits)
 {
 	enum tern_phase to;
 
-	tern_machine_stage(&dev->machine, window_of(dev), tern_device_window_size(dev));
+	tern_machine_stage(&dev->machine, window_of(dev), tern_device_window_size(dev), false);
 	for (to = 0; to < TERN_PHASES; to++)
 		if (state_bits[to] == bits)
 			return tern_machine_go(&dev->machine, to);

@@ -590,6 +590,8 @@ static void test_by_bytes(void)
 			size_t n;
 
 			feeder_init(&f, 32, true);
+			/* Nobody but the reader reaches the buffer, or everybody. */
+			f.mc.config.in_place = (i + k) % 2;
 			host_device_dress(f.dev, 5);
 			CHECK_EQ(tern_session_estimate(&f.dev->m), BEGIN_RECORD + FINAL_RECORDS);
 			for (page = 0; page < 16; page++)
