@@ -3,8 +3,8 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, vm, dma, session, guest and moves. With some named, the others'
-# figures stay those of the last run.
+# Parts are engine, region, migfd, vm, dma, session, guest and moves. With some named,
+# the others' figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
@@ -28,6 +28,15 @@ engine() {
 	"$out/engine_bench"
 }
 
+# The module for User Mode Linux, of a copy of the tree with a patch of tests/bench.
+patched() { # PATCH
+	rm -rf "$out/patched"
+	mkdir "$out/patched"
+	cp -r Kbuild src include scripts "$out/patched/"
+	patch -s -p1 -d "$out/patched" <"tests/bench/$1.patch"
+	"$out/patched/scripts/build-module.sh" uml-plain
+}
+
 on_uml() { # PROGRAM MODULE
 	scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/$1" --add "$2" -- \
 		sh -c "insmod tern.ko && ./$1"
@@ -38,11 +47,11 @@ region() {
 	on_uml region_bench "$(scripts/build-module.sh uml-plain)"
 }
 
-in_vm() { # PROGRAM [VM-OPTION...]
+in_vm() { # "PROGRAM [OPTION...]" [VM-OPTION...]
 	local program=$1 module
 	shift
 	module=$(scripts/build-module.sh 6.1)
-	scripts/vm.sh --out "$out/vm-$program" "$@" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+	scripts/vm.sh --out "$out/vm-${program%% *}" "$@" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
 		insmod $module && $out/$program"
 }
 
@@ -53,13 +62,16 @@ vm() {
 
 dma() {
 	echo "== DMA, on User Mode Linux" >&2
-	rm -rf "$out/timed"
-	mkdir "$out/timed"
-	cp -r Kbuild src include scripts "$out/timed/"
-	patch -s -p1 -d "$out/timed" <tests/bench/time-dma.patch
-	on_uml dma_bench "$("$out/timed/scripts/build-module.sh" uml-plain)"
+	on_uml dma_bench "$(patched time-dma)"
 	echo "== DMA, in a VM" >&2
 	in_vm dma_bench
+}
+
+migfd() {
+	echo "== the data file, on User Mode Linux" >&2
+	on_uml migfd_bench "$(patched save-unlogged)"
+	echo "== sizes and states, in a VM" >&2
+	in_vm "migfd_bench asks"
 }
 
 session() {
@@ -97,7 +109,7 @@ moves() {
 }
 
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region vm dma session guest moves)
+all=(engine region migfd vm dma session guest moves)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
@@ -112,6 +124,18 @@ save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pie
 save-pread||the same by pread() of the window|the same|the same copies, and one more
 load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page) where write() has one: no byte is looked at where user space can change it
 load-pwrite||the same by pwrite()|the same|one more copy
+v2-save-1m|>= 0.85|protocol version 2: save 128 MiB by read() of the data file to a tmpfs file, in pieces of 1 MiB|one tmpfs file to another in the same pieces, plus CRC-32C|one copy more: page, chunk, VMM where read() has page, VMM
+v2-save-1m-copy||the same|the same without CRC-32C|the CRC-32C
+v2-load-1m|>= 0.85|load 128 MiB by write() from a tmpfs file, in pieces of 1 MiB|one tmpfs file to another, plus CRC-32C|two copies more (piece, record): no byte is looked at where user space can change it, and a record may come in pieces
+v2-load-1m-copy||the same|the same without CRC-32C|the CRC-32C
+v2-save-64k||save, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls, which User Mode Linux makes dear on both sides
+v2-save-64k-copy||the same|the same without CRC-32C|the CRC-32C
+v2-load-64k||load, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
+v2-load-64k-copy||the same|the same without CRC-32C|the CRC-32C
+v2-save-4k||save, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
+v2-save-4k-copy||the same|the same without CRC-32C|the system calls
+v2-load-4k||load, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
+v2-load-4k-copy||the same|the same without CRC-32C|the system calls
 crc||CRC-32C of 128 MiB by the device's engine, which is the kernel's|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; how alike the two sums are
 harvest-all||harvest all pages of 1 GiB|pages|the copy
 harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: what a page costs to what it costs among all|pages|such a page is unmapped by a call of its own, which here is a system call of the host
@@ -122,6 +146,9 @@ store-session||the same in a session, before the harvest|the same|nothing: it do
 store-harvested||a store to a page that was harvested|a store to a page of a tmpfs file that is there and was unmapped|the fault
 pending|<= 1.2|read pending_bytes at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
 pending-last||the same, the last page alone dirty|the same at 16 MiB|the bitmap is looked at up to the first page that is dirty
+size|<= 1.2|MIG_DATA_SIZE in pre-copy at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
+size-before||the same of a device that runs and has no session|the same at 16 MiB|the bitmap of the pages that were ever written is counted
+p2p||to RUNNING_P2P and back|to RUNNING, where it is, twice|two arcs beside two calls: the DMA engine is made to rest, and woken
 dma-to|>= 0.9|the DMA engine: guest memory to device memory|vfio_dma_rw() alone, in the same transfer|a second copy, from a bounce buffer to the device's pages, which are looked up one by one
 dma-from|>= 0.9|the DMA engine: device memory to guest memory|as above|the same
 dma-to-vm|>= 0.9|guest memory to device memory, in a VM|as above, by the tracer|the same; to an emulated processor the second copy costs less than the first
@@ -148,7 +175,7 @@ plot() {
 	local name goal
 	while IFS='|' read -r name goal _; do
 		case $name in
-		engine | save-* | load-* | dma-to | dma-from)
+		engine | save-* | load-* | v2-*-1m | dma-to | dma-from)
 			printf '%s %s %s\n' "$name" \
 				"$(sed -n "s/^$name|.*|//p" "$out/figures")" "${goal:+${goal#* }}"
 			;;
@@ -212,6 +239,10 @@ the machine has no KVM to offer: a fault then costs microseconds and more, and o
 the ratios of those rows say something. Throughput on User Mode Linux is
 that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
 instruction for it there.
+
+What is saved and loaded by the data file goes to and comes from a tmpfs file. That
+kernel has no log of DMA, without which the module saves nothing there: it is built
+with tests/bench/save-unlogged.patch.
 
 The DMA engine moves 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(). On
 User Mode Linux a clock in the module takes the time of these calls

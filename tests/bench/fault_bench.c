@@ -4,8 +4,7 @@
  * much is pending. Taken in a VM, where a fault and a system call cost what they
  * cost.
  */
-#include "tern.h"
-#include "bench.h"
+#include "mapped.h"
 
 #define PAGES	8192UL
 #define RUNS	5
@@ -39,28 +38,6 @@ static double again(volatile char *mem)
 	return (now() - begin) * 1e9 / (rounds * few);
 }
 
-static char *map(int fd, uint64_t offset, uint64_t bytes)
-{
-	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-
-	if (mem == MAP_FAILED)
-		give_up("mmap");
-	return mem;
-}
-
-static void power_on(const char *mib)
-{
-	must(mdev_create(UUID_A), "create");
-	must(attr_set(UUID_A, "memory_mib", mib), "memory_mib");
-	must(dev_open(&d, UUID_A), "open");
-}
-
-static void power_off(void)
-{
-	dev_close(&d);
-	must(mdev_remove(UUID_A), "remove");
-}
-
 /* The baselines: pages of a tmpfs file that are new, and that are there. */
 static double first_to_file(void)
 {
@@ -88,11 +65,11 @@ static double first_to_device(void)
 	double ns;
 	char *mem;
 
-	power_on("32");
-	mem = map(d.fd, d.bar2.offset, PAGES * PAGE);
+	power_on(&d, UUID_A, "32");
+	mem = map_memory(&d, PAGES * PAGE);
 	ns = stores(mem);
 	munmap(mem, PAGES * PAGE);
-	power_off();
+	power_off(&d);
 	return ns;
 }
 
@@ -125,8 +102,8 @@ static void store_figures(void)
 	file = BEST_OF(RUNS, first_to_file());
 	figure("store-first", first, "ns", file, first / file);
 	file = BEST_OF(RUNS, again(base));
-	power_on("32");
-	mem = map(d.fd, d.bar2.offset, PAGES * PAGE);
+	power_on(&d, UUID_A, "32");
+	mem = map_memory(&d, PAGES * PAGE);
 	stores(mem);
 	first = BEST_OF(RUNS, again(mem));
 	figure("store-again", first, "ns", file, first / file);
@@ -136,36 +113,27 @@ static void store_figures(void)
 	first = BEST_OF(RUNS, harvested(mem));
 	figure("store-harvested", first, "ns", there, first / there);
 	munmap(mem, PAGES * PAGE);
-	power_off();
+	power_off(&d);
 }
 
-/* Nanoseconds of a read of pending_bytes while a session runs. */
-static double pending_once(void)
+static void ask_pending(struct dev *dev)
 {
-	const int n = 5000;
-	double begin = now();
-	int i;
-
-	for (i = 0; i < n; i++)
-		pending(&d);
-	return (now() - begin) * 1e9 / n;
+	pending(dev);
 }
 
 /* With so many pages dirty, spread over all of the memory, or the last one alone. */
 static double pending_at(const char *mib, uint64_t bytes, unsigned int dirty)
 {
 	char *mem;
-	unsigned int i;
 	double ns;
 
-	power_on(mib);
-	mem = map(d.fd, d.bar2.offset, bytes);
-	for (i = 1; i <= dirty; i++)
-		mem[bytes / dirty * i - PAGE] = 1;
+	power_on(&d, UUID_A, mib);
+	mem = map_memory(&d, bytes);
+	touch(mem, bytes, dirty);
 	must(set_state(&d, RUNNING | SAVING), "saving");
-	ns = BEST_OF(RUNS, pending_once());
+	ns = BEST_OF(RUNS, each_ns(ask_pending, &d));
 	munmap(mem, bytes);
-	power_off();
+	power_off(&d);
 	return ns;
 }
 

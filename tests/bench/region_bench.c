@@ -4,8 +4,7 @@
  * or written in pieces of the same size, with a CRC-32C over the same bytes: what
  * a device that kept its state in a file could at best do.
  */
-#include "tern.h"
-#include "bench.h"
+#include "mapped.h"
 
 #define SAVE_MIB	128
 #define CHUNK		(4 * MIB)
@@ -18,37 +17,14 @@ static char *file_name = "/tmp/bench";
 
 static void open_devices(const char *mib)
 {
-	must(mdev_create(UUID_A), "create");
-	must(mdev_create(UUID_B), "create");
-	must(attr_set(UUID_A, "memory_mib", mib), "memory_mib");
-	must(attr_set(UUID_B, "memory_mib", mib), "memory_mib");
-	must(dev_open(&a, UUID_A), "open");
-	must(dev_open(&b, UUID_B), "open");
+	power_on(&a, UUID_A, mib);
+	power_on(&b, UUID_B, mib);
 }
 
 static void close_devices(void)
 {
-	dev_close(&a);
-	dev_close(&b);
-	must(mdev_remove(UUID_A), "remove");
-	must(mdev_remove(UUID_B), "remove");
-}
-
-static char *map_memory(uint64_t bytes)
-{
-	char *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, a.fd, a.bar2.offset);
-
-	if (mem == MAP_FAILED)
-		give_up("mmap");
-	return mem;
-}
-
-static void touch_all(char *mem, uint64_t bytes)
-{
-	uint64_t at;
-
-	for (at = 0; at < bytes; at += PAGE)
-		mem[at]++;
+	power_off(&a);
+	power_off(&b);
 }
 
 /*
@@ -65,7 +41,7 @@ static double save(char *mem)
 	if (!to)
 		to = malloc(stream.room);
 	must(set_state(&a, RUNNING), "running");
-	touch_all(mem, SAVE_MIB * MIB);
+	touch(mem, SAVE_MIB * MIB, SAVE_MIB * MIB / PAGE);
 	begin = now();
 	must(set_state(&a, SAVING), "saving");
 	while (pending(&a)) {
@@ -168,7 +144,7 @@ static void throughput(void)
 	char *mem;
 
 	open_devices("128");
-	mem = map_memory(SAVE_MIB * MIB);
+	mem = map_memory(&a, SAVE_MIB * MIB);
 	memset(mem, 0x5a, SAVE_MIB * MIB);
 	stream.room = (SAVE_MIB + 8) * MIB;
 	stream.buf = malloc(stream.room);
@@ -225,7 +201,7 @@ static void harvests(void)
 	char *mem;
 
 	open_devices("1024");
-	mem = map_memory(bytes);
+	mem = map_memory(&a, bytes);
 	must(set_state(&a, RUNNING | SAVING), "saving");
 	dirty_and_harvest(mem, pages, 1);
 	all = BEST_OF(2, dirty_and_harvest(mem, pages, 1));
