@@ -604,40 +604,50 @@ static unsigned long dirty_but(const uint64_t *bitmap, unsigned long first, unsi
 	return count;
 }
 
-/* B1-4 V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
-TEST_F(dma, B1_4_V1_27_V1_28_dirty)
-{
-	struct vfio_iommu_type1_dirty_bitmap start = {
-		.argsz = sizeof(start), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
-	};
-	unsigned long page, copied = 0, looks = 0, round;
-	uint64_t bitmap[RAM_PAGES / 64];
-	uint8_t *shadow = anonymous(RAM);
+/* Whoever keeps the books of what the device writes: ask for what came since. */
+struct books {
+	int (*get)(struct dev *d, uint64_t *bitmap);
+	int (*stop)(struct dev *d, unsigned int round);
+	int (*start)(struct dev *d);
+};
 
-	paint(self->mem, MEMORY, 1);
-	ASSERT_EQ(ioctl(self->a.container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
-	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+/* By the page, once, and nothing that was only read, filled or summed up. */
+static void check_pages(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self,
+			const struct books *books)
+{
+	uint64_t bitmap[RAM_PAGES / 64];
+
+	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* The last byte of a page, a whole one, the first of the third. */
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2), DONE);
-	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 2, 3), 0);
-	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, RAM), DONE);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, RAM), DONE);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, RAM), DONE);
-	ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+}
 
-	/* As a VMM does: copy what is dirty while the device writes, stop it, the rest. */
+/* As a VMM does: copy what is dirty while the device writes, stop it, the rest. */
+static void check_nothing_lost(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self,
+			       const struct books *books)
+{
+	unsigned long page, copied = 0, looks = 0, round;
+	uint64_t bitmap[RAM_PAGES / 64];
+	uint8_t *shadow = anonymous(RAM);
+
 	for (round = 0; round < 10; round++) {
 		paint(self->mem, MEMORY, round);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 		memcpy(shadow, self->ram, LIST);	/* the list is not the device's */
 		do {
 			if (++looks % 4 == 0)
-				ASSERT_EQ(set_state(&self->a, STOP), 0);
-			ASSERT_EQ(get_dirty(&self->a, bitmap), 0);
+				ASSERT_EQ(books->stop(&self->a, round), 0);
+			ASSERT_EQ(books->get(&self->a, bitmap), 0);
 			for (page = 0; page < RAM_PAGES; page++)
 				if (is_dirty(bitmap, page)) {
 					memcpy(shadow + page * PAGE, self->ram + page * PAGE, PAGE);
@@ -645,12 +655,36 @@ TEST_F(dma, B1_4_V1_27_V1_28_dirty)
 				}
 		} while (looks % 4);
 		EXPECT_EQ(memcmp(shadow, self->ram, RAM), 0);
-		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		ASSERT_EQ(books->start(&self->a), 0);
 		ASSERT_EQ(dma_wait(&self->a), DONE);
 	}
 	TH_LOG("%lu pages copied in %lu looks", copied, looks);
 	EXPECT_GT(copied, 0);
 	munmap(shadow, RAM);
+}
+
+static int stop_v1(struct dev *d, unsigned int round)
+{
+	return set_state(d, STOP);
+}
+
+static int start_v1(struct dev *d)
+{
+	return set_state(d, RUNNING);
+}
+
+/* B1-4 V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
+TEST_F(dma, B1_4_V1_27_V1_28_dirty)
+{
+	static const struct books books = { get_dirty, stop_v1, start_v1 };
+	struct vfio_iommu_type1_dirty_bitmap start = {
+		.argsz = sizeof(start), .flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_START,
+	};
+
+	paint(self->mem, MEMORY, 1);
+	ASSERT_EQ(ioctl(self->a.container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
+	check_pages(_metadata, self, &books);
+	check_nothing_lost(_metadata, self, &books);
 }
 
 #define START	(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START)
@@ -704,6 +738,18 @@ static bool has_log(struct dev *d)
 {
 	return !probe_feature(d, START);
 }
+
+static int stop_v2(struct dev *d, unsigned int round)
+{
+	return go(d, round % 2 ? S_STOP : S_RUNNING_P2P);
+}
+
+static int start_v2(struct dev *d)
+{
+	return go(d, S_RUNNING);
+}
+
+static const struct books log_books = { get_log, stop_v2, start_v2 };
 
 /*
  * P-23: a device that says that it logs can be asked for its log. Where the kernel
@@ -771,20 +817,7 @@ TEST_F(dma, V2_13_pages)
 		SKIP(return, "this kernel has no use for a device's log");
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
 	ASSERT_EQ(log_ram(&self->a), 0);
-	ASSERT_EQ(get_log(&self->a, bitmap), 0);
-	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
-	/* The last byte of a page, a whole one, the first of the third. */
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2), DONE);
-	ASSERT_EQ(get_log(&self->a, bitmap), 0);
-	EXPECT_EQ(dirty_but(bitmap, 2, 3), 0);
-	ASSERT_EQ(get_log(&self->a, bitmap), 0);
-	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
-	/* What is read, filled or summed up is not guest memory that was written. */
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, RAM), DONE);
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, RAM), DONE);
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL, 0, 0, RAM), DONE);
-	ASSERT_EQ(get_log(&self->a, bitmap), 0);
-	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	check_pages(_metadata, self, &log_books);
 	/* Asked for in parts: each clears its own, and adds to the bitmap. */
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, RAM), DONE);
 	memset(bitmap, 0, sizeof(bitmap));
@@ -831,34 +864,10 @@ TEST_F(dma, V2_13_ranges)
 /* V2-13 V1-28 P-32: copied while the device writes, then stopped, and the rest: all is there. */
 TEST_F(dma, V2_13_V1_28_P32_nothing_lost)
 {
-	unsigned long page, copied = 0, looks = 0, round;
-	uint64_t bitmap[RAM_PAGES / 64];
-	uint8_t *shadow = anonymous(RAM);
-
 	if (!has_log(&self->a))
 		SKIP(return, "this kernel has no use for a device's log");
 	ASSERT_EQ(log_ram(&self->a), 0);
-	for (round = 0; round < 10; round++) {
-		paint(self->mem, MEMORY, round);
-		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
-		memcpy(shadow, self->ram, LIST);	/* the list is not the device's */
-		do {
-			if (++looks % 4 == 0)
-				ASSERT_EQ(go(&self->a, round % 2 ? S_STOP : S_RUNNING_P2P), 0);
-			ASSERT_EQ(get_log(&self->a, bitmap), 0);
-			for (page = 0; page < RAM_PAGES; page++)
-				if (is_dirty(bitmap, page)) {
-					memcpy(shadow + page * PAGE, self->ram + page * PAGE, PAGE);
-					copied++;
-				}
-		} while (looks % 4);
-		EXPECT_EQ(memcmp(shadow, self->ram, RAM), 0);
-		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
-		ASSERT_EQ(dma_wait(&self->a), DONE);
-	}
-	TH_LOG("%lu pages copied in %lu looks", copied, looks);
-	EXPECT_GT(copied, 0);
-	munmap(shadow, RAM);
+	check_nothing_lost(_metadata, self, &log_books);
 }
 
 #define CGROUPS	"/tmp/cgroups"

@@ -679,16 +679,25 @@ TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
 	close(fd);
 }
 
+/* Go to pre-copy with these pages written. The file, or -errno. */
+static int begin_with(FIXTURE_DATA(migfd) *self, unsigned int first, unsigned int end)
+{
+	int fd, ret;
+
+	for (; first < end; first++)
+		touch(self->mem, first, first);
+	ret = go_open(&self->a, S_PRE_COPY, &fd);
+	return ret ?: fd;
+}
+
 /* What changes before the snapshot has come to it is of the snapshot; what is new is not. */
 TEST_F(migfd, P2_initial_bytes)
 {
 	uint64_t initial = 0, dirty = 0, last = ~0ULL;
+	int fd = begin_with(self, 500, 1000);
 	unsigned int i;
-	int fd;
 
-	for (i = 500; i < 1000; i++)
-		touch(self->mem, i, i);
-	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_GE(fd, 0);
 	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
 	EXPECT_EQ(initial, BEGIN_RECORD + 500 * MEMORY_RECORD);
 	EXPECT_EQ(dirty, 0);
@@ -724,12 +733,10 @@ TEST_F(migfd, P2_initial_bytes)
 TEST_F(migfd, P2_initial_bytes_behind_new_pages)
 {
 	uint64_t initial = 0, dirty = 0, last = ~0ULL;
+	int fd = begin_with(self, 900, 950);
 	unsigned int i;
-	int fd;
 
-	for (i = 900; i < 950; i++)
-		touch(self->mem, i, i);
-	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_GE(fd, 0);
 	for (i = 0; i < 600; i++)
 		touch(self->mem, i, 5);
 	do {
