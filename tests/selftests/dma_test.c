@@ -984,6 +984,39 @@ static int never_served(void *p, size_t n)
 	return fd;
 }
 
+/*
+ * V2-13: the log is read while a piece is on its way. The page was not written yet,
+ * so whatever was told of it, it is told after it.
+ */
+TEST_F(dma, V2_13_marked_after_the_write)
+{
+	const uint64_t nowhere = 0x200000000ULL;
+	struct vfio_device_feature_dma_logging_range range = { .iova = nowhere, .length = PIECE };
+	uint8_t *p = anonymous(PIECE);
+	int fd = never_served(p, PIECE);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct uffdio_range all = { .start = (uintptr_t)p, .len = PIECE };
+	uint64_t bitmap = 0, page_size = PAGE;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_GE(fd, 0);
+	paint(self->mem, PIECE, 1);
+	ASSERT_EQ(map_guest(&self->a, p, nowhere, PIECE), 0);
+	ASSERT_EQ(log_start(&self->a, &range, 1, &page_size), 0);
+	dma_start(&self->a, TERN_DMA_OP_FROM_DEVICE, nowhere, 0, PIECE);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	ASSERT_EQ(log_report(&self->a, nowhere, PIECE, PAGE, &bitmap), 0);
+	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(dma_wait(&self->a), DONE);
+	EXPECT_EQ(memcmp(p, self->mem, PIECE), 0);
+	bitmap = 0;
+	ASSERT_EQ(log_report(&self->a, nowhere, PIECE, PAGE, &bitmap), 0);
+	EXPECT_EQ(bitmap, (1ULL << PIECE / PAGE) - 1);
+	close(fd);
+	munmap(p, PIECE);
+}
+
 /* Clearing bus mastering ends what is under way before the write returns. */
 TEST_F(dma, B1_1_master_cleared)
 {
