@@ -1068,10 +1068,7 @@ TEST_F(dma, P10_entry_wraps)
 /* Does it wait for something that only a kill can end? */
 static bool in_the_kernel(pid_t pid)
 {
-	char path[64], text[256];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	return read_file(path, text, sizeof(text)) > 0 && strstr(text, ") D ");
+	return is_in_state(pid, ") D ");
 }
 
 /* P-27: a piece that waits for ever holds up neither a close nor who is killed. */

@@ -6,6 +6,9 @@
 #include "kselftest_harness.h"
 
 #include <limits.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #define MEMORY		(4 * MIB)
 #define PAGES		(MEMORY / PAGE)
@@ -781,10 +784,20 @@ TEST_F(migfd, V2_9_P19_P20_nothing_and_the_end)
 	close(fd);
 }
 
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
 /* V2-9: poll() waits for what read() would give, and for the end. */
 TEST_F(migfd, V2_9_poll)
 {
 	struct pollfd p = { .events = POLLIN };
+	double begin;
+	pid_t child;
 	int fd;
 
 	touch(self->mem, 1, 1);
@@ -796,12 +809,18 @@ TEST_F(migfd, V2_9_poll)
 	touch(self->mem, 1, 2);
 	EXPECT_EQ(poll(&p, 1, -1), 1);
 	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
-	/* Asleep when the store comes, and woken by it. */
-	if (!fork()) {
+	/* Asleep when the store comes, and woken: at its end it would look by itself. */
+	child = fork();
+	if (!child) {
+		while (!is_in_state(getppid(), ") S "))
+			sched_yield();
 		touch(self->mem, 1, 3);
 		_exit(0);
 	}
-	EXPECT_EQ(poll(&p, 1, -1), 1);
+	begin = seconds();
+	EXPECT_EQ(poll(&p, 1, 10000), 1);
+	EXPECT_LT(seconds() - begin, 10);
+	EXPECT_EQ(waitpid(child, NULL, 0), child);
 	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
 	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
 	EXPECT_EQ(poll_now(fd), POLLIN);

@@ -89,6 +89,15 @@ static inline int read_file(const char *path, char *buf, size_t size)
 	return n;
 }
 
+/* Is a thread in that state, as its stat file has it? */
+static inline bool is_in_state(pid_t pid, const char *state)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	return read_file(path, text, sizeof(text)) > 0 && strstr(text, state);
+}
+
 static inline int mdev_create(const char *uuid)
 {
 	return write_file(MDEV_TYPE "/create", uuid);
