@@ -4,8 +4,9 @@
 # mutants.sh [NAME...] - break each rule, and see that a test notices.
 #
 # A mutant is a patch in tests/mutants, with the rule it breaks and the suite
-# that must notice: "host", "uml PROGRAM [OPTION...]", or, for what needs two
-# processors, "vm PROGRAM [OPTION...]". Each is applied to a copy of the tree. A
+# that must notice: "host", "uml PROGRAM [OPTION...]", "uml-plain" for what its other
+# kernel has, or, for what needs two processors or userfaultfd, "vm PROGRAM
+# [OPTION...]". Each is applied to a copy of the tree. A
 # mutant that its suite passes has survived, and fails the run.
 #
 # Two run at a time, each in a folder of its own, where only what changed is built
@@ -25,13 +26,17 @@ copy() { # DIR
 }
 
 suite() { # DIR SUITE [PROGRAM [OPTION...]]
+	local kernel
 	case $2 in
 	host)
 		timeout 300 make -s -C "$1/tests/host" check COMPILERS=gcc -j 2
 		;;
-	uml)
-		(cd "$1" && module=$(scripts/build-module.sh uml-debug) &&
-			"$top/scripts/uml.sh" --timeout 200 --out "$1/uml" --add "$module" \
+	uml | uml-plain)
+		kernel=${2#uml}
+		kernel=${kernel#-}
+		kernel=${kernel:-debug}
+		(cd "$1" && module=$(scripts/build-module.sh "uml-$kernel") &&
+			"$top/scripts/uml.sh" --kernel "$kernel" --timeout 200 --out "$1/uml" --add "$module" \
 				--add "$top/build/selftests/$3" -- \
 				sh -c "insmod tern.ko && ./${*:3}$(scripts/not-here.sh "$3") && rmmod tern")
 		;;
