@@ -457,7 +457,18 @@ TEST_F(migfd, V2_3_P16_stale_files)
 	}
 }
 
-/* V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so. */
+/* Of the module, by whoever has something of it open. */
+static int references(void)
+{
+	char text[16];
+
+	return read_file("/sys/module/tern/refcnt", text, sizeof(text)) < 0 ? -1 : atoi(text);
+}
+
+/*
+ * V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so, and
+ * the module stays with them.
+ */
 TEST_F(migfd, V2_3_P16_P36_outlives_the_device)
 {
 	uint64_t initial, dirty;
@@ -476,8 +487,13 @@ TEST_F(migfd, V2_3_P16_P36_outlives_the_device)
 	EXPECT_TRUE(is_stale(load, S_RESUMING));
 	EXPECT_EQ(precopy_info(save, &initial, &dirty), -ENODEV);
 	EXPECT_EQ(poll_now(save), POLLIN | POLLRDHUP);
+	ASSERT_EQ(references(), 2);
+	EXPECT_EQ(syscall(SYS_delete_module, "tern", O_NONBLOCK) ? errno : 0, EAGAIN);
 	close(save);
+	ASSERT_EQ(references(), 1);
+	EXPECT_EQ(syscall(SYS_delete_module, "tern", O_NONBLOCK) ? errno : 0, EAGAIN);
 	close(load);
+	EXPECT_EQ(references(), 0);
 }
 
 /* V2-4 P-15: whatever the last owner left, the next one finds it running. */
