@@ -50,9 +50,9 @@ fi
 status=0
 run first "$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)" \
 	"$(job storm_test)" "$(job fault_test)" \
-	"$(job migration_test -v mapped)" module_test.sh &
+	"$(job migration_test -v mapped)" "$(job migration_test -v trapped)" module_test.sh &
 first=$!
-run second "$(job dma_test)" "$(job migfd_test)" "$(job migration_test -v trapped)" || status=$?
+run second "$(job dma_test)" "$(job migfd_test)" || status=$?
 wait $first || status=$?
 cat build/uml/{first,second}.tap
 while IFS=$'\t' read -r program test needs; do

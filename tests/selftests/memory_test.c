@@ -248,6 +248,7 @@ TEST_F(memory, P3_V1_8_late_writer)
 	pthread_t thread;
 	int ret, state;
 
+	populate(self->mem, MEMORY);
 	memset(self->mem, 1, MEMORY);
 	ASSERT_EQ(set_state(&self->a, SAVING), 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, write_on, &w), 0);

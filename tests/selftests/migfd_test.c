@@ -375,11 +375,12 @@ TEST_F(migfd, S1_S2_S4_S5_save_and_load)
  */
 TEST_F(migfd, S3_stopped_at_any_byte)
 {
-	static const size_t at[] = { 0, 1, 23, 24, 71, 72, 73, 4095, 100000, 1 << 20, 3 << 20 };
+	/* In the first chunk, where the second one is about to begin, and in that. */
+	static const size_t at[] = { 0, 1, 23, 24, 71, 72, 73, 4095, 100000, 1 << 20, 3 << 19 };
 	unsigned int i, k;
 	int fd;
 
-	for (i = 0; i < PAGES; i++)
+	for (i = 0; i < PAGES / 2; i++)
 		touch(self->mem, i, i + 1);
 	for (k = 0; k < ARRAY_SIZE(at); k++) {
 		struct account account;
@@ -413,16 +414,18 @@ TEST_F(migfd, P12_cut_anywhere)
 	unsigned int i;
 	int fd;
 
-	touch(self->mem, 1, 1);
 	touch(self->mem, PAGES - 1, 2);
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+		/* Byte by byte, a page is thousands of calls: there is one. */
+		if (i)
+			touch(self->mem, 1, 1);
 		self->s.len = 0;
 		ASSERT_EQ(go_open(&self->a, S_PRE_COPY_P2P, &fd), 0);
 		ASSERT_EQ(read_all(fd, &self->s, pieces[i]), -ENOMSG);
 		ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
 		ASSERT_EQ(read_all(fd, &self->s, pieces[i]), 0);
 		close(fd);
-		EXPECT_EQ(self->s.len, BEGIN_RECORD + 2 * MEMORY_RECORD + FINAL_RECORDS);
+		EXPECT_EQ(self->s.len, BEGIN_RECORD + (i ? 2 : 1) * MEMORY_RECORD + FINAL_RECORDS);
 		ASSERT_EQ(load_and_go(&self->b, &self->s, pieces[i], S_RUNNING), 0);
 		EXPECT_TRUE(same_memory(&self->a, &self->b));
 		ASSERT_EQ(go(&self->a, S_RUNNING), 0);

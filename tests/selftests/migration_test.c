@@ -427,13 +427,17 @@ TEST_F(pair, V1_10_segmentation)
 	static const size_t pieces[] = { 1, 7, 24, 4096, 4127, 65536, 262144 };
 	unsigned int i;
 
-	touch(self->mem, 1, 1);
 	touch(self->mem, 1023, 2);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
 	for (i = 0; i < 7; i++) {
+		/* Three system calls a byte: of one page, and not once more the same. */
 		if (pieces[i] == 1 && !(variant->map_a && variant->map_b))
-			continue;	/* three system calls a byte, or once more the same */
+			continue;
+		if (i)
+			touch(self->mem, 1, 1);
+		self->s.len = 0;
+		ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+		ASSERT_EQ(set_state(&self->a, SAVING), 0);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
 		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 		ASSERT_EQ(load_all(&self->b, &self->s, pieces[i]), 0);
 		ASSERT_EQ(set_state(&self->b, RUNNING), 0);

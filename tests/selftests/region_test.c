@@ -222,10 +222,12 @@ TEST_F(region, V1_5_chunks_lie_in_the_region)
 		mem = mmap(NULL, memory, PROT_READ | PROT_WRITE, MAP_SHARED, self->d.fd,
 			   self->d.bar2.offset);
 		ASSERT_NE(mem, MAP_FAILED);
+		populate(mem, memory);
 		memset(mem, i + 1, memory);
 		ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
 		n = chunks_inside(&self->d, &inside, &largest);
 		EXPECT_GE(n, memory / window);
+		populate(mem, memory);
 		memset(mem, i + 2, memory);
 		ASSERT_EQ(set_state(&self->d, SAVING), 0);
 		n = chunks_inside(&self->d, &inside, &largest);
