@@ -205,7 +205,8 @@ static u64 unstaged_if(const struct tern_session *s, bool stopped)
 	/* The bitmap decides whether there is a page; the counter, how many. */
 	if (tern_dirty_any(d))
 		bytes += max(tern_dirty_count(d), 1UL) * memory_record(s->m);
-	if (bytes && !s->writer.seq)
+	/* A snapshot in which there is no page has its head: none is empty. */
+	if (!s->writer.seq && (bytes || !stopped))
 		bytes += begin_record();
 	return bytes;
 }

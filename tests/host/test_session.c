@@ -299,6 +299,10 @@ static void test_untouched(void)
 
 	feeder_init(&f, 4096, true);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD);
+	CHECK_EQ(tern_session_initial(f.mc.session), BEGIN_RECORD);
+	feeder_drain(&f);
+	CHECK_EQ(f.len, BEGIN_RECORD);
 	CHECK_EQ(tern_session_pending(f.mc.session), 0);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
 	feeder_drain(&f);
