@@ -86,7 +86,11 @@ ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and all of check-v2 on 6.1
 	@scripts/check-migration.sh 6.12/10.0 ways --long
 	@scripts/check-migration.sh 6.1/10.0
 
-check-long:	## what does not fit into check: PART=mutants, ways or ways-v2
+check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
+	@scripts/setup.sh check
+	@scripts/check-mtty.sh
+
+check-long:	## what does not fit into check: PART=mutants, ways, ways-v2 or check-mtty
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -94,4 +98,4 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants ways ways-v2 check-long help
+	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants ways ways-v2 check-mtty check-long help
