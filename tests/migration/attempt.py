@@ -133,7 +133,13 @@ class Attempt:
         self.moment = self._read()._replace(status=qmp.status_when_cancelled())
 
     def _wait_until_cancelled(self):
-        self._loop.until(self._source.qmp.cancelled, "the cancelled migration's end")
+        qmp = self._source.qmp
+        self._loop.until(qmp.cancelled, "the cancelled migration's end")
+        # QEMU 10.0 says so a moment before it is over, and another one could begin.
+        self._loop.until_looked(
+            lambda: all(each["type"] != "migration" for each in qmp.command("query-yank")),
+            "what is left of it",
+        )
 
     def _limit(self, number, downtime_ms):
         step = max(key for key in self._bandwidth if key <= number)

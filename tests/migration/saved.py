@@ -11,6 +11,7 @@ RAM_MIB = 128
 DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 64, "window_kib": 1024}
 DOWNTIME_MS = 1000
+PAUSED_MS = 10000  # QEMU 10.0 has a device that is stopped send its all in that time
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 FACTS = "facts.json"
 SAVE_TESTS = 3
@@ -26,7 +27,7 @@ def save_all(tap, lab, folder):
     tap.took("a guest with 64 MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
     with tap.test("A2-12 saved to a file while it runs"):
-        facts["running"] = save(tap, guest, folder / "running", "running-saving")
+        facts["running"] = save(tap, guest, folder / "running", "running-saving", DOWNTIME_MS)
     with tap.test("V1-30 saved, and going on where it is"):
         guest.vmm.qmp.command("cont")
         equal(guest.vmm.mdev.read("state"), "running", "the device's state")
@@ -34,18 +35,18 @@ def save_all(tap, lab, folder):
     guest.vmm.qmp.command("stop")
     with tap.test("P-35 saved to a file while it is paused"):
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device's state")
-        facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving")
+        facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving", PAUSED_MS)
         equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that stood still")
     lab.end(guest)
     (folder / FACTS).write_text(json.dumps(facts))
     tap.took("two files")
 
 
-def save(tap, guest, path, state):
+def save(tap, guest, path, state, downtime_ms):
     """Have QEMU write the stream to that file; give what is to be true of it."""
     vmm = guest.vmm
     seen = set()
-    vmm.save(path, DOWNTIME_MS, lambda: seen.add(vmm.mdev.read("state")))
+    vmm.save(path, downtime_ms, lambda: seen.add(vmm.mdev.read("state")))
     assert state in seen, f"the device was never {state}, but {seen}"
     equal(vmm.mdev.read("state"), "stopped", "the device, after all")
     size = path.stat().st_size
