@@ -30,7 +30,7 @@
  * end. The one pass after the stop looks at every page once, and is finished for
  * good: a mark that began before the stop may set its bit as late as it likes.
  *
- * The counter may be higher than the number of bits, never lower: who needs
+ * A counter may be higher than the number of its bits, never lower: who needs
  * the truth about "none" looks at the bitmap.
  */
 #include "core/dirty.h"
@@ -73,19 +73,29 @@ void tern_dirty_uninit(struct tern_dirty *d)
 	d->dirty = NULL;
 }
 
-/* Partner of the decrement in clear_dirty(): up before the bit, down after. */
+/* Partner of the decrement in clear_counted(): up before the bit, down after. */
+static void set_counted(unsigned long page, unsigned long *bits, atomic_long_t *count)
+{
+	atomic_long_inc(count);
+	if (test_and_set_bit(page, bits))
+		atomic_long_dec(count);
+}
+
+static void clear_counted(unsigned long page, unsigned long *bits, atomic_long_t *count)
+{
+	/* A full barrier: the copy that follows cannot be older than this. */
+	if (test_and_clear_bit(page, bits))
+		atomic_long_dec(count);
+}
+
 static void set_dirty(struct tern_dirty *d, unsigned long page)
 {
-	atomic_long_inc(&d->count);
-	if (test_and_set_bit(page, d->dirty))
-		atomic_long_dec(&d->count);
+	set_counted(page, d->dirty, &d->count);
 }
 
 static void clear_dirty(struct tern_dirty *d, unsigned long page)
 {
-	/* A full barrier: the copy that follows cannot be older than this. */
-	if (test_and_clear_bit(page, d->dirty))
-		atomic_long_dec(&d->count);
+	clear_counted(page, d->dirty, &d->count);
 }
 
 /**
@@ -100,7 +110,10 @@ void tern_dirty_clear(struct tern_dirty *d)
 {
 	unsigned long page;
 
-	bitmap_zero(d->touched, d->pages);
+	for_each_set_bit(page, d->touched, d->pages) {
+		clear_counted(page, d->touched, &d->touched_count);
+		cond_resched();
+	}
 	for_each_set_bit(page, d->dirty, d->pages) {
 		clear_dirty(d, page);
 		cond_resched();
@@ -126,7 +139,7 @@ void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
 	unsigned long page;
 
 	for (page = first; page < first + n; page++) {
-		set_bit(page, d->touched);
+		set_counted(page, d->touched, &d->touched_count);
 		if (READ_ONCE(d->frozen)) {
 			atomic_long_inc(&d->late_marks);
 			continue;
@@ -256,11 +269,12 @@ unsigned long tern_dirty_count(const struct tern_dirty *d)
  * tern_dirty_touched_count() - how many pages a session would begin with
  * @d: the tracker
  *
- * Return: the number of pages that were ever written since the last clear.
+ * Return: never less than the pages that were written since the last clear. In
+ * constant time, for any memory size.
  */
 unsigned long tern_dirty_touched_count(const struct tern_dirty *d)
 {
-	return bitmap_weight(d->touched, d->pages);
+	return atomic_long_read(&d->touched_count);
 }
 
 /**

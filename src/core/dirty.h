@@ -16,6 +16,7 @@ struct tern_model;
  * @dirty: a bit a page: written since it was last taken [atomic bit operations]
  * @count: at least the number of bits in @dirty: raised before a bit is set,
  *	lowered after one is cleared
+ * @touched_count: the same of @touched
  * @late_marks: marks that came while @frozen
  * @frozen: the device is stopped and saving [written under the session lock]
  * @cursor: first page that this pass has not looked at [session lock]
@@ -25,6 +26,7 @@ struct tern_dirty {
 	unsigned long *touched;
 	unsigned long *dirty;
 	atomic_long_t count;
+	atomic_long_t touched_count;
 	atomic_long_t late_marks;
 	bool frozen;
 	unsigned long cursor;

@@ -249,8 +249,8 @@ u64 tern_session_pending(struct tern_session *s)
  * of the snapshot; one that was not part of it is not. If the first pass takes such
  * along, less is told than is left of the snapshot, but never nothing.
  *
- * Return: bytes, no more than are pending; 0 if there was no snapshot, and once the
- * first pass was read.
+ * Return: bytes, no more than are pending; 0 without pre-copy, and once the first pass
+ * was read.
  * Context: takes the session lock.
  */
 u64 tern_session_initial(struct tern_session *s)

@@ -33,7 +33,7 @@ struct tern_session_stats {
 /**
  * struct tern_session_config - how a session is to be run
  * @precopy: false: nothing is given before the stop
- * @staging: where chunks are staged; user space may read and spoil it
+ * @staging: where chunks are staged; user space may read and spoil it, unless @in_place
  * @capacity: its bytes, at least TERN_CHUNK_MIN
  * @in_place: user space can't: they are put together right there
  */
