@@ -26,16 +26,16 @@ class Point:
         it is told to cancel as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
-    slow_from: the pass with which the slowest of the limits begins, if not with its own
+    slow: the slowest of the limits holds from the beginning
     cut: the destination is lost, instead of the source being told to cancel
     """
 
-    def __init__(self, name, reached, passes=0, switch_at=None, slow_from=None, cut=False):
+    def __init__(self, name, reached, passes=0, switch_at=None, slow=False, cut=False):
         self.name = name
         self.reached = reached
         self.passes = passes
         self.switch_at = switch_at
-        self.slow_from = slow_from
+        self.slow = slow
         self.cut = cut
 
 
@@ -47,8 +47,8 @@ class Attempt:
         self._loop = loop
         self._source = source
         self._bandwidth = dict(bandwidth)
-        if point.slow_from is not None:
-            self._bandwidth[point.slow_from] = min(bandwidth.values())
+        if point.slow:
+            self._bandwidth = {0: min(bandwidth.values())}
         self._point = point
         self._passes = 0
 

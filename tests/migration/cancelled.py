@@ -26,52 +26,57 @@ def waiting(now):
     return stopped and now.pending and not now.stopped_bytes
 
 
-POINTS = [
-    Point("at once", None),
-    Point(
-        "before the device's first byte",
-        lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
-        slow_from=0,  # as long as guest memory takes all of that, the device has to wait
-    ),
-    Point(
-        "at the snapshot's first chunk",
-        lambda now: in_pass(1)(now) and sum(now.sent) <= MIB,
-        passes=1,
-    ),
-    Point(
-        "late in the snapshot",
-        lambda now: in_pass(1)(now) and sum(now.sent) > SNAPSHOT / 2,
-        passes=1,
-    ),
-    Point("in pass 2", in_pass(2), passes=2),
-    Point("in pass 3", in_pass(3), passes=3),
-    Point("in pass 5", in_pass(5), passes=5),
-    Point("late, in pass 8", in_pass(8), passes=8),
-    Point(
-        "stopped in the middle of the snapshot",
-        lambda now: waiting(now) and now.passes == 1,
-        passes=1,
-        switch_at=1,
-        slow_from=1,
-    ),
-    Point(
-        "stopped after some passes",
-        lambda now: waiting(now) and now.passes >= 3,
-        passes=3,
-        switch_at=3,
-    ),
-]
+def points(protocol):
+    """Where to cancel, in the order of a migration."""
+    return [
+        Point("at once", None),
+        Point(
+            "before the device's first byte",
+            lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
+            slow=True,  # as long as guest memory takes all of that, the device has to wait
+        ),
+        Point(
+            "at the snapshot's first chunk",
+            lambda now: in_pass(1)(now) and sum(now.sent) <= MIB,
+            passes=1,
+        ),
+        Point(
+            "late in the snapshot",
+            lambda now: in_pass(1)(now) and sum(now.sent) > SNAPSHOT / 2,
+            passes=1,
+        ),
+        Point("in pass 2", in_pass(2), passes=2),
+        Point("in pass 3", in_pass(3), passes=3),
+        Point("in pass 5", in_pass(5), passes=5),
+        Point("late, in pass 8", in_pass(8), passes=8),
+        Point(
+            "stopped in the middle of the snapshot",
+            lambda now: waiting(now) and now.passes == 1,
+            passes=1,
+            switch_at=protocol.switch_in_snapshot,
+        ),
+        Point(
+            "stopped after some passes",
+            lambda now: waiting(now) and now.passes >= 3,
+            passes=3,
+            switch_at=3,
+        ),
+    ]
 
-# The big lock is held while QEMU saves what is left, so no monitor can cancel
-# there; but the destination can be lost.
-LOST = Point(
-    "stopped, in the middle of the rest",
-    lambda now: now.state == "stopped-saving" and now.stopped_bytes > MIB and now.pending > MIB,
-    passes=1,
-    switch_at=1,
-    slow_from=1,
-    cut=True,
-)
+
+def lost(protocol):
+    """Where to lose the destination.
+
+    The big lock is held while QEMU saves what is left, so no monitor can cancel
+    there; but the destination can be lost.
+    """
+    return Point(
+        "stopped, in the middle of the rest",
+        lambda now: now.state == "stopped-saving" and now.stopped_bytes > MIB and now.pending > MIB,
+        passes=1,
+        switch_at=protocol.switch_in_snapshot,
+        cut=True,
+    )
 
 
 def whole(guest, lab):
@@ -121,7 +126,7 @@ def cancelled(tap, lab):
     guest.fill(guest.pages * 3 // 4)
     guest.load(working_set=256, rate=2000, dma=DMA)
     tap.took("a guest with 16 MiB boots")
-    for point in [*POINTS, LOST]:
+    for point in [*points(lab.protocol), lost(lab.protocol)]:
         what = "destination lost" if point.cut else "cancelled"
         with tap.test(f"A2-12 V1-25 P-8 {what} {point.name}, then whole"):
             attempt = ends_at(tap, lab, guest, point)
@@ -131,4 +136,4 @@ def cancelled(tap, lab):
     lab.end(guest)
 
 
-TESTS = len(POINTS) + 1
+TESTS = 11

@@ -64,6 +64,8 @@ def acknowledged(tap, lab):
             tap.note(f"{name}: {describe(move)}")
             if capabilities:
                 assert sum(move.pass_bytes) > SNAPSHOT, "the guest stopped before its snapshot"
+            else:
+                assert sum(move.pass_bytes) < SNAPSHOT, "nothing was left to be waited for"
             check_pages(guest, move)
     lab.end(guest)
     tap.took("switchover-ack")

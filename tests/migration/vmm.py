@@ -265,6 +265,9 @@ class Qemu:
     def complaints(self):
         """What it said, but for what it had a reason to say."""
         lines = self.said().splitlines()
+        devices = 2 if self.second else 1
+        for each in self.protocol.excused:
+            assert sum(bool(re.fullmatch(each, line)) for line in lines) <= devices, lines
         return "\n".join(
             line for line in lines if not any(re.fullmatch(each, line) for each in self._excused)
         )

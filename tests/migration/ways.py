@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every way that a migration can go: W-1 to W-12 of Documentation/testing.rst.
+"""Every way that a migration can go: W-1 to W-16 of Documentation/ways.rst.
 
 A guest is booted once and saved to a file, under full load: it stamps, the device
 moves stamps by DMA, registers change. Each way begins with that guest, loaded.

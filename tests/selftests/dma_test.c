@@ -996,7 +996,7 @@ TEST_F(dma, V2_13_marked_after_the_write)
 	ASSERT_EQ(map_guest(&self->a, p, nowhere, PIECE), 0);
 	ASSERT_EQ(log_start(&self->a, &range, 1, &page_size), 0);
 	dma_start(&self->a, TERN_DMA_OP_FROM_DEVICE, nowhere, 0, PIECE);
-	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	ASSERT_EQ(poll(&wait, 1, 10000), 1);
 	ASSERT_EQ(log_report(&self->a, nowhere, PIECE, PAGE, &bitmap), 0);
 	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
 	ASSERT_EQ(dma_wait(&self->a), DONE);

@@ -174,8 +174,10 @@ static inline int vfio_open(struct dev *d, const char *folder)
 	ssize_t n;
 
 	memset(d, 0, sizeof(*d));
-	d->uuid = strrchr(folder, '/') + 1;
 	d->container = d->group = d->fd = -1;
+	d->uuid = strrchr(folder, '/');
+	if (!d->uuid || !*++d->uuid)
+		return -EINVAL;
 	snprintf(path, sizeof(path), "%s/iommu_group", folder);
 	n = readlink(path, group, sizeof(group) - 1);
 	if (n < 0)

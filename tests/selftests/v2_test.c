@@ -687,6 +687,8 @@ TEST_F(beyond, V2_2_refused_by_EINVAL)
 			close(fd);
 			close(new_fd);
 		}
+	EXPECT_EQ(go_open(&a, 0x80000000, &new_fd), -EINVAL);
+	EXPECT_EQ(go_open(&a, ~0U, &new_fd), -EINVAL);
 }
 
 /* A pipe of bytes, one way: there is no place in it. */
