@@ -114,6 +114,12 @@ all=(engine region migfd vm dma session guest moves)
 for part; do
 	"$part" | tee "$out/figures.$part"
 done
+for part in "${all[@]}"; do
+	[ -e "$out/figures.$part" ] || {
+		echo "bench: $part was never measured here: bench.sh $part" >&2
+		exit 1
+	}
+done
 cat "${all[@]/#/$out/figures.}" >"$out/figures"
 
 # name|goal: <= or >= of the ratio, or nothing|what it is|the baseline|what limits it
@@ -147,7 +153,7 @@ store-harvested||a store to a page that was harvested|a store to a page of a tmp
 pending|<= 1.2|read pending_bytes at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
 pending-last||the same, the last page alone dirty|the same at 16 MiB|the bitmap is looked at up to the first page that is dirty
 size|<= 1.2|MIG_DATA_SIZE in pre-copy at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
-size-before||the same of a device that runs and has no session|the same at 16 MiB|the bitmap of the pages that were ever written is counted
+size-before|<= 1.2|the same of a device that runs and has no session|the same at 16 MiB|the system call
 p2p||to RUNNING_P2P and back|to RUNNING, where it is, twice|two arcs beside two calls: the DMA engine is made to rest, and woken
 dma-to|>= 0.9|the DMA engine: guest memory to device memory|vfio_dma_rw() alone, in the same transfer|a second copy, from a bounce buffer to the device's pages, which are looked up one by one
 dma-from|>= 0.9|the DMA engine: device memory to guest memory|as above|the same
@@ -159,6 +165,14 @@ stop|<= 1.2|from the request to stop to the last byte read: 4 GiB, all of it wri
 sent|<= 1.1|sent by a session: 64 MiB, then what is written at 16 MiB/s|what was there and what was written, in pages|32 bytes of a record for each page
 guest-harvested|<= 1.5|a guest's store to BAR2 that follows a harvest, QEMU in pre-copy; the median|the same to its RAM, under KVM's dirty logging|the page is unmapped: KVM has the kernel fault it in, where to log RAM it makes its own entry writable again
 guest-mean||all its stores to BAR2 meanwhile; the mean|the same to its RAM|the same, and waits: one processor runs the guest and who harvests
+move-downtime|<= 0.1|a guest and 1 GiB of its device move, 2 MiB/s of it written meanwhile: the downtime|the same with precopy 0|QEMU's downtime-limit, 300 ms
+move-time-whole||how long that takes|the same with precopy 0|what is written meanwhile is sent again, by one processor for both sides and the guest
+move-bytes-whole||what it sends|the same with precopy 0|what is written meanwhile
+move-time|<= 1.0|how long that takes|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and summed up on both sides by an emulated processor
+move-downtime-ram||the downtime|1 GiB of ivshmem's|QEMU's downtime-limit, of both
+move-bytes||what it sends|1 GiB of ivshmem's|what is written in the longer time; 32 bytes of a record for each page
+move-empty||how long a guest takes whose 1 GiB nobody wrote|a guest with the kernel's mtty: the price of having a device|the guest's own memory
+move-empty-downtime||the downtime|the same with mtty|the states, one after the other
 ABOUT
 }
 
@@ -234,7 +248,8 @@ HEAD
 	cat <<'TAIL'
 
 The engine runs in user space, the rows from "save" to "harvest" and the first two of
-the DMA engine on User Mode Linux 6.12, the others in a VM with Linux 6.1. An emulated processor runs the VM if
+the DMA engine on User Mode Linux 6.12, the others in a VM with Linux 6.1, but for the
+migrations, which are done by QEMU 10.0 on 6.12. An emulated processor runs the VM if
 the machine has no KVM to offer: a fault then costs microseconds and more, and only
 the ratios of those rows say something. Throughput on User Mode Linux is
 that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
@@ -253,6 +268,10 @@ A guest's stores go to 512 pages of each kind in turn, under KVM and QEMU 7.2 in
 VM, while QEMU is kept from going on to the stop. It sends both kinds alternately; a
 store follows a harvest if it takes 20 times as long as is usual. Their median has the
 goal, for the mean of all stores is made of waits for the one processor; it is told.
+
+The guest that moves writes a word to 512 pages a second, round and round. ivshmem is
+``ivshmem-plain,master=on``, its memory dirtied by the same program; mtty is the
+kernel's sample. Source, destination and guest share the one processor of that VM.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"
