@@ -5,12 +5,13 @@ import collections
 import tempfile
 import time
 
-from move import PATIENT_MS, READY_MS, Failed
+from move import PATIENT_MS, Failed
 from qmp import event_time
 from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
 
 LOOK_SECONDS = 0.01
+READY_MS = 300000  # whatever is left, and however slowly a watched wire carries it
 TRIES = 5  # to cancel at once, and yet not before the device's session has begun
 SECONDS_MAX = 60
 
