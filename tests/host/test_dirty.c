@@ -26,15 +26,17 @@ static unsigned int naive_window(unsigned long *page, unsigned int max)
 
 static void naive_check(const struct tern_dirty *d)
 {
-	unsigned int i, n = 0, ahead = 0;
+	unsigned int i, n = 0, ahead = 0, touched = 0;
 
 	for (i = 0; i < PAGES; i++) {
 		n += naive.dirty[i];
+		touched += naive.touched[i];
 		ahead += naive.dirty[i] && i >= naive.cursor;
 		CHECK_EQ(test_bit(i, d->dirty), naive.dirty[i]);
 		CHECK_EQ(tern_dirty_touched(d, i), naive.touched[i]);
 	}
 	CHECK_EQ(tern_dirty_count(d), n);
+	CHECK_EQ(tern_dirty_touched_count(d), touched);
 	CHECK_EQ(tern_dirty_ahead(d), ahead > 0);
 	CHECK_EQ(tern_dirty_any(d), (naive.frozen ? ahead : n) > 0);
 	CHECK_EQ(atomic_long_read(&d->late_marks), naive.late);
