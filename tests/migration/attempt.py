@@ -12,6 +12,7 @@ from wire import Wire
 
 LOOK_SECONDS = 0.01
 READY_MS = 300000  # whatever is left, and however slowly a watched wire carries it
+TRICKLE = 1000  # bytes a second: a page or two are too much
 TRIES = 5  # to cancel at once, and yet not before the device's session has begun
 SECONDS_MAX = 60
 
@@ -27,16 +28,16 @@ class Point:
         it is told to cancel as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
-    slow: the slowest of the limits holds from the beginning
+    trickle: so little flows that guest memory takes all of it
     cut: the destination is lost, instead of the source being told to cancel
     """
 
-    def __init__(self, name, reached, passes=0, switch_at=None, slow=False, cut=False):
+    def __init__(self, name, reached, passes=0, switch_at=None, trickle=False, cut=False):
         self.name = name
         self.reached = reached
         self.passes = passes
         self.switch_at = switch_at
-        self.slow = slow
+        self.trickle = trickle
         self.cut = cut
 
 
@@ -47,9 +48,7 @@ class Attempt:
         self.sessions = []  # how many began, by QEMU's trace, in each try
         self._loop = loop
         self._source = source
-        self._bandwidth = dict(bandwidth)
-        if point.slow:
-            self._bandwidth = {0: min(bandwidth.values())}
+        self._bandwidth = bandwidth
         self._point = point
         self._passes = 0
 
@@ -145,6 +144,8 @@ class Attempt:
     def _limit(self, number, downtime_ms):
         step = max(key for key in self._bandwidth if key <= number)
         bandwidth = max(self._bandwidth[step], self._source.protocol.least_bandwidth)
+        if self._point.trickle:
+            bandwidth = TRICKLE
         limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
         self._source.qmp.command("migrate-set-parameters", **limits)
 

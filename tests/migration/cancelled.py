@@ -33,7 +33,7 @@ def points(protocol):
         Point(
             "before the device's first byte",
             lambda now: precopy(now) and not now.passes and now.pending > SNAPSHOT,
-            slow=True,  # as long as guest memory takes all of that, the device has to wait
+            trickle=True,
         ),
         Point(
             "at the snapshot's first chunk",
