@@ -30,6 +30,12 @@ FILE_ENDED = (
     r"qemu-system-x86_64: Channel error: (Bad file descriptor|No such device)",
     r"qemu-system-x86_64: failed to save SaveStateEntry with id\(name\): .*/vfio\): -19",
 )
+# A kernel takes a group that has lost its last device from its container; if QEMU 10.0
+# has not done so yet, it finds nothing there.
+GROUP_GONE = (
+    r"qemu-system-x86_64: vfio_container_dma_unmap\(.*\) = -22 \(Invalid argument\)",
+    r"qemu-system-x86_64: vfio: error disconnecting group \d+ from container",
+)
 NEVER = 300  # seconds
 RECORDS = 3072  # or more, in a stream of the snapshot and one pass
 STREAM = SNAPSHOT + 64 * 1024  # bytes, or more, of the same
@@ -271,6 +277,7 @@ class Ways:
         """B1-7 P-36: who removes the device is heard, and QEMU gives it back."""
         guest = self.guest()
         guest.stop()
+        guest.vmm.excuse(*GROUP_GONE)
         mdev, qmp, ended = guest.vmm.mdev, guest.vmm.qmp, []
         remover = subprocess.Popen(["sh", "-c", f"echo 1 >{mdev.path}/remove"])
         self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
