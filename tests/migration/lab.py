@@ -134,14 +134,12 @@ class Lab:
         attempt.run(self.waiting(guest, mdev))
         return attempt
 
-    def load(self, mdev, ram_mib, uri, more=(), fails=False):
-        """A guest that comes from there, to run or to stay paused as it was; or in ruins."""
+    def load(self, mdev, ram_mib, uri, more=()):
+        """A guest that comes from there, to run or to stay paused as it was."""
         guest = Guest(self.loop)
         guest.boot = self._command_line(ram_mib, linux=True)
         guest.vmm = self._qemu(mdev, guest, incoming=True, more=more)
         guest.vmm.load(uri)
-        if fails:
-            guest.vmm.until_status("running")
         return guest
 
     def waiting(self, guest, mdev):

@@ -406,7 +406,8 @@ class Ways:
 
     def starts_empty(self, uri):
         """QEMU resets the device, and says so; the guest finds that its memory is gone."""
-        guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, uri, fails=True)
+        guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, uri)
+        guest.vmm.until_status("running")
         said = guest.vmm.complaints()
         self._tap.note(f"it said: {said}")
         assert "Resetting device: Input/output error" in said, "it did not say that"
