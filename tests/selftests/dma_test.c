@@ -404,6 +404,13 @@ static void start_long(struct dev *d, uint8_t *ram, uint32_t command)
 
 #define LONG	(TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR))
 
+/*
+ * Whether a transfer is met on its way is for the scheduler to say: a test goes
+ * on until it has met as many as it wants. Each try must hold, met or not; only
+ * a device that is never met on its way comes to the end of the tries.
+ */
+#define TRIES	200
+
 /* V1-18 P-32 B1-4: once the write that stops it has returned, nothing is written. */
 TEST_F(dma, V1_18_P32_stop)
 {
@@ -412,7 +419,7 @@ TEST_F(dma, V1_18_P32_stop)
 	uint64_t done;
 
 	paint(self->mem, MEMORY, 1);
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 10 || (caught < 5 && i < TRIES); i++) {
 		memset(self->ram + LIST, 0x11, RAM - LIST);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 		ASSERT_EQ(set_state(&self->a, i % 2 ? SAVING : STOP), 0);
@@ -435,7 +442,7 @@ TEST_F(dma, V1_18_P32_stop)
 		EXPECT_EQ(signals(self->irq_a), done < MEMORY);
 		EXPECT_EQ(memcmp(self->ram + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
 	}
-	TH_LOG("%u of 10 were caught on their way", caught);
+	TH_LOG("%u of %u were caught on their way", caught, i);
 	EXPECT_GE(caught, 5);
 	munmap(copy, RAM);
 }
@@ -462,8 +469,8 @@ TEST_F(dma, B1_2_in_flight)
 	unsigned int i, k, caught = 0;
 	uint64_t done;
 
-	for (i = 0; i < ARRAY_SIZE(ops); i++) {
-		uint32_t op = ops[i];
+	for (i = 0; i < ARRAY_SIZE(ops) || (caught < 2 && i < TRIES); i++) {
+		uint32_t op = ops[i % ARRAY_SIZE(ops)];
 		uint32_t list = op <= TERN_DMA_OP_FROM_DEVICE ? TERN_DMA_LIST : 0;
 
 		paint(self->mem, MEMORY, i);
@@ -497,7 +504,7 @@ TEST_F(dma, B1_2_in_flight)
 		ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	}
 	/* Those by list take their time; the others may be over. */
-	TH_LOG("%u of 4 were caught on their way", caught);
+	TH_LOG("%u of %u were caught on their way", caught, i);
 	EXPECT_GE(caught, 2);
 	munmap(mem_b, MEMORY);
 }
@@ -538,7 +545,7 @@ TEST_F(dma, V1_27_V1_29_P26_unmap)
 	unsigned int i, caught = 0;
 	uint32_t status;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 10 || (caught < 5 && i < TRIES); i++) {
 		paint(self->mem, MEMORY, i);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 		ASSERT_EQ(unmap_guest(&self->a, ADDRESS, RAM), 0);
@@ -551,7 +558,7 @@ TEST_F(dma, V1_27_V1_29_P26_unmap)
 		ASSERT_EQ(map_guest(&self->a, self->ram, ADDRESS, RAM), 0);
 		EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, PIECE), DONE);
 	}
-	TH_LOG("%u of 10 were caught on their way", caught);
+	TH_LOG("%u of %u were caught on their way", caught, i);
 	EXPECT_GE(caught, 5);
 	munmap(copy, RAM);
 }
@@ -1012,17 +1019,22 @@ TEST_F(dma, V2_13_marked_after_the_write)
 TEST_F(dma, B1_1_master_cleared)
 {
 	uint8_t *copy = anonymous(RAM);
-	unsigned int i;
+	unsigned int caught = 0, i;
+	uint32_t status;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 10 || (caught < 5 && i < TRIES); i++) {
 		paint(self->mem, MEMORY, i);
 		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 		ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
 		memcpy(copy, self->ram, RAM);
-		EXPECT_EQ(dma_wait(&self->a), ERROR(MASTER));
+		status = dma_wait(&self->a);
+		EXPECT_TRUE(status == DONE || status == ERROR(MASTER));
+		caught += status != DONE;
 		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
 		ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	}
+	TH_LOG("%u of %u were caught on their way", caught, i);
+	EXPECT_GE(caught, 5);
 	munmap(copy, RAM);
 }
 
