@@ -18,7 +18,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "migration"
 # pylint: disable=wrong-import-position
 from host import DEVICES
 from lab import Lab, arguments
-from vmm import FAST
+from usual import FAST
 
 RAM_MIB = 128
 MEMORY_MIB = 1024

@@ -3,13 +3,9 @@
 
 from attempt import Point
 from checks import check_bytes, check_goes_on, check_load, check_pages, equal
+from usual import BANDWIDTH, MEMORY, MIB, RAM_MIB, SNAPSHOT
 
-MIB = 1 << 20
-RAM_MIB = 128
 DMA = 4  # transfers a second, of 256 KiB
-MEMORY = {"memory_mib": 16, "window_kib": 256}
-SNAPSHOT = 12 * MIB  # what the guest has filled; a header more is sent
-BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}  # the passes after the snapshot slow
 
 
 def precopy(now):

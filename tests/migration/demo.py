@@ -12,15 +12,13 @@ import sys
 
 from lab import Lab, arguments
 from move import SAMPLE_SECONDS
+from usual import FAST, MIB, RAM_MIB
 
-MIB = 1 << 20
 PAGE = 4096
-RAM_MIB = 128
 PASSES = 8
 SPOILED = "lost", "stale", "doubled", "torn"
 TELL_SECONDS = 0.2
 SPAN_SECONDS = 2  # over which rates are taken
-FAST = 256 * MIB
 
 
 def tell(**what):

@@ -23,13 +23,11 @@ import ways
 from checks import check_bytes, check_load, check_pages, check_sabotage, check_silence, describe, equal
 from lab import Lab, arguments
 from tap import Tap
+from usual import FAST, MIB, RAM_MIB
 
-MIB = 1 << 20
-RAM_MIB = 128
 
 # Chunks that fit into a tenth of a second, which is the grain of QEMU's limit.
 WINDOW_KIB = 1024
-FAST = 256 * MIB  # faster than it goes
 SLOW = 4 * MIB  # slower than the guest writes: each pass leaves enough for one more
 STEADY = {0: FAST, 2: SLOW}  # the snapshot fast, the passes after it slow
 DMA = 20  # transfers a second, of 256 KiB, either way in turn

@@ -7,14 +7,9 @@ import time
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
 from host import There
+from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, RAM_MIB
 from vmm import ON_A_CLOSED_SOCKET
 
-MIB = 1 << 20
-RAM_MIB = 128
-MEMORY = {"memory_mib": 16, "window_kib": 256}
-FAST = 256 * MIB
-BANDWIDTH = {0: FAST, 2: 2 * MIB}  # the passes after the snapshot slow
-FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": 10}
 HERE = "10.0.0.1"
 PORT = 4000
 LOOK_SECONDS = 0.01

@@ -2,15 +2,12 @@
 """What only a QEMU that speaks v2 can do."""
 
 from checks import check_goes_on, check_pages, describe, equal
+from usual import FAST, FULL_LOAD, MIB, RAM_MIB
 
-MIB = 1 << 20
-RAM_MIB = 128
-FAST = 256 * MIB
 LARGE = {"memory_mib": 256}
 SMALL = {"memory_mib": 64}
 PATIENCE_MS = 300000  # for all of it at an emulated processor's pace
 SNAPSHOT = 48 * MIB
-FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": 10}
 TESTS = 4
 
 # What a device's states must be, on either side, from the migration's beginning on.

@@ -2,12 +2,9 @@
 """One guest, to and fro, many times."""
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe
+from usual import BANDWIDTH, MEMORY, RAM_MIB
 
-MIB = 1 << 20
-RAM_MIB = 128
 DMA = 4  # transfers a second, of 256 KiB
-MEMORY = {"memory_mib": 16, "window_kib": 256}
-BANDWIDTH = {0: 256 * MIB, 2: 2 * MIB}
 TESTS = 1
 
 # So many passes are forced, in turn; with none QEMU leaves when it likes.

@@ -5,9 +5,8 @@ import json
 import pathlib
 
 from checks import check_goes_on, check_verdict, equal
+from usual import MIB, RAM_MIB
 
-MIB = 1 << 20
-RAM_MIB = 128
 DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 64, "window_kib": 1024}
 DOWNTIME_MS = 1000

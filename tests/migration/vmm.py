@@ -5,8 +5,8 @@ import re
 
 from protocol import Trace
 from qmp import Qmp
+from usual import FAST
 
-FAST = 256 << 20  # bytes a second: faster than it goes
 
 # QEMU shuts its own socket when it is told to cancel, and says so aloud if it
 # was just writing to it, or was about to when it had closed it; and so it does when

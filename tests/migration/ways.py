@@ -15,16 +15,9 @@ from checks import (
     check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
 )
 from tamper import Begin, CutAtByte, CutAtRecord, Flip, FlipEnd, Saved
+from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
 
-MIB = 1 << 20
-RAM_MIB = 128
-MEMORY = {"memory_mib": 16, "window_kib": 256}
-SNAPSHOT = 12 * MIB
 DOWNTIME_MS = 1000
-FAST = 256 * MIB
-BANDWIDTH = {0: FAST, 2: 2 * MIB}  # the passes after the snapshot slow
-DMA = 10
-FULL_LOAD = {"working_set": 256, "rate": 2000, "dma": DMA}
 FILE_ENDED = (
     r"qemu-system-x86_64: [0-9a-f-]{36}: data_fd out of sync",
     r"qemu-system-x86_64: Channel error: (Bad file descriptor|No such device)",
