@@ -212,7 +212,7 @@ build_uml() {
 		rm "$deb"
 	done
 	sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
-	sed -i '/^CFLAGS_signal.o /d' tree/arch/um/os-Linux/Makefile # a warning of it
+	sed -i '/^CFLAGS_signal.o /s/=4096/=32768/' tree/arch/um/os-Linux/Makefile # with it
 	grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
 		cache_die "this source keeps a processor's state in another way"
 	uml_config "$1" >wanted
