@@ -77,7 +77,7 @@ unmutated() { # DIR SUITE
 mutant() { # DIR NAME
 	local patch=tests/mutants/$2.patch log=$work/$2.log began=$SECONDS
 	copy "$1"
-	if ! patch -s -p1 -d "$1" <"$patch" >"$log" 2>&1; then
+	if ! patch -s -p1 -F0 -d "$1" <"$patch" >"$log" 2>&1; then
 		cat "$log"
 		echo "not ok - $2: does not apply any more"
 		return
