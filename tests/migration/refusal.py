@@ -6,6 +6,8 @@ import tempfile
 from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
 
+# What a source hears by the return path, if there is time to say it before the end.
+REFUSED = r"qemu-system-x86_64: Sibling indicated error 1"
 DOWNTIME_MS = 10000  # the guest may leave whatever is left: all of the stream flows
 
 
@@ -31,7 +33,7 @@ class Refusal:
             )
         limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
         qmp.command("migrate-set-parameters", **limits)
-        self._source.excuse(*ON_A_CLOSED_SOCKET)
+        self._source.excuse(*ON_A_CLOSED_SOCKET, REFUSED)
         with tempfile.TemporaryDirectory() as folder:
             paths = f"{folder}/source", f"{folder}/destination"
             destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
