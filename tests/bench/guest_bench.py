@@ -12,9 +12,8 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "migration"))
 # pylint: disable=wrong-import-position
 from lab import Lab, arguments
-from usual import FAST
+from usual import FAST, RAM_MIB
 
-RAM_MIB = 128
 # A second. All that the guest writes is as much: if QEMU took it faster, the guest
 # would get no processor to write it anew.
 BANDWIDTH = 4 << 20

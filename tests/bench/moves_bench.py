@@ -18,9 +18,8 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "migration"
 # pylint: disable=wrong-import-position
 from host import DEVICES
 from lab import Lab, arguments
-from usual import FAST
+from usual import FAST, RAM_MIB
 
-RAM_MIB = 128
 MEMORY_MIB = 1024
 RATE = 512  # pages a second
 DOWNTIME_MS = 300  # QEMU's own default

@@ -3,9 +3,7 @@
 
 from attempt import Point
 from checks import check_bytes, check_goes_on, check_load, check_pages, equal
-from usual import BANDWIDTH, MEMORY, MIB, RAM_MIB, SNAPSHOT
-
-DMA = 4  # transfers a second, of 256 KiB
+from usual import BANDWIDTH, LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
 
 
 def precopy(now):
@@ -120,7 +118,7 @@ def check_ended(guest, attempt, point):
 def cancelled(tap, lab):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=256, rate=2000, dma=DMA)
+    guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
     for point in [*points(lab.protocol), lost(lab.protocol)]:
         what = "destination lost" if point.cut else "cancelled"

@@ -25,7 +25,6 @@ from lab import Lab, arguments
 from tap import Tap
 from usual import FAST, MIB, RAM_MIB
 
-
 # Chunks that fit into a tenth of a second, which is the grain of QEMU's limit.
 WINDOW_KIB = 1024
 SLOW = 4 * MIB  # slower than the guest writes: each pass leaves enough for one more

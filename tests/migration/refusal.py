@@ -33,7 +33,9 @@ class Refusal:
             )
         limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
         qmp.command("migrate-set-parameters", **limits)
-        self._source.excuse(*ON_A_CLOSED_SOCKET, REFUSED)
+        self._source.excuse(*ON_A_CLOSED_SOCKET)
+        if self._return_path:
+            self._source.excuse(REFUSED)
         with tempfile.TemporaryDirectory() as folder:
             paths = f"{folder}/source", f"{folder}/destination"
             destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")

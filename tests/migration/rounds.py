@@ -2,9 +2,8 @@
 """One guest, to and fro, many times."""
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe
-from usual import BANDWIDTH, MEMORY, RAM_MIB
+from usual import BANDWIDTH, LOAD, MEMORY, RAM_MIB
 
-DMA = 4  # transfers a second, of 256 KiB
 TESTS = 1
 
 # So many passes are forced, in turn; with none QEMU leaves when it likes.
@@ -14,7 +13,7 @@ PASSES = 2, 0, 3, 1
 def to_and_fro(tap, lab, rounds):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=256, rate=2000, dma=DMA)
+    guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
     with tap.test(f"A2-12 {rounds} migrations to and fro: every page each time, and no QEMU spoke"):
         for n in range(1, rounds + 1):

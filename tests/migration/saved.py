@@ -5,9 +5,8 @@ import json
 import pathlib
 
 from checks import check_goes_on, check_verdict, equal
-from usual import MIB, RAM_MIB
+from usual import LOAD, MIB, RAM_MIB
 
-DMA = 4  # transfers a second, of 256 KiB
 MEMORY = {"memory_mib": 64, "window_kib": 1024}
 DOWNTIME_MS = 1000
 PAUSED_MS = 10000  # QEMU 10.0 has a device that is stopped send its all in that time
@@ -22,7 +21,7 @@ def save_all(tap, lab, folder):
     folder.mkdir()
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
-    guest.load(working_set=1024, rate=2000, dma=DMA)
+    guest.load(**{**LOAD, "working_set": 1024})
     tap.took("a guest with 64 MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
     with tap.test("A2-12 saved to a file while it runs"):

@@ -7,7 +7,6 @@ from protocol import Trace
 from qmp import Qmp
 from usual import FAST
 
-
 # QEMU shuts its own socket when it is told to cancel, and says so aloud if it
 # was just writing to it, or was about to when it had closed it; and so it does when
 # the other side has hung up: who cancels or loses a migration excuses these words.
