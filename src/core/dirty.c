@@ -25,12 +25,15 @@
  * the mark comes after the clear. Copy before clear, or clear without
  * re-arming, and this breaks.
  *
- * Once the device is stopped the tracker is frozen: a mark is only counted.
- * Whoever still stores then does so at his own risk and cannot hold up the
- * end. The one pass after the stop looks at every page once, and is finished for
- * good: a mark that began before the stop may set its bit as late as it likes.
+ * Stores legitimately arrive after the device was stopped: a disk read into its
+ * memory completes late, or another device's DMA ends there. So a mark sets its
+ * bit at any time. The tracker is frozen then, which means that one pass is
+ * left: it walks the cursor once from page 0 to the end, takes each dirty page
+ * that it reaches once, and never turns back. A process that stores without end
+ * cannot hold it up. Bits left behind the cursor when that pass has ended are
+ * stores that the stream may lack: late_marks is their number.
  *
- * A counter may be higher than the number of its bits, never lower: who needs
+ * A counter may be higher than the number of its bits, never lower: what needs
  * the truth about "none" looks at the bitmap.
  */
 #include "core/dirty.h"
@@ -73,18 +76,11 @@ void tern_dirty_uninit(struct tern_dirty *d)
 	d->dirty = NULL;
 }
 
-/* Partner of the decrement in clear_counted(): up before the bit, down after. */
+/* Partner of the decrement in clear_dirty(): up before the bit, down after. */
 static void set_counted(unsigned long page, unsigned long *bits, atomic_long_t *count)
 {
 	atomic_long_inc(count);
 	if (test_and_set_bit(page, bits))
-		atomic_long_dec(count);
-}
-
-static void clear_counted(unsigned long page, unsigned long *bits, atomic_long_t *count)
-{
-	/* A full barrier: the copy that follows cannot be older than this. */
-	if (test_and_clear_bit(page, bits))
 		atomic_long_dec(count);
 }
 
@@ -95,7 +91,9 @@ static void set_dirty(struct tern_dirty *d, unsigned long page)
 
 static void clear_dirty(struct tern_dirty *d, unsigned long page)
 {
-	clear_counted(page, d->dirty, &d->count);
+	/* A full barrier: the copy that follows cannot be older than this. */
+	if (test_and_clear_bit(page, d->dirty))
+		atomic_long_dec(&d->count);
 }
 
 /**
@@ -111,7 +109,8 @@ void tern_dirty_clear(struct tern_dirty *d)
 	unsigned long page;
 
 	for_each_set_bit(page, d->touched, d->pages) {
-		clear_counted(page, d->touched, &d->touched_count);
+		if (test_and_clear_bit(page, d->touched))
+			atomic_long_dec(&d->touched_count);
 		cond_resched();
 	}
 	for_each_set_bit(page, d->dirty, d->pages) {
@@ -140,11 +139,7 @@ void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
 
 	for (page = first; page < first + n; page++) {
 		set_counted(page, d->touched, &d->touched_count);
-		if (READ_ONCE(d->frozen)) {
-			atomic_long_inc(&d->late_marks);
-			continue;
-		}
-		tern_step_point("frozen-read", page);
+		tern_step_point("touched", page);
 		set_dirty(d, page);
 	}
 }
@@ -165,14 +160,14 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
  * tern_dirty_begin() - a session begins: what was ever touched is dirty
  * @d: the tracker
  *
- * Context: the session is not known to anybody yet; may sleep.
+ * Context: nothing else knows the session yet; may sleep.
  */
 void tern_dirty_begin(struct tern_dirty *d)
 {
 	unsigned long page;
 
-	WRITE_ONCE(d->frozen, false);
-	atomic_long_set(&d->late_marks, 0);
+	d->frozen = false;
+	d->late_marks = 0;
 	d->cursor = 0;
 	for_each_set_bit(page, d->touched, d->pages) {
 		set_dirty(d, page);
@@ -184,24 +179,40 @@ void tern_dirty_begin(struct tern_dirty *d)
  * tern_dirty_freeze() - the device is stopped: the last pass begins
  * @d: the tracker
  *
- * Context: the session lock.
+ * Marks go on setting bits: see the top of this file. Context: the session lock.
  */
 void tern_dirty_freeze(struct tern_dirty *d)
 {
-	WRITE_ONCE(d->frozen, true);
+	d->frozen = true;
 	d->cursor = 0;
 }
 
 /**
- * tern_dirty_thaw() - marks count again
+ * tern_dirty_thaw() - the session is over
  * @d: the tracker
  *
- * The pages that were marked meanwhile are touched, so the next session sends
- * them. Context: the session lock, or no session.
+ * The pages that it did not take are touched, so the next session sends them.
+ * Context: the session lock, or no session.
  */
 void tern_dirty_thaw(struct tern_dirty *d)
 {
-	WRITE_ONCE(d->frozen, false);
+	d->late_marks = tern_dirty_late_marks(d);
+	d->frozen = false;
+}
+
+/**
+ * tern_dirty_late_marks() - how many pages the stream may lack a store to
+ * @d: the tracker
+ *
+ * Return: the dirty pages that the last pass left behind, of the session that
+ * lives or of the last one; 0 if its last pass has not come to its end. Counts
+ * bits: in time proportional to the size of the memory.
+ * Context: the session lock, or whatever keeps sessions from changing.
+ */
+unsigned long tern_dirty_late_marks(const struct tern_dirty *d)
+{
+	return d->frozen && d->cursor == d->pages ? bitmap_weight(d->dirty, d->pages) :
+						   d->late_marks;
 }
 
 /**
@@ -219,8 +230,8 @@ void tern_dirty_rewind(struct tern_dirty *d)
  * tern_dirty_finish() - the pass after the stop is over, and there is no other
  * @d: the tracker
  *
- * A bit that is set from now on is for the next session. Context: the session
- * lock.
+ * A bit that is set from now on is a late mark, and for the next session.
+ * Context: the session lock.
  */
 void tern_dirty_finish(struct tern_dirty *d)
 {
@@ -358,8 +369,8 @@ int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
 
 	for (i = 0; i < b->n; i++) {
 		/*
-		 * Who has the page pinned stores without a fault: send it in
-		 * each pass, and once after the stop.
+		 * Whatever has the page pinned stores without a fault: send it
+		 * in each pass, and once after the stop.
 		 */
 		if (!d->frozen && m->ops->page_pinned(m, b->handle[i]))
 			set_dirty(d, b->page[i]);

@@ -17,8 +17,8 @@ struct tern_model;
  * @count: at least the number of bits in @dirty: raised before a bit is set,
  *	lowered after one is cleared
  * @touched_count: the same of @touched
- * @late_marks: marks that came while @frozen
- * @frozen: the device is stopped and saving [written under the session lock]
+ * @late_marks: of the last session: pages that its last pass left dirty [session lock]
+ * @frozen: the device is stopped and saving: one pass is left [session lock]
  * @cursor: first page that this pass has not looked at [session lock]
  */
 struct tern_dirty {
@@ -27,7 +27,7 @@ struct tern_dirty {
 	unsigned long *dirty;
 	atomic_long_t count;
 	atomic_long_t touched_count;
-	atomic_long_t late_marks;
+	unsigned long late_marks;
 	bool frozen;
 	unsigned long cursor;
 };
@@ -52,6 +52,7 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page);
 void tern_dirty_begin(struct tern_dirty *d);
 void tern_dirty_freeze(struct tern_dirty *d);
 void tern_dirty_thaw(struct tern_dirty *d);
+unsigned long tern_dirty_late_marks(const struct tern_dirty *d);
 void tern_dirty_rewind(struct tern_dirty *d);
 void tern_dirty_finish(struct tern_dirty *d);
 bool tern_dirty_ahead(const struct tern_dirty *d);

@@ -168,7 +168,7 @@ static ssize_t show_late_marks(struct tern_device *dev, char *buf)
 {
 	const struct tern_dirty *d = dev->mem.model.dirty;
 
-	return sysfs_emit(buf, "%lu\n", d ? atomic_long_read(&d->late_marks) : dev->late_marks);
+	return sysfs_emit(buf, "%lu\n", d ? tern_dirty_late_marks(d) : dev->late_marks);
 }
 
 /* An attribute that is read under state_mutex, and does not acknowledge. */

@@ -366,7 +366,7 @@ static void close_device(struct vfio_device *vdev)
 	tern_irqs_disconnect(dev);
 	tern_machine_uninit(&dev->machine);
 	tern_migfd_end(dev);
-	dev->late_marks = atomic_long_read(&dev->mem.model.dirty->late_marks);
+	dev->late_marks = tern_dirty_late_marks(dev->mem.model.dirty);
 	tern_mem_close(&dev->mem);
 	tern_dma_log_close(dev);
 	tern_region_close(dev);

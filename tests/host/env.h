@@ -114,6 +114,18 @@ typedef struct { long v; } atomic_long_t;
 #define atomic_long_set(a, n)	((void)((a)->v = (n)))
 #define atomic_long_inc(a)	((void)(a)->v++)
 #define atomic_long_dec(a)	((void)(a)->v--)
+#define atomic_long_add(n, a)	((void)((a)->v += (n)))
+#define atomic_long_sub(n, a)	((void)((a)->v -= (n)))
+#define hweight_long(w)		((unsigned long)__builtin_popcountl(w))
+#define xchg(p, n)		({ __typeof__(*(p)) x_ = *(p); *(p) = (n); x_; })
+
+static inline long atomic_long_fetch_or(long bits, atomic_long_t *a)
+{
+	long old = a->v;
+
+	a->v |= bits;
+	return old;
+}
 
 /* Locks. */
 struct mutex { bool held; };

@@ -503,7 +503,7 @@ static void stop_in_mid_mark(const char *name, unsigned long page)
 {
 	unsigned int i;
 
-	if (strcmp(name, "frozen-read"))
+	if (strcmp(name, "touched"))
 		return;
 	host_step = NULL;
 	late.hits++;
