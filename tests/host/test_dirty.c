@@ -473,6 +473,36 @@ static void test_given_up_after_the_stop(void)
 	host_device_destroy(dev);
 }
 
+/* Word by word or page by page: begin and clear count and set the same. */
+static void test_whole_words(void)
+{
+	static const unsigned long sizes[] = { 1, 63, 64, 65, 128, PAGES };
+	unsigned long i, k;
+
+	for (k = 0; k < ARRAY_SIZE(sizes); k++) {
+		struct host_device *dev = host_device_create(sizes[k]);
+		struct tern_dirty *d = &dev->dirty;
+		unsigned long touched = 0;
+
+		for (i = 0; i < sizes[k]; i += 1 + i % 3, touched++)
+			host_store(dev, i, 1);
+		while (take_some(dev, 100))
+			;
+		CHECK_EQ(tern_dirty_count(d), 0);
+		/* One is dirty already: it counts once. */
+		host_store(dev, 0, 2);
+		tern_dirty_begin(d);
+		CHECK_EQ(tern_dirty_count(d), touched);
+		CHECK_EQ(bitmap_weight(d->dirty, d->pages), touched);
+		CHECK_EQ(tern_dirty_touched_count(d), touched);
+		tern_dirty_clear(d);
+		CHECK_EQ(tern_dirty_count(d) + tern_dirty_touched_count(d), 0);
+		CHECK_EQ(bitmap_weight(d->dirty, d->pages), 0);
+		CHECK_EQ(bitmap_weight(d->touched, d->pages), 0);
+		host_device_destroy(dev);
+	}
+}
+
 /* Runs near each other are re-armed together, and only what lies between. */
 static void test_rearm_runs(void)
 {
@@ -505,6 +535,7 @@ static const struct tap_test tests[] = {
 	{ "take: a pinned page is sent in each pass and once after the stop", test_pinned },
 	{ "P-3 dirty: a store after the stop is taken, or counted where the pass is past it", test_stores_after_the_stop },
 	{ "P-3 dirty: a last pass that is given up counts no late marks", test_given_up_after_the_stop },
+	{ "dirty: begin and clear, of any number of pages", test_whole_words },
 	{ "dirty: what was taken is re-armed, in runs", test_rearm_runs },
 };
 
