@@ -248,10 +248,13 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 /**
  * tern_loader_complete() - is the device what a whole stream said?
  * @l: the loader
+ *
+ * Return: true if END was consumed, and nothing of another record after it. The
+ * rest of that record may still come: it is either a repeat or an error.
  */
 bool tern_loader_complete(const struct tern_loader *l)
 {
-	return l->complete;
+	return l->complete && tern_reader_between(&l->reader);
 }
 
 /**

@@ -169,6 +169,17 @@ u32 tern_reader_length(const struct tern_reader *r)
 	return le32_to_cpu(r->head.length);
 }
 
+/**
+ * tern_reader_between() - does the input so far end where a record does?
+ * @r: the reader
+ *
+ * Return: false if there are bytes of a record that is not whole.
+ */
+bool tern_reader_between(const struct tern_reader *r)
+{
+	return !r->have || r->have == r->need;
+}
+
 /* Copy input until the record has what it needs. True if it has. */
 static bool fill(struct tern_reader *r, const void **from, size_t *len)
 {

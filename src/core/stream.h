@@ -63,6 +63,7 @@ int tern_reader_init(struct tern_reader *r);
 void tern_reader_uninit(struct tern_reader *r);
 int tern_reader_feed(struct tern_reader *r, const void **from, size_t *len,
 		     enum tern_reader_event *event);
+bool tern_reader_between(const struct tern_reader *r);
 u32 tern_reader_type(const struct tern_reader *r);
 u32 tern_reader_length(const struct tern_reader *r);
 

@@ -509,6 +509,45 @@ static void test_spliced(void)
 	free(s);
 }
 
+/*
+ * Bytes after END that are no whole record: the device does not run, and a load that
+ * is left has loaded nothing. Where they become a record that was there before, all
+ * is well.
+ */
+static void test_stray_bytes(void)
+{
+	size_t at[RECORDS], first, n, i;
+	static u8 stray[2 * TERN_RECORD_HEAD];
+	struct feeder to;
+
+	make_stream();
+	boundaries(&from, at);
+	/* MEMORY, the second record, once more. */
+	first = at[2] - at[1];
+	for (i = 0; i < 2; i++)
+		for (n = 1; n <= first; n += n < 2 * TERN_RECORD_HEAD ? 1 : first / 7) {
+			const u8 *bytes = i ? from.stream + at[1] : stray;
+
+			if (!i && n >= TERN_RECORD_HEAD)
+				break;
+			feeder_init(&to, PAGES, true);
+			CHECK_EQ(feeder_load(&to, from.stream, from.len, 0), 0);
+			CHECK_EQ(feeder_load(&to, bytes, n, 0), 0);
+			CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), -EIO);
+			CHECK_EQ(tern_machine_commit(&to.mc), -EIO);
+			CHECK_EQ(to.mc.phase, TERN_PHASE_LOADING);
+			if (i && n % 2 && n < first) {
+				CHECK_EQ(feeder_load(&to, bytes + n, first - n, 0), 0);
+				CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+				CHECK(host_device_equal(from.dev, to.dev));
+			} else {
+				CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_STOPPED), 0);
+				CHECK(host_device_blank(to.dev));
+			}
+			feeder_uninit(&to);
+		}
+}
+
 /* A new session, in mid-stream or after END, starts over. */
 static void test_new_session(void)
 {
@@ -697,6 +736,7 @@ static const struct tap_test tests[] = {
 	{ "P-10 loader: each wrong record has its errno", test_wrong_records },
 	{ "S-9 V1-7 loader: left out is refused, repeated does no harm", test_order },
 	{ "S-9 loader: records of two sessions do not mix", test_spliced },
+	{ "S-9 P-9 loader: with stray bytes after END it does not run", test_stray_bytes },
 	{ "V1-26 loader: a new session starts over", test_new_session },
 	{ "P-11 loader: an unknown optional record is passed over", test_optional },
 	{ "P-11 loader: the first stream there was loads for ever", test_golden },
