@@ -50,22 +50,36 @@
 static_assert(STAGING >= TERN_CHUNK_MIN);
 
 /**
+ * struct staging - the session's chunk, or a piece of a load
+ * @kref: one reference of the file's while its session lives, and one of each copy
+ *	from or to user memory that is under way
+ * @bytes: STAGING of them
+ *
+ * Gone with the session, however long its file stays open: an fd holder must not
+ * keep a MiB of the kernel's memory for each session that it once had.
+ */
+struct staging {
+	struct kref kref;
+	u8 bytes[] __aligned(SMP_CACHE_BYTES);
+};
+
+/**
  * struct tern_migfd - a data file
  * @kref: one reference of the file's, one of the device's while it is current
  * @dev: the device; its memory is pinned
  * @io: one reader or writer at a time; held while user memory is copied; over
  *	state_mutex
- * @staging: STAGING bytes: the session's chunk, or a piece of a load. Belongs to
- *	the session, and, from peek to consume, to who holds @io
+ * @staging: NULL once its session is over [state_mutex]. From peek to consume its
+ *	bytes belong to the holder of @io, else to the session
  * @told_end: read() has returned 0 [state_mutex]
- * @wait: who polls
- * @look: wakes them now and then: a store to device memory wakes nobody
+ * @wait: pollers
+ * @look: wakes them after LOOK_EVERY: a store to device memory does not
  */
 struct tern_migfd {
 	struct kref kref;
 	struct tern_device *dev;
 	struct mutex io;
-	void *staging;
+	struct staging *staging;
 	bool told_end;
 	wait_queue_head_t wait;
 	struct delayed_work look;
@@ -156,12 +170,23 @@ static const u8 next_phase[TERN_PHASES][TERN_PHASES] = {
 	},
 };
 
+static void free_staging(struct kref *kref)
+{
+	kvfree(container_of(kref, struct staging, kref));
+}
+
+static void put_staging(struct staging *st)
+{
+	kref_put(&st->kref, free_staging);
+}
+
 static void free_migfd(struct kref *kref)
 {
 	struct tern_migfd *f = container_of(kref, struct tern_migfd, kref);
 
 	mutex_destroy(&f->io);
-	kvfree(f->staging);
+	if (f->staging)
+		put_staging(f->staging);
 	put_device(&f->dev->vdev.device);
 	kfree(f);
 }
@@ -201,18 +226,25 @@ static bool is_stopped(const struct tern_device *dev)
 	return dev->machine.phase == TERN_PHASE_STOPPED_SAVING;
 }
 
-/* What is to be read next; 0 at the end; -ENOMSG if there is nothing now. */
-static ssize_t peek(struct tern_migfd *f, size_t *at)
+/*
+ * What is to be read next, and where it lies; 0 at the end; -ENOMSG if there is
+ * nothing now. Above 0 a reference on the staging buffer is the caller's.
+ */
+static ssize_t peek(struct tern_migfd *f, struct staging **st, size_t *at)
 {
 	ssize_t ret = lock_current(f);
 
 	if (ret)
 		return ret;
 	ret = tern_session_peek(f->dev->machine.session, at);
-	if (!ret && is_stopped(f->dev))
+	if (ret > 0) {
+		*st = f->staging;
+		kref_get(&f->staging->kref);
+	} else if (!ret && is_stopped(f->dev)) {
 		f->told_end = true;
-	else if (!ret)
+	} else if (!ret) {
 		ret = -ENOMSG;
+	}
 	unlock_current(f);
 	return ret;
 }
@@ -232,6 +264,7 @@ static int consume(struct tern_migfd *f, size_t n)
 static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
 	struct tern_migfd *f = file->private_data;
+	struct staging *st;
 	size_t at, n;
 	ssize_t ret;
 
@@ -242,10 +275,11 @@ static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t
 	ret = lock_io(f, file);
 	if (ret)
 		return ret;
-	ret = peek(f, &at);
+	ret = peek(f, &st, &at);
 	if (ret > 0) {
 		n = min_t(size_t, ret, len);
-		n -= copy_to_user(buf, f->staging + at, n);
+		n -= copy_to_user(buf, st->bytes + at, n);
+		put_staging(st);
 		ret = n ? consume(f, n) : -EFAULT;
 		if (!ret)
 			ret = n;
@@ -316,13 +350,27 @@ static long save_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return copy_to_user(uarg, &info, minsz) ? -EFAULT : 0;
 }
 
-static int feed(struct tern_migfd *f, size_t n)
+/* The staging buffer, with a reference for the caller; or an ERR_PTR. */
+static struct staging *get_staging(struct tern_migfd *f)
+{
+	struct staging *st;
+	int ret = lock_current(f);
+
+	if (ret)
+		return ERR_PTR(ret);
+	st = f->staging;
+	kref_get(&st->kref);
+	mutex_unlock(&f->dev->state_mutex);
+	return st;
+}
+
+static int feed(struct tern_migfd *f, const struct staging *st, size_t n)
 {
 	int ret = lock_current(f);
 
 	if (ret)
 		return ret;
-	ret = tern_loader_feed(f->dev->machine.loader, f->staging, n);
+	ret = tern_loader_feed(f->dev->machine.loader, st->bytes, n);
 	unlock_current(f);
 	return ret;
 }
@@ -332,6 +380,7 @@ static ssize_t load_write(struct file *file, const char __user *buf, size_t len,
 {
 	struct tern_migfd *f = file->private_data;
 	size_t n = min(len, STAGING);
+	struct staging *st;
 	int ret;
 
 	if (pos)
@@ -339,10 +388,17 @@ static ssize_t load_write(struct file *file, const char __user *buf, size_t len,
 	ret = lock_io(f, file);
 	if (ret)
 		return ret;
-	if (copy_from_user(f->staging, buf, n))
+	st = get_staging(f);
+	if (IS_ERR(st)) {
+		ret = PTR_ERR(st);
+		goto out;
+	}
+	if (copy_from_user(st->bytes, buf, n))
 		ret = -EFAULT;
 	else
-		ret = feed(f, n);
+		ret = feed(f, st, n);
+	put_staging(st);
+out:
 	mutex_unlock(&f->io);
 	return ret ? ret : n;
 }
@@ -377,11 +433,13 @@ static struct tern_migfd *create_migfd(struct tern_device *dev)
 
 	if (!f)
 		return NULL;
-	f->staging = kvmalloc(STAGING, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	f->staging = kvmalloc(struct_size(f->staging, bytes, STAGING),
+			      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!f->staging) {
 		kfree(f);
 		return NULL;
 	}
+	kref_init(&f->staging->kref);
 	kref_init(&f->kref);
 	mutex_init(&f->io);
 	init_waitqueue_head(&f->wait);
@@ -413,7 +471,8 @@ static struct file *create_file(struct tern_device *dev, bool saving)
  * tern_migfd_end() - the session or the load is over: its file is stale
  * @dev: the device; may have none
  *
- * Context: state_mutex.
+ * Frees the staging buffer, unless a copy to or from user memory is under way: then
+ * its end does. Context: state_mutex; the machine uses the buffer no more.
  */
 void tern_migfd_end(struct tern_device *dev)
 {
@@ -423,6 +482,8 @@ void tern_migfd_end(struct tern_device *dev)
 	if (!f)
 		return;
 	dev->migfd = NULL;
+	put_staging(f->staging);
+	f->staging = NULL;
 	wake_up_all(&f->wait);
 	put_migfd(f);
 }
@@ -444,7 +505,7 @@ static struct file *take_first_arc(struct tern_device *dev, enum tern_phase to)
 	if (IS_ERR(file))
 		return file;
 	f = file->private_data;
-	tern_machine_stage(&dev->machine, f->staging, STAGING, true);
+	tern_machine_stage(&dev->machine, f->staging->bytes, STAGING, true);
 	ret = tern_machine_go(&dev->machine, to);
 	if (ret) {
 		fput(file);

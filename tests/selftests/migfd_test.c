@@ -700,6 +700,43 @@ TEST_F(migfd, V2_9_poll)
 	close(fd);
 }
 
+static long free_kib(void)
+{
+	char text[4096], *at;
+
+	if (read_file("/proc/meminfo", text, sizeof(text)) < 0)
+		return -1;
+	at = strstr(text, "MemFree:");
+	return at ? atol(at + 8) : -1;
+}
+
+/*
+ * V2-3 P-8: a file whose session is over holds no buffer: who keeps hundreds of them
+ * open has them for a few KiB each, not for a MiB that cannot be swapped.
+ */
+TEST_F(migfd, V2_3_P8_stale_files_are_small)
+{
+	const unsigned int files = 128;
+	int fd[files], kind;
+	unsigned int i;
+	long before, taken;
+
+	for (kind = 0; kind < 2; kind++) {
+		before = free_kib();
+		ASSERT_GT(before, 0);
+		for (i = 0; i < files; i++) {
+			ASSERT_EQ(go_open(&self->a, kind ? S_RESUMING : S_STOP_COPY, &fd[i]), 0);
+			ASSERT_EQ(kind ? ioctl(self->a.fd, VFIO_DEVICE_RESET) : go(&self->a, S_STOP), 0);
+		}
+		taken = before - free_kib();
+		EXPECT_LT(taken, 128 * 1024 / 4);
+		for (i = 0; i < files; i++) {
+			EXPECT_TRUE(is_stale(fd[i], kind ? S_RESUMING : S_STOP_COPY));
+			close(fd[i]);
+		}
+	}
+}
+
 /* A data file is a pipe of bytes, one way: no place in it, nothing else to ask it. */
 TEST_F(migfd, V2_9_V2_10_data_files)
 {
