@@ -229,6 +229,9 @@ static bool is_stopped(const struct tern_device *dev)
 /*
  * What is to be read next, and where it lies; 0 at the end; -ENOMSG if there is
  * nothing now. Above 0 a reference on the staging buffer is the caller's.
+ *
+ * -ENOMSG has the pollers woken a little later: an edge-triggered one polls no more
+ * before it is, and a store to device memory wakes nothing.
  */
 static ssize_t peek(struct tern_migfd *f, struct staging **st, size_t *at)
 {
@@ -243,6 +246,7 @@ static ssize_t peek(struct tern_migfd *f, struct staging **st, size_t *at)
 	} else if (!ret && is_stopped(f->dev)) {
 		f->told_end = true;
 	} else if (!ret) {
+		schedule_delayed_work(&f->look, LOOK_EVERY);
 		ret = -ENOMSG;
 	}
 	unlock_current(f);

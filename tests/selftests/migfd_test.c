@@ -6,9 +6,11 @@
 #include "kselftest_harness.h"
 
 #include <limits.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <linux/io_uring.h>
 
 #define MEMORY		(4 * MIB)
 #define PAGES		(MEMORY / PAGE)
@@ -697,6 +699,164 @@ TEST_F(migfd, V2_9_poll)
 	EXPECT_EQ(poll_now(fd), POLLIN);
 	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), 0);
 	EXPECT_EQ(poll_now(fd), POLLIN);
+	close(fd);
+}
+
+/* An edge-triggered epoll instance that watches the file; or -1. */
+static int watch_edges(int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) ? -1 : epoll;
+}
+
+/* What an edge-triggered poller is woken by within that time; 0 if by nothing. */
+static uint32_t next_edge(int epoll, int ms)
+{
+	struct epoll_event event;
+
+	return epoll_wait(epoll, &event, 1, ms) == 1 ? event.events : 0;
+}
+
+/*
+ * V2-9: a poller that asks for edges reads until ENOMSG and asks no more: the store
+ * that comes then wakes it, and so do the stop and the end of the session.
+ */
+TEST_F(migfd, V2_9_edges)
+{
+	unsigned int round;
+	int fd, epoll;
+
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	epoll = watch_edges(fd);
+	ASSERT_GE(epoll, 0);
+	EXPECT_EQ(next_edge(epoll, 10000), EPOLLIN);
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+		touch(self->mem, 1, round);
+		EXPECT_EQ(next_edge(epoll, 10000), EPOLLIN);
+	}
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+	EXPECT_EQ(next_edge(epoll, 10000), EPOLLIN);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), 0);
+	ASSERT_EQ(go(&self->a, S_STOP), 0);
+	EXPECT_EQ(next_edge(epoll, 10000), EPOLLIN | EPOLLRDHUP);
+	close(epoll);
+	close(fd);
+}
+
+/* V2-9: and one that sleeps while the session is given up. */
+TEST_F(migfd, V2_9_reset_wakes_pollers)
+{
+	int fd, epoll, status;
+	pid_t child;
+
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	epoll = watch_edges(fd);
+	ASSERT_GE(epoll, 0);
+	child = fork();
+	if (!child)
+		_exit(next_edge(epoll, 10000) != (EPOLLIN | EPOLLRDHUP));
+	while (!is_in_state(child, ") S "))
+		sched_yield();
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(status, 0);
+	close(epoll);
+	close(fd);
+}
+
+/* The rings of an io_uring, as the kernel lays them out. */
+struct ring {
+	int fd;
+	struct io_uring_params p;
+	uint8_t *sq, *cq;
+	struct io_uring_sqe *sqes;
+};
+
+static uint32_t *ring_word(uint8_t *ring, uint32_t at)
+{
+	return (uint32_t *)(ring + at);
+}
+
+static int ring_open(struct ring *r)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+
+	memset(r, 0, sizeof(*r));
+	r->fd = syscall(SYS_io_uring_setup, 4, &r->p);
+	if (r->fd < 0)
+		return -errno;
+	r->sq = mmap(NULL, PAGE, rw, MAP_SHARED, r->fd, IORING_OFF_SQ_RING);
+	r->cq = mmap(NULL, PAGE, rw, MAP_SHARED, r->fd, IORING_OFF_CQ_RING);
+	r->sqes = mmap(NULL, PAGE, rw, MAP_SHARED, r->fd, IORING_OFF_SQES);
+	return r->sq == MAP_FAILED || r->cq == MAP_FAILED || r->sqes == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static void ring_close(struct ring *r)
+{
+	munmap(r->sq, PAGE);
+	munmap(r->cq, PAGE);
+	munmap(r->sqes, PAGE);
+	close(r->fd);
+}
+
+/* Poll a file as often as it becomes readable. */
+static int ring_poll(struct ring *r, int fd)
+{
+	struct io_uring_sqe *sqe = r->sqes;
+
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = IORING_OP_POLL_ADD;
+	sqe->fd = fd;
+	sqe->len = IORING_POLL_ADD_MULTI;
+	sqe->poll32_events = POLLIN;
+	*ring_word(r->sq, r->p.sq_off.array) = 0;
+	__atomic_store_n(ring_word(r->sq, r->p.sq_off.tail), 1, __ATOMIC_RELEASE);
+	return syscall(SYS_io_uring_enter, r->fd, 1, 0, 0, NULL, 0) == 1 ? 0 : -errno;
+}
+
+/* Wait for a completion; its result, or -ETIME after 10 s. */
+static int ring_next(struct ring *r)
+{
+	struct __kernel_timespec patience = { .tv_sec = 10 };
+	struct io_uring_getevents_arg arg = { .ts = (uintptr_t)&patience };
+	uint32_t *head = ring_word(r->cq, r->p.cq_off.head);
+	struct io_uring_cqe *cqes = (void *)(r->cq + r->p.cq_off.cqes);
+	int res;
+
+	if (*head == __atomic_load_n(ring_word(r->cq, r->p.cq_off.tail), __ATOMIC_ACQUIRE) &&
+	    syscall(SYS_io_uring_enter, r->fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+		    &arg, sizeof(arg)) < 0)
+		return -errno;
+	res = cqes[*head & *ring_word(r->cq, r->p.cq_off.ring_mask)].res;
+	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
+	return res;
+}
+
+/* V2-9: io_uring's multishot poll, which asks once for all times. */
+TEST_F(migfd, V2_9_multishot_poll)
+{
+	unsigned int round;
+	struct ring r;
+	int fd;
+
+	ASSERT_EQ(ring_open(&r), 0);
+	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+	ASSERT_EQ(ring_poll(&r, fd), 0);
+	EXPECT_EQ(ring_next(&r) & POLLIN, POLLIN);
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+		touch(self->mem, 1, round);
+		EXPECT_EQ(ring_next(&r) & POLLIN, POLLIN);
+	}
+	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(ring_next(&r) & POLLIN, POLLIN);
+	ring_close(&r);
 	close(fd);
 }
 
