@@ -35,6 +35,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/workqueue.h>
 
+#include "device/limits.h"
 #include "device/memory.h"
 
 /*
@@ -51,6 +52,7 @@ static int memory_release(struct inode *inode, struct file *file)
 {
 	struct tern_memory *mem = file->private_data;
 
+	tern_limits_release(mem->size);
 	tern_dirty_uninit(&mem->dirty);
 	kfree(mem);
 	return 0;
@@ -143,8 +145,9 @@ static void build_fops(const struct file_operations *shmem)
  * tern_memory_create() - memory that reads as zero
  * @size: bytes, a multiple of PAGE_SIZE
  *
- * Return: the memory with one reference, or an ERR_PTR: -ENOMEM, or what shmem
- * has to say. Context: may sleep.
+ * Return: the memory with one reference, or an ERR_PTR: -ENOMEM; -ENOSPC if the
+ * memory objects that are alive reach max_memory_mib; or what shmem has to say.
+ * Context: may sleep.
  */
 struct tern_memory *tern_memory_create(u64 size)
 {
@@ -156,9 +159,12 @@ struct tern_memory *tern_memory_create(u64 size)
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
 	mem->size = size;
-	ret = tern_dirty_init(&mem->dirty, size >> PAGE_SHIFT);
+	ret = tern_limits_hold(size);
 	if (ret)
 		goto err_free;
+	ret = tern_dirty_init(&mem->dirty, size >> PAGE_SHIFT);
+	if (ret)
+		goto err_release;
 	file = tern_compat_shmem_file_setup("tern-memory", size);
 	if (IS_ERR(file)) {
 		ret = PTR_ERR(file);
@@ -175,6 +181,8 @@ struct tern_memory *tern_memory_create(u64 size)
 
 err_uninit_dirty:
 	tern_dirty_uninit(&mem->dirty);
+err_release:
+	tern_limits_release(size);
 err_free:
 	kfree(mem);
 	return ERR_PTR(ret);

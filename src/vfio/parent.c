@@ -10,7 +10,7 @@
 
 #include "vfio/attributes.h"
 #include "vfio/device.h"
-#include "vfio/limits.h"
+#include "device/limits.h"
 #include "vfio/parent.h"
 
 #define MEMORY_MIB_DEFAULT	64

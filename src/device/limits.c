@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The module's limits: how many devices there may be, and how much memory they
- * may promise together. Memory is promised when a device is made, and used
- * when somebody writes to it.
+ * may have together.
+ *
+ * Memory is counted twice against the same limit. It is promised when a device is
+ * made, so that to open the device later does not fail for want of it. And it is
+ * held by each memory object that is alive: one that is still mapped outlives its
+ * device's close, and the next open makes another. Without such mappings no more is
+ * held than is promised.
  */
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 
-#include "vfio/limits.h"
+#include "device/limits.h"
 
 static unsigned int max_devices = 64;
 module_param(max_devices, uint, 0444);
@@ -20,6 +25,7 @@ MODULE_PARM_DESC(max_memory_mib, "Memory of all devices together, in MiB (defaul
 
 static DEFINE_MUTEX(lock);
 static u64 promised_mib;	/* [lock] */
+static u64 held;		/* bytes [lock] */
 
 /**
  * tern_limits_devices() - how many devices there may be
@@ -48,4 +54,34 @@ int tern_limits_change(u32 old_mib, u32 new_mib)
 		promised_mib = promised_mib - old_mib + new_mib;
 	mutex_unlock(&lock);
 	return ret;
+}
+
+/**
+ * tern_limits_hold() - a memory object comes into being
+ * @bytes: its size
+ *
+ * Return: 0; -ENOSPC if those that are alive leave no room for it.
+ */
+int tern_limits_hold(u64 bytes)
+{
+	int ret = 0;
+
+	mutex_lock(&lock);
+	if (held + bytes > (u64)max_memory_mib << 20)
+		ret = -ENOSPC;
+	else
+		held += bytes;
+	mutex_unlock(&lock);
+	return ret;
+}
+
+/**
+ * tern_limits_release() - a memory object is gone
+ * @bytes: its size
+ */
+void tern_limits_release(u64 bytes)
+{
+	mutex_lock(&lock);
+	held -= bytes;
+	mutex_unlock(&lock);
 }
