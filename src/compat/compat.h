@@ -13,6 +13,12 @@
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/version.h>
+/* struct folio_batch, which moved. */
+#if __has_include(<linux/folio_batch.h>)
+#include <linux/folio_batch.h>
+#else
+#include <linux/pagevec.h>
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "Tern needs Linux 6.1 or newer: older kernels have another mdev interface"
@@ -81,5 +87,38 @@ static inline int tern_compat_call_mmap(struct file *file, struct vm_area_struct
 	return call_mmap(file, vma);
 #endif
 }
+
+/*
+ * Where a file describes a mapping before it is made, name() does so: a shared one, as
+ * the file's former operations have it, with the vm_ops that ours() makes of theirs and
+ * some flags more. Elsewhere nothing of this exists.
+ */
+#ifdef TERN_HAS_VMA_DESC
+#define TERN_COMPAT_MMAP_PREPARE(name, ours, ...)			\
+static int (*name##_theirs)(struct vm_area_desc *desc);			\
+									\
+static int name(struct vm_area_desc *desc)				\
+{									\
+	int ret;							\
+									\
+	if (!vma_desc_test(desc, VMA_SHARED_BIT))			\
+		return -EINVAL;						\
+	ret = name##_theirs(desc);					\
+	if (ret)							\
+		return ret;						\
+	desc->vm_ops = ours(desc->vm_ops);				\
+	vma_desc_set_flags(desc, __VA_ARGS__);				\
+	return 0;							\
+}
+#define TERN_COMPAT_HOOK_MMAP_PREPARE(fops, name)			\
+do {									\
+	name##_theirs = (fops)->mmap_prepare;				\
+	if (name##_theirs)						\
+		(fops)->mmap_prepare = name;				\
+} while (0)
+#else
+#define TERN_COMPAT_MMAP_PREPARE(name, ours, ...)
+#define TERN_COMPAT_HOOK_MMAP_PREPARE(fops, name)	do { } while (0)
+#endif
 
 #endif /* TERN_COMPAT_H */

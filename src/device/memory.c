@@ -86,7 +86,8 @@ static vm_fault_t memory_page_mkwrite(struct vm_fault *vmf)
 }
 
 /* Named fields only: newer kernels have some that would go round us. */
-static void build_vm_ops(const struct vm_operations_struct *shmem)
+static const struct vm_operations_struct *
+our_vm_ops(const struct vm_operations_struct *shmem)
 {
 	mutex_lock(&ops_lock);
 	if (!memory_vm_ops.page_mkwrite) {
@@ -96,20 +97,19 @@ static void build_vm_ops(const struct vm_operations_struct *shmem)
 		memory_vm_ops.page_mkwrite = memory_page_mkwrite;
 	}
 	mutex_unlock(&ops_lock);
-}
-
-/* What shmem mapped: let stores be noticed. */
-static void track_stores(struct vm_area_struct *vma)
-{
-	build_vm_ops(vma->vm_ops);
-	vma->vm_ops = &memory_vm_ops;
-	/* Keeps out what would merge, collapse or hand over pages. */
-	vm_flags_set(vma, VM_DONTEXPAND);
+	return &memory_vm_ops;
 }
 
 /*
- * A mapping is made here, too, past the device: remap_file_pages() replaces one
- * by another of the same file.
+ * The first keeps out what would merge, collapse or hand over pages. A core dump
+ * would read all of the memory, and so allocate it.
+ */
+#define MAPPING_FLAGS	(VM_DONTEXPAND | VM_DONTDUMP)
+
+/*
+ * All mappings are made here or, where shmem prepares a mapping before it is made, in
+ * memory_mmap_prepare(). Not all come by the device: remap_file_pages() replaces one by
+ * another of the same file.
  */
 static int memory_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -118,10 +118,14 @@ static int memory_mmap(struct file *file, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	ret = shmem_mmap(file, vma);
-	if (!ret)
-		track_stores(vma);
-	return ret;
+	if (ret)
+		return ret;
+	vma->vm_ops = our_vm_ops(vma->vm_ops);
+	vm_flags_set(vma, MAPPING_FLAGS);
+	return 0;
 }
+
+TERN_COMPAT_MMAP_PREPARE(memory_mmap_prepare, our_vm_ops, VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT)
 
 static void build_fops(const struct file_operations *shmem)
 {
@@ -132,6 +136,7 @@ static void build_fops(const struct file_operations *shmem)
 		shmem_mmap = shmem->mmap;
 		if (shmem_mmap)
 			memory_fops.mmap = memory_mmap;
+		TERN_COMPAT_HOOK_MMAP_PREPARE(&memory_fops, memory_mmap_prepare);
 		/* MADV_REMOVE would punch holes behind the tracker's back. */
 		memory_fops.fallocate = NULL;
 		/* shmem's insists on shmem's own operations. */
@@ -232,7 +237,6 @@ int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 		     unsigned long pgoff)
 {
 	unsigned long pages = mem->size >> PAGE_SHIFT;
-	int ret;
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
@@ -241,11 +245,7 @@ int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 
 	vma->vm_pgoff = pgoff;
 	vma_set_file(vma, mem->file);
-	ret = tern_compat_call_mmap(mem->file, vma);
-	/* Not yet, where shmem maps by a way that is not memory_mmap(). */
-	if (!ret && vma->vm_ops != &memory_vm_ops)
-		track_stores(vma);
-	return ret;
+	return tern_compat_call_mmap(mem->file, vma);
 }
 
 static struct page *read_page(struct tern_memory *mem, unsigned long index)
