@@ -328,19 +328,70 @@ int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, siz
 	return 0;
 }
 
+static void drop_pages(struct tern_memory *mem, pgoff_t first, pgoff_t end)
+{
+	if (first < end)
+		shmem_truncate_range(file_inode(mem->file), (loff_t)first << PAGE_SHIFT,
+				     ((loff_t)end << PAGE_SHIFT) - 1);
+}
+
+/*
+ * Make a pinned folio zero where it is. False if it is not pinned. Marked, because
+ * what has it pinned can store to it at any time, without a fault.
+ */
+static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
+{
+	unsigned long n = min_t(unsigned long, folio_nr_pages(folio),
+				mem->dirty.pages - folio->index);
+	bool pinned;
+
+	folio_lock(folio);
+	pinned = folio->mapping == mem->file->f_mapping && folio_maybe_dma_pinned(folio);
+	if (pinned) {
+		folio_zero_range(folio, 0, folio_size(folio));
+		folio_mark_dirty(folio);
+		smp_mb__before_atomic();
+		tern_dirty_mark(&mem->dirty, folio->index, n);
+	}
+	folio_unlock(folio);
+	return pinned;
+}
+
 /**
- * tern_memory_clear() - all memory zero, nothing touched
+ * tern_memory_clear() - all memory zero, nothing touched but what is pinned
  * @mem: the memory
  *
  * The bits go first: a store in between is dropped with its page, and leaves
  * at most a mark too many.
  *
+ * Pages are dropped, but for those that a device or the kernel has pinned: on
+ * hardware a BAR is the same memory across a reset, and what has mapped it for DMA
+ * must go on reading and writing this device's memory. A page that is pinned while
+ * this runs may be dropped all the same.
+ *
  * Context: no session lives; may sleep.
  */
 void tern_memory_clear(struct tern_memory *mem)
 {
+	pgoff_t next = 0, first = 0, end = mem->size >> PAGE_SHIFT;
+	struct folio_batch batch;
+	unsigned int i;
+
 	tern_dirty_clear(&mem->dirty);
-	shmem_truncate_range(file_inode(mem->file), 0, (loff_t)-1);
+	folio_batch_init(&batch);
+	while (filemap_get_folios(mem->file->f_mapping, &next, end - 1, &batch)) {
+		for (i = 0; i < folio_batch_count(&batch); i++) {
+			struct folio *folio = batch.folios[i];
+
+			if (!clear_in_place(mem, folio))
+				continue;
+			drop_pages(mem, first, folio->index);
+			first = folio->index + folio_nr_pages(folio);
+		}
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	drop_pages(mem, first, end);
 }
 
 /**

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Device memory: trapped and mapped, its faults, and what it says of them. */
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include "tern.h"
 #include "reader.h"
@@ -306,6 +309,58 @@ TEST_F(memory, mapping_outlives_close)
 	EXPECT_EQ(v, 0x2222);
 	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 	EXPECT_EQ(pending(&self->a), BEGIN_RECORD + MEMORY_RECORD);
+}
+
+/*
+ * P-15: a mapping that outlives its device holds memory that counts: all memory that is
+ * alive together stays below the limit, and the next open waits for none of it.
+ */
+TEST(P15_limit_over_all_that_is_alive)
+{
+	struct dev d;
+	void *page;
+
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	/* All of the default limit. */
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
+	ASSERT_EQ(dev_open(&d, UUID_A), 0);
+	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, d.fd, d.bar2.offset);
+	ASSERT_NE(page, MAP_FAILED);
+	dev_close(&d);
+	EXPECT_EQ(dev_open(&d, UUID_A), -ENOSPC);
+	dev_close(&d);
+	munmap(page, PAGE);
+	EXPECT_EQ(dev_open(&d, UUID_A), 0);
+	dev_close(&d);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+}
+
+/* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
+TEST_F(memory, not_in_a_core_dump)
+{
+	const char *pattern = "/proc/sys/kernel/core_pattern", *core = "/tmp/tern-core";
+	char before[256];
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct stat st;
+	pid_t child;
+	int status;
+
+	ASSERT_GT(read_file(pattern, before, sizeof(before)), 0);
+	ASSERT_EQ(write_file(pattern, core), 0);
+	child = fork();
+	if (!child) {
+		setrlimit(RLIMIT_CORE, &all);
+		abort();
+	}
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	ASSERT_EQ(write_file(pattern, before), 0);
+	EXPECT_TRUE(WCOREDUMP(status));
+	ASSERT_EQ(stat(core, &st), 0);
+	unlink(core);
+	EXPECT_GT(st.st_size, 0);
+	EXPECT_LT(st.st_size, MEMORY);
 }
 
 /* A file of its own for each open: a reset clears what is mapped, too. */
