@@ -43,7 +43,7 @@ suite() { # DIR SUITE [PROGRAM [OPTION...]]
 	vm)
 		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
 			"$top/scripts/vm.sh" --timeout 120 --out "$1/vm" -- sh -c "
-				modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+				modprobe -a vfio_iommu_type1 mdev libcrc32c fuse &&
 				insmod $module && timeout 100 $top/build/selftests/${*:3} && rmmod tern")
 		;;
 	*)

@@ -15,17 +15,26 @@
  * and no interrupt is on its way. What is left migrates with the registers, and
  * goes on where the device runs next, once: a piece is either done or not begun.
  *
- * The thread works in the opener's address space. There guest memory is found,
- * and to it the memory is charged that a transfer makes the device fill. It may
- * wait in a fault for whoever serves that memory, so whoever must not wait for
- * ever (close, or a freeze whose caller was killed) kills the piece: SIGKILL ends
- * the fault, and the transfer fails. A watchdog does so for an opener who was killed:
- * the piece may hold what he needs to come to his end, and so to close.
+ * The thread works in the opener's address space, and in its control groups. There
+ * guest memory is found, and to them the processor's time and the memory are charged
+ * that a transfer makes the device use. The opener is a process: its life decides,
+ * not that of the thread that opened the device, nor of its main thread. Once it has
+ * ended, or has given up its address space by execve(), there is no guest memory any
+ * more, and every transfer fails; what a forked child does with the device goes to
+ * the memory of the opener.
+ *
+ * A fault may wait for the process that serves that memory, so whatever must not wait
+ * indefinitely (close, or a freeze whose caller was killed) kills the piece: SIGKILL
+ * ends the fault, and the transfer fails. A watchdog does so for an opener that was
+ * killed: the piece may hold what it needs to come to its end, and so to close. Some
+ * faults cannot be killed, such as one that waits for a FUSE daemon that has taken the
+ * request: then close sleeps until the daemon answers or its connection is aborted.
  *
  * To aim the engine at the device's own memory, mapped as guest memory, is
  * allowed: the stores fault and are marked as a guest's would be, for the thread
  * holds none of our locks while it moves.
  */
+#include <linux/cgroup.h>
 #include <linux/crc32c.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
@@ -44,9 +53,6 @@
 
 /* What moves at once, and what a freeze may have to wait for. */
 #define PIECE	65536UL
-
-/* How long a killed piece may take to notice before it is killed again. */
-#define KILL_AGAIN	(HZ / 10)
 
 /* How often the watchdog looks. */
 #define WATCH_EVERY	(HZ / 2)
@@ -190,10 +196,12 @@ static u32 sum_piece(struct tern_dma *dma, struct tern_transfer *t, void *buf)
 	return 0;
 }
 
+/* Of the whole process: its main thread may have ended long before. */
 static bool opener_dies(const struct tern_dma *dma)
 {
-	return READ_ONCE(dma->opener->signal->flags) & SIGNAL_GROUP_EXIT ||
-	       READ_ONCE(dma->opener->flags) & PF_EXITING;
+	const struct signal_struct *process = dma->opener->signal;
+
+	return READ_ONCE(process->flags) & SIGNAL_GROUP_EXIT || !atomic_read(&process->live);
 }
 
 static u32 move_piece(struct tern_dma *dma, struct tern_transfer *t)
@@ -304,12 +312,33 @@ void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct 
 	INIT_DELAYED_WORK(&dma->watchdog, watch_opener);
 }
 
+/*
+ * The thread, in the control groups of the opener. It is not awake before it is there.
+ */
+static struct task_struct *create_thread(struct tern_dma *dma)
+{
+	struct task_struct *thread = kthread_create(run, dma, "tern-dma");
+	int ret;
+
+	/* A fork that was interrupted by a kill has no better word. */
+	if (IS_ERR(thread))
+		return ERR_PTR(-ENOMEM);
+	ret = cgroup_attach_task_all(current, thread);
+	if (ret) {
+		kthread_stop(thread);
+		return ERR_PTR(ret);
+	}
+	wake_up_process(thread);
+	return thread;
+}
+
 /**
  * tern_dma_open() - power on: no transfer, and the thread waits for one
  * @dma: the engine
  * @memory: device memory
  *
- * Return: 0 or -ENOMEM, with nothing done. Context: the opener's; may sleep.
+ * Return: 0; -ENOMEM, or why the thread may not join the caller's control groups,
+ * with nothing done. Context: the opener's; may sleep.
  */
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 {
@@ -324,11 +353,10 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 	dma->mm = current->mm;
 	dma->opener = current->group_leader;
 	tern_dma_clear(dma);
-	thread = kthread_run(run, dma, "tern-dma");
+	thread = create_thread(dma);
 	if (IS_ERR(thread)) {
 		kvfree(dma->bounce);
-		/* A fork that was interrupted by a kill has no better word. */
-		return -ENOMEM;
+		return PTR_ERR(thread);
 	}
 	mmgrab(dma->mm);
 	get_task_struct(dma->opener);
@@ -343,11 +371,23 @@ static bool is_idle(struct tern_dma *dma)
 	return !smp_load_acquire(&dma->moving);
 }
 
-static void kill_piece(struct tern_dma *dma)
+static bool has_ended(struct tern_dma *dma, unsigned long piece)
 {
-	do {
+	return is_idle(dma) || READ_ONCE(dma->pieces) != piece;
+}
+
+/*
+ * Kill a piece, and wait for its end. Once: the signal stays pending until the next
+ * piece begins. If the fault that it waits in cannot be killed, so does the caller
+ * wait, without a report of a hung task: it is the memory's server that hangs.
+ */
+static void kill_piece(struct tern_dma *dma, unsigned long piece)
+{
+	mutex_lock(dma->lock);
+	if (!has_ended(dma, piece))
 		send_sig(SIGKILL, dma->thread, 1);
-	} while (!wait_event_timeout(dma->idle, is_idle(dma), KILL_AGAIN));
+	mutex_unlock(dma->lock);
+	wait_event_idle(dma->idle, has_ended(dma, piece));
 }
 
 static void set_frozen(struct tern_dma *dma, bool frozen)
@@ -361,13 +401,13 @@ static void set_frozen(struct tern_dma *dma, bool frozen)
  * tern_dma_close() - power off: the thread is gone on return
  * @dma: the engine
  *
- * Waits for nobody: a piece that is under way is killed. Context: may sleep.
+ * A piece that is under way is killed. Context: may sleep, for as long as a fault of
+ * that piece can neither go on nor be killed.
  */
 void tern_dma_close(struct tern_dma *dma)
 {
 	set_frozen(dma, true);
-	if (!is_idle(dma))
-		kill_piece(dma);
+	kill_piece(dma, READ_ONCE(dma->pieces));
 	cancel_delayed_work_sync(&dma->watchdog);
 	kthread_stop(dma->thread);
 	dma->thread = NULL;
@@ -405,7 +445,7 @@ void tern_dma_freeze(struct tern_dma *dma)
 {
 	set_frozen(dma, true);
 	if (wait_event_killable(dma->idle, is_idle(dma)))
-		kill_piece(dma);
+		kill_piece(dma, READ_ONCE(dma->pieces));
 }
 
 /**
@@ -431,10 +471,10 @@ void tern_dma_thaw(struct tern_dma *dma)
  */
 void tern_dma_settle(struct tern_dma *dma)
 {
-	unsigned long before = READ_ONCE(dma->pieces);
+	unsigned long piece = READ_ONCE(dma->pieces);
 
-	if (wait_event_killable(dma->idle, is_idle(dma) || READ_ONCE(dma->pieces) != before))
-		kill_piece(dma);
+	if (wait_event_killable(dma->idle, has_ended(dma, piece)))
+		kill_piece(dma, piece);
 }
 
 static void start_transfer(struct tern_dma *dma, u32 command)

@@ -64,10 +64,10 @@ struct tern_transfer {
  * @frozen: no piece begins [lock]
  * @moving: a piece is under way: set under @lock, cleared with release order
  * @wake: the thread waits here for something to do
- * @pieces: how many have ended
+ * @pieces: how many have ended [written under @lock]
  * @idle: who freezes the engine waits here for @moving to end
  * @thread: moves the pieces; there while the device is open
- * @opener: its process; when that dies, nobody waits for a piece any more
+ * @opener: main thread of the process that opened the device, dead or alive
  * @watchdog: looks now and then whether it does
  * @mm: whose memory it is charged to, and guest memory: the opener's
  * @bounce: one piece; the thread's

@@ -25,9 +25,9 @@ elsewhere=$top/tests/vm/not-here-$(uname -r | cut -d . -f 1,2)
 
 # The programs by themselves: each speaks TAP, and its exit status counts.
 cd "$top/build/selftests" || exit 1
-modprobe zram # a disk that attack_test swaps to, and reads from
+modprobe -a zram fuse # a disk that attack_test swaps to and reads from; a file system of opener_test
 export TERN_MODULE="$module" # what it loads again
-for test in device_test late_test irq_test region_test migration_test migfd_test v2_test memory_test dma_test storm_test \
+for test in device_test late_test opener_test irq_test region_test migration_test migfd_test v2_test memory_test dma_test storm_test \
 	attack_test; do
 	# Its own lines count; a failure that it did not say counts too.
 	# shellcheck disable=SC2046 # options
@@ -39,10 +39,10 @@ sh "$top/tests/selftests/module_test.sh" || say $? "module_test.sh"
 # As a kernel developer would: lib.mk's runner.
 make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
 	run_tests >/tmp/run_tests 2>&1
-[ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 11 ]
+[ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 12 ]
 status=$?
 [ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests
-say $status "A1-7 make run_tests, with lib.mk: ten programs and a script"
+say $status "A1-7 make run_tests, with lib.mk: eleven programs and a script"
 
 [ "$(cat /sys/module/tern/refcnt)" = 0 ]
 say $? "A1-8 no reference to the module is left"
