@@ -6,7 +6,8 @@
 # A mutant is a patch in tests/mutants, with the rule it breaks and the suite
 # that must notice: "host", "uml PROGRAM [OPTION...]", "uml-plain" for what its other
 # kernel has, or, for what needs two processors or userfaultfd, "vm PROGRAM
-# [OPTION...]". Each is applied to a copy of the tree. A
+# [OPTION...]", or "vm-edu PROGRAM" with a physical device. Each is applied to a
+# copy of the tree. A
 # mutant that its suite passes has survived, and fails the run.
 #
 # Two run at a time, each in a folder of its own, where only what changed is built
@@ -45,6 +46,11 @@ suite() { # DIR SUITE [PROGRAM [OPTION...]]
 			"$top/scripts/vm.sh" --timeout 120 --out "$1/vm" -- sh -c "
 				modprobe -a vfio_iommu_type1 mdev libcrc32c fuse &&
 				insmod $module && timeout 100 $top/build/selftests/${*:3} && rmmod tern")
+		;;
+	vm-edu)
+		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
+			"$top/scripts/vm.sh" --edu --timeout 120 --out "$1/vm" -- \
+				bash tests/vm/pinned.sh "$module" "$top/build/selftests/$3")
 		;;
 	*)
 		echo "no such suite: $2" >&2
@@ -140,8 +146,8 @@ for name; do
 	}
 	printf '%s\t%s\n' "$(field Suite "tests/mutants/$name.patch")" "$name"
 done >"$work/all"
-grep -v '^vm ' "$work/all" >"$work/here" || true
-grep '^vm ' "$work/all" >"$work/vm" || true
+grep -v '^vm' "$work/all" >"$work/here" || true
+grep '^vm' "$work/all" >"$work/vm" || true
 
 cut -f 1 "$work/here" | sort -u | work_off 2 unmutated
 cut -f 1 "$work/vm" | sort -u | work_off 1 unmutated

@@ -15,6 +15,7 @@
 #	--link DIR/N		one end, 1 or 2, of a network between two VMs: it has
 #				a socket DIR/N, and in the VM eth0 is 10.0.0.N
 #	--numa			half of the memory is another node's
+#	--edu			a machine with an IOMMU, and QEMU's "edu" for a physical device
 #	--append ARGS		more for the kernel's command line
 #
 # The VM sees the machine's files at their own paths; what it writes there goes
@@ -32,7 +33,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' link='' append=''
+kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' edu='' link='' append=''
 
 die() {
 	printf 'vm: %s\n' "$*" >&2
@@ -196,6 +197,9 @@ run_qemu() {
 		-object "memory-backend-ram,id=near,size=$((mem / 2))M" -numa "node,memdev=near,cpus=0-$((cpus - 1))"
 		-object "memory-backend-ram,id=far,size=$((mem / 2))M" -numa "node,memdev=far"
 	)
+	[ -z "$edu" ] || arguments+=(
+		-machine q35,kernel-irqchip=split -device intel-iommu -device edu
+	)
 	[ -z "$link" ] || arguments+=(
 		-netdev "dgram,id=link,local.type=unix,local.path=$link,remote.type=unix,remote.path=${link%/*}/$((3 - ${link##*/}))"
 		-device "virtio-net-pci,netdev=link,mac=52:54:00:00:00:0${link##*/},romfile="
@@ -255,12 +259,17 @@ while [ $# -gt 0 ]; do
 		shift
 		continue
 		;;
+	--edu)
+		edu=yes append+=' intel_iommu=on'
+		shift
+		continue
+		;;
 	--) break ;;
 	*) die "unknown option $1 (COMMAND goes after --)" ;;
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--link DIR/N] [--numa] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--link DIR/N] [--numa] [--edu] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/vm/${kernel##*/}-$(basename "$1")}
