@@ -34,6 +34,12 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
+#ifdef TERN_HAS_DFL_WQ
+#define tern_compat_unbound_wq	system_dfl_wq
+#else
+#define tern_compat_unbound_wq	system_unbound_wq
+#endif
+
 #ifdef TERN_HAS_CLASS_CREATE_NAME
 #define tern_compat_class_create(name)	class_create(name)
 #else

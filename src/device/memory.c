@@ -219,7 +219,8 @@ void tern_memory_put(struct tern_memory *mem)
 	struct put_work put = { .file = mem->file };
 
 	INIT_WORK_ONSTACK(&put.work, put_now);
-	schedule_work(&put.work);
+	/* Unbound: to free a large memory takes long, and would hold up a processor's others. */
+	queue_work(tern_compat_unbound_wq, &put.work);
 	flush_work(&put.work);
 	destroy_work_on_stack(&put.work);
 }
