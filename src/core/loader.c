@@ -72,7 +72,7 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 	if (!l)
 		return NULL;
 	l->m = m;
-	if (tern_reader_init(&l->reader))
+	if (tern_reader_init(&l->reader, m->ops))
 		goto err_destroy;
 	/* All that a load can need is had now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {

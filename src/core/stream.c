@@ -20,6 +20,7 @@
  * A record that came before (seq below the one expected, same session) is
  * checked and then passed over: a chunk that was offered twice does no harm.
  */
+#include "core/model.h"
 #include "core/stream.h"
 
 #define CRC_SEED	(~0U)
@@ -32,34 +33,20 @@ static_assert(offsetof(struct tern_record, crc32c) == 20);
 static_assert(sizeof(struct tern_session_begin) == 48);
 static_assert(offsetof(struct tern_session_begin, id) == 32);
 static_assert(sizeof(struct tern_memory_head) == 8);
-static_assert(sizeof(struct tern_registers_state) == 72);
-static_assert(sizeof(struct tern_config_state) == 4096);
-static_assert(sizeof(struct tern_interrupts_state) == 264);
-static_assert(sizeof(struct tern_dma_state) == 64);
-static_assert(offsetof(struct tern_dma_state, entries) == 40);
 static_assert(sizeof(struct tern_end) == 16);
 
-/* Lengths that a type may have. A type that is not here is unknown. */
-static const struct {
+/* Lengths that a payload may have. @max 0: there is no such type. */
+struct bounds {
 	u32 min, max;
-} bounds[] = {
+};
+
+/* The types of every stream. All others are sections of the model. */
+static const struct bounds common[] = {
 	[TERN_RECORD_SESSION_BEGIN] = {
 		sizeof(struct tern_session_begin), sizeof(struct tern_session_begin)
 	},
 	[TERN_RECORD_MEMORY] = {
 		sizeof(struct tern_memory_head) + TERN_STREAM_BLOCK, TERN_PAYLOAD_MAX
-	},
-	[TERN_RECORD_REGISTERS] = {
-		sizeof(struct tern_registers_state), sizeof(struct tern_registers_state)
-	},
-	[TERN_RECORD_CONFIG_SPACE] = {
-		sizeof(struct tern_config_state), sizeof(struct tern_config_state)
-	},
-	[TERN_RECORD_INTERRUPTS] = {
-		sizeof(struct tern_interrupts_state), sizeof(struct tern_interrupts_state)
-	},
-	[TERN_RECORD_DMA] = {
-		sizeof(struct tern_dma_state), sizeof(struct tern_dma_state)
 	},
 	[TERN_RECORD_END] = {
 		sizeof(struct tern_end), sizeof(struct tern_end)
@@ -130,12 +117,14 @@ static void expect_record(struct tern_reader *r)
 /**
  * tern_reader_init() - a reader at the beginning of a stream
  * @r: the reader
+ * @ops: the model, whose sections the stream may have
  *
  * Return: 0, or -ENOMEM. Context: may sleep.
  */
-int tern_reader_init(struct tern_reader *r)
+int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops)
 {
 	memset(r, 0, sizeof(*r));
+	r->ops = ops;
 	expect_record(r);
 	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT);
 	return r->payload ? 0 : -ENOMEM;
@@ -195,21 +184,35 @@ static bool fill(struct tern_reader *r, const void **from, size_t *len)
 	return r->have == r->need;
 }
 
+static struct bounds bounds_of(const struct tern_reader *r, u32 type)
+{
+	unsigned int i;
+
+	if (type < ARRAY_SIZE(common) && common[type].max)
+		return common[type];
+	for (i = 0; i < r->ops->n_sections; i++)
+		if (r->ops->sections[i].type == type)
+			return (struct bounds){ r->ops->sections[i].length,
+						r->ops->sections[i].length };
+	return (struct bounds){};
+}
+
 static int check_head(const struct tern_reader *r)
 {
 	u32 type = tern_reader_type(r), length = tern_reader_length(r);
+	struct bounds bounds = bounds_of(r, type);
 	u32 flags = le32_to_cpu(r->head.flags);
 
 	if (!r->begun && type != TERN_RECORD_SESSION_BEGIN)
 		return -EINVAL;
 	if (flags & ~TERN_RECORD_OPTIONAL)
 		return -EOPNOTSUPP;
-	if (type >= ARRAY_SIZE(bounds) || !bounds[type].max) {
+	if (!bounds.max) {
 		if (!(flags & TERN_RECORD_OPTIONAL))
 			return -EOPNOTSUPP;
 		return length <= TERN_PAYLOAD_MAX ? 0 : -EMSGSIZE;
 	}
-	if (length < bounds[type].min || length > bounds[type].max)
+	if (length < bounds.min || length > bounds.max)
 		return -EMSGSIZE;
 	return 0;
 }

@@ -7,6 +7,8 @@
 
 #define TERN_RECORD_HEAD	sizeof(struct tern_record)
 
+struct tern_model_ops;
+
 /* The longest payload of any record. */
 #define TERN_PAYLOAD_MAX	(sizeof(struct tern_memory_head) + TERN_MEMORY_DATA_MAX)
 
@@ -33,6 +35,7 @@ enum tern_reader_event {
 
 /**
  * struct tern_reader - takes a stream apart, whatever the segmentation
+ * @ops: the model that the stream is for; immutable
  * @seq: number of the record expected next
  * @seed: what its CRC starts from
  * @begun: SESSION_BEGIN was seen
@@ -45,6 +48,7 @@ enum tern_reader_event {
  * Guarded by its loader's lock.
  */
 struct tern_reader {
+	const struct tern_model_ops *ops;
 	u64 seq;
 	u32 seed;
 	bool begun;
@@ -59,7 +63,7 @@ void tern_writer_init(struct tern_writer *w);
 void *tern_writer_payload(void *at);
 size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 length);
 
-int tern_reader_init(struct tern_reader *r);
+int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops);
 void tern_reader_uninit(struct tern_reader *r);
 int tern_reader_feed(struct tern_reader *r, const void **from, size_t *len,
 		     enum tern_reader_event *event);

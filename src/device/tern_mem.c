@@ -202,6 +202,11 @@ static const struct tern_section sections[] = {
 };
 
 static_assert(ARRAY_SIZE(sections) <= TERN_SECTIONS_MAX);
+static_assert(sizeof(struct tern_registers_state) == 72);
+static_assert(sizeof(struct tern_config_state) == 4096);
+static_assert(sizeof(struct tern_interrupts_state) == 264);
+static_assert(sizeof(struct tern_dma_state) == 64);
+static_assert(offsetof(struct tern_dma_state, entries) == 40);
 
 static const struct tern_model_ops tern_mem_ops = {
 	.id		= TERN_MODEL_MEM,

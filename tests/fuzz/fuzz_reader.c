@@ -3,6 +3,7 @@
  * The reader against any bytes. What it says of them must not depend on how
  * they were cut, and a record in hand lies within its bounds.
  */
+#include "device.h"
 #include "fuzz.h"
 
 /* What a reader said: a sum over its events, and where it ended. */
@@ -30,7 +31,7 @@ static struct account take_apart(const uint8_t *data, size_t size, int how)
 	struct tern_reader r;
 	size_t at, n;
 
-	assert(!tern_reader_init(&r));
+	assert(!tern_reader_init(&r, host_device_ops()));
 	for (at = 0; at < size && !a.error; at += n) {
 		enum tern_reader_event event;
 		const void *from;

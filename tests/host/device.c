@@ -158,6 +158,11 @@ static const struct tern_model_ops ops = {
 	.stop = stop,
 };
 
+const struct tern_model_ops *host_device_ops(void)
+{
+	return &ops;
+}
+
 struct host_device *host_device_create(unsigned long pages)
 {
 	struct host_device *dev = calloc(1, sizeof(*dev));

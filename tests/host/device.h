@@ -50,6 +50,7 @@ struct host_device {
 	struct tern_dma_state dma;
 };
 
+const struct tern_model_ops *host_device_ops(void);
 struct host_device *host_device_create(unsigned long pages);
 void host_device_destroy(struct host_device *dev);
 /* A store through a mapping, with a fault where it needs one. */
