@@ -16,8 +16,8 @@
  * Errors of meaning (those of form are in core/stream.c):
  *
  *   not a stream of ours (magic, version 0)	-EINVAL
- *   written for a newer reader			-EPROTONOSUPPORT
  *   another model				-EMEDIUMTYPE
+ *   written for a newer reader of this model	-EPROTONOSUPPORT
  *   another memory size or block size		-ERANGE
  *   MEMORY not of whole blocks, or outside	-EOVERFLOW
  *   a section with a value the device can't have	-EDOM
@@ -107,10 +107,11 @@ static int load_begin(struct tern_loader *l)
 
 	if (le64_to_cpu(begin->magic) != TERN_STREAM_MAGIC || !begin->version)
 		return -EINVAL;
-	if (le32_to_cpu(begin->reader) > TERN_STREAM_VERSION)
-		return -EPROTONOSUPPORT;
+	/* First the model: versions are its own. */
 	if (le32_to_cpu(begin->model) != l->m->ops->id)
 		return -EMEDIUMTYPE;
+	if (le32_to_cpu(begin->reader) > l->m->ops->version)
+		return -EPROTONOSUPPORT;
 	if (le32_to_cpu(begin->block) != TERN_STREAM_BLOCK ||
 	    le64_to_cpu(begin->memory_size) != l->m->memory_size)
 		return -ERANGE;

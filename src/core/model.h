@@ -42,6 +42,9 @@ struct tern_section {
 /**
  * struct tern_model_ops - a device model
  * @id: names the model in the stream
+ * @version: of the stream's format as this model writes it. Each model counts its own:
+ *	a change of one does not lock out older readers of another.
+ * @reader: the oldest reader that understands it
  * @sections: in the order in which they are sent
  * @n_sections: TERN_SECTIONS_MAX at most
  * @page_get: take a reference on a page and lock it: until @page_unlock no
@@ -67,6 +70,8 @@ struct tern_section {
  */
 struct tern_model_ops {
 	u32 id;
+	u32 version;
+	u32 reader;
 	const struct tern_section *sections;
 	unsigned int n_sections;
 

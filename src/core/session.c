@@ -306,8 +306,8 @@ static size_t put_begin(struct tern_session *s, void *at)
 
 	memset(begin, 0, sizeof(*begin));
 	begin->magic = cpu_to_le64(TERN_STREAM_MAGIC);
-	begin->version = cpu_to_le32(TERN_STREAM_VERSION);
-	begin->reader = cpu_to_le32(TERN_STREAM_READER);
+	begin->version = cpu_to_le32(s->m->ops->version);
+	begin->reader = cpu_to_le32(s->m->ops->reader);
 	begin->model = cpu_to_le32(s->m->ops->id);
 	begin->block = cpu_to_le32(TERN_STREAM_BLOCK);
 	begin->memory_size = cpu_to_le64(s->m->memory_size);

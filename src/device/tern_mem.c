@@ -210,6 +210,8 @@ static_assert(offsetof(struct tern_dma_state, entries) == 40);
 
 static const struct tern_model_ops tern_mem_ops = {
 	.id		= TERN_MODEL_MEM,
+	.version	= TERN_STREAM_VERSION,
+	.reader		= TERN_STREAM_READER,
 	.sections	= sections,
 	.n_sections	= ARRAY_SIZE(sections),
 	.page_get	= page_get,

@@ -143,6 +143,8 @@ static const struct tern_section sections[] = {
 
 static const struct tern_model_ops ops = {
 	.id = HOST_MODEL,
+	.version = TERN_STREAM_VERSION,
+	.reader = TERN_STREAM_READER,
 	.sections = sections,
 	.n_sections = ARRAY_SIZE(sections),
 	.page_get = page_get,
