@@ -8,7 +8,7 @@
  * to let it run needs nothing of the loader: by that time a VMM could not take
  * the guest back any more.
  *
- * Whatever fails clears the device, so no half state can be left to run on,
+ * Whatever fails wipes the device, so no half state can be left to run on,
  * and the first error stays the answer until a new loader is made. A
  * SESSION_BEGIN of another session starts over, before END or after it: the
  * source gave up a session and began a new one.
@@ -116,10 +116,10 @@ static int load_begin(struct tern_loader *l)
 	    le64_to_cpu(begin->memory_size) != l->m->memory_size)
 		return -ERANGE;
 
-	/* A stream may be made to clear the memory again and again. */
+	/* A stream may be made to wipe the memory again and again. */
 	if (tern_killed() || atomic_long_read(&l->m->resets))
 		return -EINTR;
-	l->m->ops->clear(l->m);
+	l->m->ops->wipe(l->m);
 	l->version = le32_to_cpu(begin->version);
 	l->have = 0;
 	l->bytes = 0;
@@ -237,7 +237,7 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 		if (!ret && event == TERN_READER_RECORD)
 			ret = load_record(l);
 		if (ret) {
-			l->m->ops->clear(l->m);
+			l->m->ops->wipe(l->m);
 			l->complete = false;
 			l->error = ret;
 			return ret;

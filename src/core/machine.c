@@ -31,12 +31,19 @@ static int step_end_save(struct tern_machine *mc)
 
 static int step_begin_load(struct tern_machine *mc)
 {
+	int ret = mc->m->ops->may_load ? mc->m->ops->may_load(mc->m) : 0;
+
+	if (ret)
+		return ret;
 	mc->loader = tern_loader_create(mc->m);
 	return mc->loader ? 0 : -ENOMEM;
 }
 
+/* What was loaded in part is nobody's state. */
 static void drop_loader(struct tern_machine *mc)
 {
+	if (!tern_loader_complete(mc->loader))
+		mc->m->ops->wipe(mc->m);
 	tern_loader_destroy(mc->loader);
 	mc->loader = NULL;
 }
@@ -51,8 +58,6 @@ static int step_commit_load(struct tern_machine *mc)
 
 static int step_leave_load(struct tern_machine *mc)
 {
-	if (!tern_loader_complete(mc->loader))
-		mc->m->ops->clear(mc->m);
 	drop_loader(mc);
 	return 0;
 }
@@ -77,9 +82,9 @@ static int step_start(struct tern_machine *mc)
 	return 0;
 }
 
-static int step_clear(struct tern_machine *mc)
+static int step_wipe(struct tern_machine *mc)
 {
-	mc->m->ops->clear(mc->m);
+	mc->m->ops->wipe(mc->m);
 	return 0;
 }
 
@@ -92,7 +97,7 @@ static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
 	[TERN_STEP_STOP]	= step_stop,
 	[TERN_STEP_QUIESCE]	= step_quiesce,
 	[TERN_STEP_START]	= step_start,
-	[TERN_STEP_CLEAR]	= step_clear,
+	[TERN_STEP_WIPE]	= step_wipe,
 };
 
 /**
@@ -105,6 +110,12 @@ static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
 void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
 		       const struct tern_session_config *config)
 {
+	unsigned int i;
+
+	WARN_ON_ONCE(m->ops->n_sections > TERN_SECTIONS_MAX);
+	for (i = 0; i < m->ops->n_sections; i++)
+		WARN_ON_ONCE(m->ops->sections[i].length > TERN_SECTION_BYTES_MAX ||
+			     m->ops->sections[i].length % 8);
 	memset(mc, 0, sizeof(*mc));
 	mc->m = m;
 	mc->config = *config;
@@ -150,7 +161,8 @@ void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity,
  * Guarantees that on return the device is in @to, or where it was before.
  *
  * Return: 0; -EINVAL if there is no such arc; -ENOMEM if a session or a load
- * could not be begun; -EIO if a load that is not whole was to run.
+ * could not be begun; what the model's may_load() says; -EIO if a load that is
+ * not whole was to run.
  * Context: state_mutex; may sleep.
  */
 int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
@@ -196,14 +208,15 @@ int tern_machine_commit(struct tern_machine *mc)
  * tern_machine_reset() - as at power-on, from any phase
  * @mc: the machine
  *
- * Guarantees that no session or load lives on return, that memory is zero and
- * that the device runs. Context: state_mutex; may sleep.
+ * Guarantees that no session or load lives on return, that the device is as the
+ * model's reset makes it, and that it runs. A load that was under way has wiped it.
+ * Context: state_mutex; may sleep.
  */
 void tern_machine_reset(struct tern_machine *mc)
 {
 	mc->m->ops->stop(mc->m);
 	tern_machine_uninit(mc);
-	mc->m->ops->clear(mc->m);
+	mc->m->ops->reset(mc->m);
 	mc->m->ops->start(mc->m);
 }
 

@@ -21,7 +21,8 @@ struct tern_model;
  * @type: its record's type
  * @since: version of the format that it came with; an older stream has none, and
  *	leaves this part as at power-on
- * @length: its payload, exactly; TERN_SECTION_BYTES_MAX at most
+ * @length: its payload, exactly: a multiple of 8, which keeps records aligned, and
+ *	TERN_SECTION_BYTES_MAX at most
  * @save: write @length bytes at @to. The device is stopped. Cannot fail.
  * @validate: does @from have a meaning for this device? 0, or -EDOM. Changes
  *	nothing.
@@ -57,16 +58,21 @@ struct tern_section {
  * @page_copy: copy the page to @to. 0 or -errno.
  * @page_put: end of the reference
  * @memory_load: store bytes of a stream, and mark the pages. 0 or -errno.
- * @clear: memory zero, nothing touched; registers, config space and interrupts
- *	as at power-on. Cannot fail.
+ * @may_load: may a stream replace what the device holds? 0, or the -errno of the
+ *	arc that begins a load. Changes nothing. NULL: always.
+ * @reset: registers, config space and interrupts as at power-on, and memory zero where
+ *	a reset of the device makes it so. What survives a reset (a disk) stays. Cannot
+ *	fail.
+ * @wipe: as @reset, and nothing stays: the device is as it was made. For a load, which
+ *	begins, fails or is given up. Cannot fail.
  * @start: let the device run; deliver what waited. Cannot fail.
  * @quiesce: let it run, but on return it begins no access to memory of its own
  *	accord, and those under way have ended. Cannot fail.
  * @stop: on return the device changes nothing and raises nothing by itself.
  *	Cannot fail.
  *
- * Context: all may sleep. state_mutex is held for @memory_load, @clear, @start,
- * @quiesce and @stop, the session lock for the steps of take().
+ * Context: all may sleep. state_mutex is held for @memory_load, @may_load, @reset,
+ * @wipe, @start, @quiesce and @stop, the session lock for the steps of take().
  */
 struct tern_model_ops {
 	u32 id;
@@ -83,7 +89,9 @@ struct tern_model_ops {
 	void (*page_put)(struct tern_model *m, void *handle);
 
 	int (*memory_load)(struct tern_model *m, u64 offset, const void *from, size_t len);
-	void (*clear)(struct tern_model *m);
+	int (*may_load)(struct tern_model *m);
+	void (*reset)(struct tern_model *m);
+	void (*wipe)(struct tern_model *m);
 	void (*start)(struct tern_model *m);
 	void (*quiesce)(struct tern_model *m);
 	void (*stop)(struct tern_model *m);

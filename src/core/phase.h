@@ -38,7 +38,7 @@ enum tern_phase {
  * @TERN_STEP_STOP: stop the device
  * @TERN_STEP_QUIESCE: let it run, but for its DMA
  * @TERN_STEP_START: let it run
- * @TERN_STEP_CLEAR: device as at power-on
+ * @TERN_STEP_WIPE: device as it was made
  * @TERN_STEPS: how many there are
  */
 enum tern_step {
@@ -52,7 +52,7 @@ enum tern_step {
 	TERN_STEP_STOP,
 	TERN_STEP_QUIESCE,
 	TERN_STEP_START,
-	TERN_STEP_CLEAR,
+	TERN_STEP_WIPE,
 	TERN_STEPS
 };
 

@@ -50,7 +50,8 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	return tern_memory_write(to_mem(m)->memory, offset, from, len);
 }
 
-static void clear(struct tern_model *m)
+/* A reset leaves nothing of this device, so it is a wipe, too. */
+static void reset(struct tern_model *m)
 {
 	struct tern_mem *mem = to_mem(m);
 
@@ -221,7 +222,8 @@ static const struct tern_model_ops tern_mem_ops = {
 	.page_copy	= page_copy,
 	.page_put	= page_put,
 	.memory_load	= memory_load,
-	.clear		= clear,
+	.reset		= reset,
+	.wipe		= reset,
 	.start		= start,
 	.quiesce	= quiesce,
 	.stop		= stop,

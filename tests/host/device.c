@@ -77,7 +77,7 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	return 0;
 }
 
-static void clear(struct tern_model *m)
+static void wipe(struct tern_model *m)
 {
 	struct host_device *dev = to_dev(m);
 
@@ -88,7 +88,7 @@ static void clear(struct tern_model *m)
 	memset(&dev->config, 0, sizeof(dev->config));
 	memset(&dev->interrupts, 0, sizeof(dev->interrupts));
 	memset(&dev->dma, 0, sizeof(dev->dma));
-	dev->clears++;
+	dev->wipes++;
 }
 
 static void start(struct tern_model *m)
@@ -154,7 +154,8 @@ static const struct tern_model_ops ops = {
 	.page_copy = page_copy,
 	.page_put = page_put,
 	.memory_load = memory_load,
-	.clear = clear,
+	.reset = wipe,
+	.wipe = wipe,
 	.start = start,
 	.quiesce = quiesce,
 	.stop = stop,

@@ -25,7 +25,7 @@
  * @rearms: calls that re-armed a run
  * @gets, @puts: references
  * @fail_get, @fail_copy: the n-th from now on fails; 0: none
- * @running, @quiesced, @starts, @clears: what the core had done
+ * @running, @quiesced, @starts, @wipes: what the core had done
  * @registers, @config, @interrupts, @dma: the sections
  */
 struct host_device {
@@ -43,7 +43,7 @@ struct host_device {
 	unsigned long faults, rearms, gets, puts;
 	long fail_get, fail_copy;
 	bool running, quiesced;
-	unsigned int starts, clears;
+	unsigned int starts, wipes;
 	struct tern_registers_state registers;
 	struct tern_config_state config;
 	struct tern_interrupts_state interrupts;

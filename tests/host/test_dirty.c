@@ -100,7 +100,7 @@ static void naive_step(struct host_device *dev)
 	unsigned int i;
 
 	if (!naive.session && rand() % 3 == 0) {
-		dev->m.ops->clear(&dev->m);
+		dev->m.ops->wipe(&dev->m);
 		memset(&naive, 0, offsetof(typeof(naive), late));
 	} else if (!naive.session) {
 		tern_dirty_begin(d);

@@ -129,19 +129,19 @@ static void test_failed_arc(void)
 	for (from = 0; from < TERN_PHASES; from++)
 		for (to = 0; to < TERN_PHASES; to++)
 			for (nth = 1; nth < 20; nth++) {
-				unsigned int clears;
+				unsigned int wipes;
 				struct feeder f;
 				int ret;
 
 				feeder_in(&f, from);
-				clears = f.dev->clears;
+				wipes = f.dev->wipes;
 				host_fail_alloc = nth;
 				ret = tern_machine_go(&f.mc, to);
 				if (!host_fail_alloc) {
 					failed++;
 					CHECK_EQ(ret, -ENOMEM);
 					check_machine(&f, from);
-					CHECK_EQ(f.dev->clears, clears);
+					CHECK_EQ(f.dev->wipes, wipes);
 				}
 				host_fail_alloc = 0;
 				feeder_uninit(&f);
