@@ -161,6 +161,13 @@ mutants_apply() {
 	return $bad
 }
 
+# A number leads to Documentation/requirements.rst or ways.rst, never to a list that
+# the reader does not have.
+issue_numbers() {
+	! grep -rnIE '\b(A[12]|B1|C1|D[1-6])[-_][0-9]+' \
+		README.md Makefile Documentation tests src scripts include
+}
+
 try "every file has its SPDX line" spdx
 try "checkpatch --strict: no error, no warning" checkpatch
 try "the layers point one way" scripts/layers.sh
@@ -179,6 +186,7 @@ requirements() {
 	return "${PIPESTATUS[0]}"
 }
 
+try "no number of an issue" issue_numbers
 try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
 try "make help has a line a target" help_lines
