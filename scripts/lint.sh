@@ -148,6 +148,17 @@ mutants() {
 	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
 }
 
+# The words of Documentation/style.rst, and that the check finds what is wrong.
+words() {
+	scripts/words.py || return
+	printf 'The guest stands\nstill `for ever`, for ever.\n' >build/words.md
+	[ "$(scripts/words.py build/words.md | cut -d '"' -f 1,2)" = \
+		$'build/words.md:1: "stands still\nbuild/words.md:2: "for ever' ] || {
+		echo "a seeded violation was not found"
+		return 1
+	}
+}
+
 # What is guessed at may break another rule. A patch that does not apply breaks nothing;
 # `make mutants` would say so too late.
 mutants_apply() {
@@ -187,6 +198,7 @@ requirements() {
 }
 
 try "no number of an issue" issue_numbers
+try "the words of Documentation/style.rst" words
 try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
 try "make help has a line a target" help_lines
