@@ -19,6 +19,7 @@ PAGE = "Documentation/style.rst"
 
 # What has been rewritten by the rules of the page. Patterns of pathlib.
 COVERED = (
+    "Documentation/ABI/testing/*",
     "Documentation/performance.rst",
     "Documentation/requirements.rst",
     "Documentation/mtty.rst",
