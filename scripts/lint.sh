@@ -179,6 +179,16 @@ issue_numbers() {
 		README.md Makefile Documentation tests src scripts include
 }
 
+# Each number that a text refers to is defined.
+numbers_defined() {
+	! comm -23 <(grep -rhoIE '\b(S|V[12]|P|DMA|INT|W)-[0-9]+\b' \
+		README.md Makefile Documentation tests src scripts include | sort -u) \
+		<({
+			grep -hoE '^(S|V[12]|P|DMA|INT)-[0-9]+$' Documentation/requirements.rst
+			grep -hoE '^W-[0-9]+' Documentation/ways.rst
+		} | sort -u) | grep .
+}
+
 try "every file has its SPDX line" spdx
 try "checkpatch --strict: no error, no warning" checkpatch
 try "the layers point one way" scripts/layers.sh
@@ -198,6 +208,7 @@ requirements() {
 }
 
 try "no number of an issue" issue_numbers
+try "every number is defined" numbers_defined
 try "the words of Documentation/style.rst" words
 try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
