@@ -23,7 +23,7 @@ kdir:
 	@scripts/kdir.sh check $(KDIR)
 
 ##@ See it work
-demo:	## a guest with a Tern device moves to another QEMU, and checks every page
+demo:	## a guest with a Tern device migrates to another QEMU, and checks every page
 	@scripts/setup.sh demo
 	@scripts/demo.sh
 

@@ -122,19 +122,19 @@ for part in "${all[@]}"; do
 done
 cat "${all[@]/#/$out/figures.}" >"$out/figures"
 
-# name|goal: <= or >= of the ratio, or nothing|what it is|the baseline|what limits it
+# name|goal: <= or >= of the ratio, or nothing|figure|baseline|limit
 about() {
 	cat <<'ABOUT'
-engine|>= 0.9|the engine in user space: 64 MiB of pages to chunks in a buffer|memcpy() of the same bytes to the same buffer, plus the same CRC-32C|one copy more: records are sealed where user space cannot write
-save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (bounce buffer, window, VMM) where read() has one
+engine|>= 0.9|the engine in user space: 64 MiB of pages to chunks in a buffer|memcpy() of the same bytes to the same buffer, plus the same CRC-32C|one more copy: records are sealed where user space cannot write
+save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (bounce buffer, window, VMM); read() has one
 save-pread||the same by pread() of the window|the same|the same copies, and one more
-load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page) where write() has one: no byte is looked at where user space can change it
+load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page); write() has one. No byte is checked where user space can change it
 load-pwrite||the same by pwrite()|the same|one more copy
-v2-save-1m|>= 0.85|protocol version 2: save 128 MiB by read() of the data file to a tmpfs file, in pieces of 1 MiB|one tmpfs file to another in the same pieces, plus CRC-32C|one copy more: page, chunk, VMM where read() has page, VMM
+v2-save-1m|>= 0.85|v2: save 128 MiB by read() of the data file to a tmpfs file, in pieces of 1 MiB|one tmpfs file to another in the same pieces, plus CRC-32C|one more copy: page, chunk, VMM; read() has page, VMM
 v2-save-1m-copy||the same|the same without CRC-32C|the CRC-32C
-v2-load-1m|>= 0.85|load 128 MiB by write() from a tmpfs file, in pieces of 1 MiB|one tmpfs file to another, plus CRC-32C|two copies more (piece, record): no byte is looked at where user space can change it, and a record may come in pieces
+v2-load-1m|>= 0.85|load 128 MiB by write() from a tmpfs file, in pieces of 1 MiB|one tmpfs file to another, plus CRC-32C|two more copies (piece, record): no byte is checked where user space can change it, and a record may come in pieces
 v2-load-1m-copy||the same|the same without CRC-32C|the CRC-32C
-v2-save-64k||save, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls, which User Mode Linux makes dear on both sides
+v2-save-64k||save, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls, which are expensive on User Mode Linux for both
 v2-save-64k-copy||the same|the same without CRC-32C|the CRC-32C
 v2-load-64k||load, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
 v2-load-64k-copy||the same|the same without CRC-32C|the CRC-32C
@@ -142,46 +142,46 @@ v2-save-4k||save, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32
 v2-save-4k-copy||the same|the same without CRC-32C|the system calls
 v2-load-4k||load, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
 v2-load-4k-copy||the same|the same without CRC-32C|the system calls
-crc||CRC-32C of 128 MiB by the device's engine, which is the kernel's|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; how alike the two sums are
+crc||CRC-32C of 128 MiB by the device's engine, which uses the kernel's function|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; shows how close the two functions are
 harvest-all||harvest all pages of 1 GiB|pages|the copy
-harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: what a page costs to what it costs among all|pages|such a page is unmapped by a call of its own, which here is a system call of the host
+harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: cost of such a page to the cost of a page among all|pages|each page is unmapped by its own call, which is a system call of the host here
 harvest-permille|<= 2|harvest 0.1 % of 1 GiB, every thousandth page; ratio as above|pages|the same
 store-first||first store to a page of the device|first store to a page of a tmpfs file|the fault and the page
-store-again||a store to a page that was written, nobody harvesting|a store to a page of a tmpfs file that was written|nothing: it does not fault (S-10)
+store-again||a store to a page that was written, without a harvest|a store to a page of a tmpfs file that was written|nothing: it does not fault (S-10)
 store-session||the same in a session, before the harvest|the same|nothing: it does not fault (S-10)
-store-harvested||a store to a page that was harvested|a store to a page of a tmpfs file that is there and was unmapped|the fault
-pending|<= 1.2|read pending_bytes at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
-pending-last||the same, the last page alone dirty|the same at 16 MiB|the bitmap is looked at up to the first page that is dirty
-size|<= 1.2|MIG_DATA_SIZE in pre-copy at 1 GiB, 4096 pages dirty all over it|the same at 16 MiB|the system call
-size-before|<= 1.2|the same of a device that runs and has no session|the same at 16 MiB|the system call
-p2p||to RUNNING_P2P and back|to RUNNING, where it is, twice|two arcs beside two calls: the DMA engine is made to rest, and woken
+store-harvested||a store to a page that was harvested|a store to an existing page of a tmpfs file that was unmapped|the fault
+pending|<= 1.2|read pending_bytes at 1 GiB, with 4096 dirty pages spread over it|the same at 16 MiB|the system call
+pending-last||the same, with only the last page dirty|the same at 16 MiB|the bitmap is searched up to the first dirty page
+size|<= 1.2|MIG_DATA_SIZE in pre-copy at 1 GiB, with 4096 dirty pages spread over it|the same at 16 MiB|the system call
+size-before|<= 1.2|the same on a running device without a session|the same at 16 MiB|the system call
+p2p||to RUNNING_P2P and back|twice to RUNNING, which is the current state|two arcs more than two calls: the DMA engine is quiesced and woken
 dma-to|>= 0.9|the DMA engine: guest memory to device memory|vfio_dma_rw() alone, in the same transfer|a second copy, from a bounce buffer to the device's pages, which are looked up one by one
 dma-from|>= 0.9|the DMA engine: device memory to guest memory|as above|the same
-dma-to-vm|>= 0.9|guest memory to device memory, in a VM|as above, by the tracer|the same; to an emulated processor the second copy costs less than the first
-dma-to-vm-traced||the same transfer, traced|not traced|the tracer: how much of the row above is its own
+dma-to-vm|>= 0.9|guest memory to device memory, in a VM|as above, by the tracer|the same; on an emulated processor the second copy costs less than the first
+dma-to-vm-traced||the same transfer, traced|not traced|the tracer: its part of the row above
 dma-from-vm|>= 0.9|device memory to guest memory, in a VM|as above, by the tracer|as above
 dma-from-vm-traced||the same transfer, traced|not traced|the tracer
-stop|<= 1.2|from the request to stop to the last byte read: 4 GiB, all of it written before, 16 MiB/s written all over it|the same at 16 MiB|the pages that are dirty at the stop
-sent|<= 1.1|sent by a session: 64 MiB, then what is written at 16 MiB/s|what was there and what was written, in pages|32 bytes of a record for each page
-guest-harvested|<= 1.5|a guest's store to BAR2 that follows a harvest, QEMU in pre-copy; the median|the same to its RAM, under KVM's dirty logging|the page is unmapped: KVM has the kernel fault it in, where to log RAM it makes its own entry writable again
-guest-mean||all its stores to BAR2 meanwhile; the mean|the same to its RAM|the same, and waits: one processor runs the guest and who harvests
-move-downtime|<= 0.1|a guest and 1 GiB of its device move, 2 MiB/s of it written meanwhile: the downtime|the same with precopy 0|QEMU's downtime-limit, 300 ms
-move-time-whole||how long that takes|the same with precopy 0|what is written meanwhile is sent again, by one processor for both sides and the guest
-move-bytes-whole||what it sends|the same with precopy 0|what is written meanwhile
-move-time|<= 1.0|how long that takes|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and summed up on both sides by an emulated processor
+stop|<= 1.2|from the stop request to the last byte read: 4 GiB, all written before, 16 MiB/s written during the session, spread over it|the same at 16 MiB|the pages that are dirty at the stop
+sent|<= 1.1|bytes sent by a session: 64 MiB, then the pages written at 16 MiB/s|the existing pages and the written pages|32 bytes of record header for each page
+guest-harvested|<= 1.5|a guest's store to BAR2 after a harvest, QEMU in pre-copy; the median|the same to its RAM, under KVM's dirty logging|the page is unmapped: the kernel faults it in for KVM. For RAM logging, KVM makes its own entry writable again
+guest-mean||all its stores to BAR2 in that time; the mean|the same to its RAM|the same, and waits: one processor runs both the guest and the harvester
+move-downtime|<= 0.1|migrate a guest and 1 GiB of its device, 2 MiB/s of it written during the migration: the downtime|the same with precopy 0|QEMU's downtime-limit, 300 ms
+move-time-whole||total time of that migration|the same with precopy 0|pages written during the migration are sent again; one processor runs source, destination and guest
+move-bytes-whole||bytes sent by it|the same with precopy 0|pages written during the migration
+move-time|<= 1.0|total time of that migration|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and an emulated processor computes its CRC at source and destination
 move-downtime-ram||the downtime|1 GiB of ivshmem's|QEMU's downtime-limit, of both
-move-bytes||what it sends|1 GiB of ivshmem's|what is written in the longer time; 32 bytes of a record for each page
-move-empty||how long a guest takes whose 1 GiB nobody wrote|a guest with the kernel's mtty: the price of having a device|the guest's own memory
+move-bytes||bytes sent by it|1 GiB of ivshmem's|pages written in the longer time; 32 bytes of record header for each page
+move-empty||total time for a guest with an unwritten device of 1 GiB|a guest with the kernel's mtty: the cost of having a device|the guest's own memory
 move-empty-downtime||the downtime|the same with mtty|the states, one after the other
 ABOUT
 }
 
 verdict() { # GOAL RATIO
 	[ -n "$1" ] || {
-		echo "told"
+		echo "informational"
 		return
 	}
-	if [ "$(bc -l <<<"$2 ${1% *} ${1#* }")" = 1 ]; then echo "met"; else echo "**missed**"; fi
+	if [ "$(bc -l <<<"$2 ${1% *} ${1#* }")" = 1 ]; then echo "pass"; else echo "**fail**"; fi
 }
 
 # A bar for each figure that is a throughput, with a mark at its goal.
@@ -218,10 +218,13 @@ PLOT
 Performance
 ===========
 
-Each figure stands beside a baseline that was taken in the same run on the same
-kernel, and only their ratio is meant to be compared: between machines, or before
-and after a change. Each is the best of some runs, but for what a session sends, which
-is counted, and a guest's stores. ``make bench`` takes them all again and writes this page.
+Each figure has a baseline, measured in the same run on the same kernel. Compare only the
+ratios: between machines, or before and after a change. Each figure is the best of several
+runs, with two exceptions: the bytes that a session sends, which are counted, and the stores
+of a guest. ``make bench`` measures all figures and writes this page.
+
+The result of a figure with a goal is pass or fail. A figure without a goal is
+informational.
 
 HEAD
 	printf 'Taken on %s, Linux %s; load average before: %s.\n\n' \
@@ -247,31 +250,41 @@ HEAD
 	done < <(about)
 	cat <<'TAIL'
 
-The engine runs in user space, the rows from "save" to "harvest" and the first two of
-the DMA engine on User Mode Linux 6.12, the others in a VM with Linux 6.1, but for the
-migrations, which are done by QEMU 10.0 on 6.12. An emulated processor runs the VM if
-the machine has no KVM to offer: a fault then costs microseconds and more, and only
-the ratios of those rows say something. Throughput on User Mode Linux is
-that of this machine's processor, with a CRC-32C by tables, on both sides: it has no
-instruction for it there.
+Where the figures were measured:
 
-What is saved and loaded by the data file goes to and comes from a tmpfs file. That
-kernel has no log of DMA, without which the module saves nothing there: it is built
-with tests/bench/save-unlogged.patch.
+===================================== ==================================================
+rows                                  environment
+===================================== ==================================================
+the engine                            user space
+from "save" to "harvest"; the first   User Mode Linux 6.12
+two of the DMA engine
+migrations                            QEMU 10.0 in a VM with Linux 6.12
+all others                            a VM with Linux 6.1
+===================================== ==================================================
 
-The DMA engine moves 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(). On
-User Mode Linux a clock in the module takes the time of these calls
-(tests/bench/time-dma.patch), in the VM the tracer function_graph, of the module as it
-is.
+Without KVM on the machine, an emulated processor runs the VM. A fault then costs
+microseconds or more, so only the ratios of those rows are meaningful. Throughput on User
+Mode Linux is that of this machine's processor. Both Tern and the baseline compute CRC-32C
+by tables there, because User Mode Linux has no instruction for it.
 
-A guest's stores go to 512 pages of each kind in turn, under KVM and QEMU 7.2 in that
-VM, while QEMU is kept from going on to the stop. It sends both kinds alternately; a
-store follows a harvest if it takes 20 times as long as is usual. Their median has the
-goal, for the mean of all stores is made of waits for the one processor; it is told.
+The data file is saved to and loaded from a tmpfs file. That kernel has no support for a DMA
+log, and without it the module does not save. So the module is built with
+tests/bench/save-unlogged.patch.
 
-The guest that moves writes a word to 512 pages a second, round and round. ivshmem is
-``ivshmem-plain,master=on``, its memory dirtied by the same program; mtty is the
-kernel's sample. Source, destination and guest share the one processor of that VM.
+The DMA engine copies 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(). On User
+Mode Linux a clock in the module measures the time of these calls
+(tests/bench/time-dma.patch). In the VM the tracer function_graph measures it, with the
+module unchanged.
+
+A guest's stores go to 512 pages of BAR2 and 512 of RAM in turn, under KVM and QEMU 7.2 in
+that VM. QEMU is kept in pre-copy, where it sends both kinds alternately. A store counts as
+following a harvest if it takes 20 times the usual time. The median of these has the goal.
+The mean of all stores is informational, because it consists mostly of waits for the one
+processor.
+
+The migrating guest writes a word to 512 pages per second, in a loop. ivshmem is
+``ivshmem-plain,master=on``, and the same program dirties its memory. mtty is the kernel's
+sample. Source, destination and guest share the one processor of that VM.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"

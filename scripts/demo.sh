@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# demo.sh - see a guest with a Tern device move from one QEMU to another.
+# demo.sh - migrate a guest with a Tern device from one QEMU to another.
 #
 #	MEMORY_MIB=64	the device's memory, a power of two
-#	RATE_MIBS=8	what the guest writes, in MiB a second
+#	RATE_MIBS=8	what the guest writes, in MiB per second
 #
 # All of it runs in a VM (scripts/vm.sh). The plot is left in build/demo.
 
@@ -23,7 +23,7 @@ rate=${RATE_MIBS:-8}
 [[ $rate =~ ^[1-9][0-9]*$ ]] && ((rate <= 1024)) ||
 	die "RATE_MIBS=$rate: a number is needed, 1024 at most"
 
-# Both sides hold the memory while the guest moves.
+# Source and destination hold the memory at the same time.
 ram=$((1536 + 2 * memory))
 free=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)
 ((free > ram)) || die "$free MiB of memory are free, $ram needed"
@@ -32,7 +32,7 @@ out=build/demo
 rm -rf "$out"
 mkdir -p "$out"
 
-echo "A guest with $memory MiB of device memory writes $rate MiB/s, and moves. This takes a minute or two."
+echo "A guest with $memory MiB of device memory writes $rate MiB/s, and migrates. This takes a minute or two."
 module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)

@@ -200,9 +200,9 @@ def main():
         except (AssertionError, docutils.utils.SystemMessage) as error:
             failed += 1
             print(*(f"# {line}" for line in str(error).splitlines()), sep="\n")
-            print(f"not ok {number} A2-16 {name}")
+            print(f"not ok {number} {name}")
         else:
-            print(f"ok {number} A2-16 {name}")
+            print(f"ok {number} {name}")
     print(f"# {out}/index.html")
     print(f"{len(CHECKS) - failed} passed, {failed} failed, 0 skipped")
     return failed != 0

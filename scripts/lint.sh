@@ -148,6 +148,17 @@ mutants() {
 	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
 }
 
+# The words of Documentation/style.rst, and that the check finds what is wrong.
+words() {
+	scripts/words.py || return
+	printf 'The guest stands\nstill `for ever`, for ever.\n' >build/words.md
+	[ "$(scripts/words.py build/words.md | cut -d '"' -f 1,2)" = \
+		$'build/words.md:1: "stands still\nbuild/words.md:2: "for ever' ] || {
+		echo "a seeded violation was not found"
+		return 1
+	}
+}
+
 # What is guessed at may break another rule. A patch that does not apply breaks nothing;
 # `make mutants` would say so too late.
 mutants_apply() {
@@ -161,27 +172,47 @@ mutants_apply() {
 	return $bad
 }
 
-try "A1-1 every file has its SPDX line" spdx
-try "A1-1 checkpatch --strict: no error, no warning" checkpatch
-try "A1-3 the layers point one way" scripts/layers.sh
+# A number leads to Documentation/requirements.rst or ways.rst, never to a list that
+# the reader does not have.
+issue_numbers() {
+	! grep -rnIE '\b(A[12]|B1|C1|D[1-6])[-_][0-9]+' \
+		README.md Makefile Documentation tests src scripts include
+}
+
+# Each number that a text refers to is defined.
+numbers_defined() {
+	! comm -23 <(grep -rhoIE '\b(S|V[12]|P|DMA|INT|W)-[0-9]+\b' \
+		README.md Makefile Documentation tests src scripts include | sort -u) \
+		<({
+			grep -hoE '^(S|V[12]|P|DMA|INT)-[0-9]+$' Documentation/requirements.rst
+			grep -hoE '^W-[0-9]+' Documentation/ways.rst
+		} | sort -u) | grep .
+}
+
+try "every file has its SPDX line" spdx
+try "checkpatch --strict: no error, no warning" checkpatch
+try "the layers point one way" scripts/layers.sh
 try "kernel-doc is well-formed" kernel_doc
 try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
 try "Python files" python
 try "spelling" spelling
-try "A1-16 the table of mutants is complete" mutants
-try "A1-16 every mutant applies" mutants_apply
+try "the table of mutants is complete" mutants
+try "every mutant applies" mutants_apply
 try "each bug's reproducer is there" tests/regress/run.sh check
-try "A1-17 what the documents name is there" links
+try "what the documents name is there" links
 # The tests of each number; said aloud, for whoever looks for one.
 requirements() {
 	scripts/requirements.py | tee build/requirements
 	return "${PIPESTATUS[0]}"
 }
 
-try "A2-1 every numbered requirement has a test" requirements
+try "no number of an issue" issue_numbers
+try "every number is defined" numbers_defined
+try "the words of Documentation/style.rst" words
+try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
-try "A1-2 make help has a line a target" help_lines
+try "make help has a line a target" help_lines
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -18,8 +18,8 @@ import textwrap
 BEGIN, END = ".. the tables of scripts/check-mtty.sh", ".. end of the tables"
 
 TITLES = {
-    "uapi": "What ``uapi/linux/vfio.h`` asks",
-    "beyond": "What VMMs or Tern's own rules ask besides",
+    "uapi": "Required by ``uapi/linux/vfio.h``",
+    "beyond": "Required by VMMs or by Tern's rules",
 }
 
 # The words of scripts/complaints.sh, as one expression.
@@ -34,7 +34,7 @@ def kernel(log):
     if found := re.search(r"BUG: KASAN: (\S+) in (\w+)", log):
         return f"KASAN: {found[1]} in {found[2]}()"
     if "Kernel mode fault" in log and inside:
-        return f"the kernel ends by a fault in {inside[1]}()"
+        return f"the kernel faults in {inside[1]}()"
     if found := COMPLAINTS.search(log):
         return f"the kernel complains: {found[0]}"
     return None
@@ -93,11 +93,11 @@ def tables(tests):
         mine = [test for test in tests if test.fixture == fixture]
         bad = [test for test in mine if test.did or test.failed]
         yield from (title, "=" * len(title), "")
-        yield from (f"{len(bad)} of {len(mine)} tests find something.", "")
-        yield from table([("number", "asked", "mtty")] + [(t.numbers, t.asked, "; ".join(t.did)) for t in bad])
+        yield from (f"{len(bad)} of {len(mine)} tests fail.", "")
+        yield from table([("number", "required", "mtty")] + [(t.numbers, t.asked, "; ".join(t.did)) for t in bad])
         for test in mine:
             if test.skipped:
-                yield from ("", f"Not asked: {test.numbers}, {test.result[2].removeprefix(' # SKIP ')}.")
+                yield from ("", f"Not tested: {test.numbers}, {test.result[2].removeprefix(' # SKIP ')}.")
         yield ""
 
 
@@ -116,7 +116,7 @@ def main():
     same = old == new + "\n"
     if not same:
         print(*difflib.unified_diff(old.splitlines(), new.splitlines(), str(page), "this run", lineterm=""), sep="\n")
-    print(f"{'ok' if same else 'not ok'} - C1-11 mtty fails what {page} says, and no more")
+    print(f"{'ok' if same else 'not ok'} - mtty fails what {page} says, and no more")
     print(f"{int(same)} passed, {int(not same)} failed, 0 skipped")
     return not same
 

@@ -6,7 +6,7 @@ Prints a line a number. Fails on a number without a test, on a test with a numbe
 that the page does not have, and if the page has others than REQUIRED.
 
 A test carries V1-4 in its title, or in the comment directly above its function:
-as "V1-4", or in a name as "V1_4"; S-1 also as "S1". Mentions elsewhere, in a
+as "V1-4", or in a name as "V1_4"; S-1 and P-1 also as "S1" and "P1". Mentions elsewhere, in a
 helper or in the middle of a test, do not count.
 """
 
@@ -26,9 +26,11 @@ REQUIRED = (
     + [f"V1-{n}" for n in range(1, 32)]
     + [f"V2-{n}" for n in range(1, 15)]
     + [f"P-{n}" for n in range(1, 37)]
+    + [f"DMA-{n}" for n in range(1, 11)]
+    + [f"INT-{n}" for n in range(1, 7)]
 )
 
-NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12])[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
+NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
 
 # A test's first line in C: of kselftest's harness, or of tests/host/tap.h.
 HARNESS = re.compile(r"TEST\((\w+)\)|TEST_(?:F|F_TIMEOUT|F_SIGNAL|SIGNAL)\(([\w, ]+)")
@@ -39,7 +41,7 @@ SHELL = re.compile(r'\s*(?:say \S+|check) ("[^"]+")|.*\becho "ok - ([^"]+)"')
 
 def numbers(text):
     # In a name the numbers stand side by side: S1_S2, V1_4_P5.
-    for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d)|_(?=[a-z])", " ", text)):
+    for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d|(?:DMA|INT)_)|_(?=[a-z])", " ", text)):
         yield f"{match[1] or match[3]}-{match[2] or match[4]}"
 
 
@@ -126,7 +128,7 @@ def places(hits):
 
 
 def main():
-    page = re.findall(r"^((?:S|V[12]|P)-\d+)$", pathlib.Path(PAGE).read_text(), re.MULTILINE)
+    page = re.findall(r"^((?:S|V[12]|P|DMA|INT)-\d+)$", pathlib.Path(PAGE).read_text(), re.MULTILINE)
     found = carried()
     wrong = [f"{key}: no test" for key in page if not found[key]]
     for key in page:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The demo's part in the VM: one live migration under load, told as it goes.
+"""The demo's part in the VM: one live migration under load, reported live.
 
 Says on each line of its output what is going on, in JSON; show.py makes it
 readable. The result goes to a file.
@@ -64,7 +64,7 @@ def demo(lab, memory_mib, rate_mibs):
     working_set = min(rate // 2, guest.pages // 2)
     guest.load(working_set, rate)
 
-    tell(stage="connecting", text="a second QEMU starts, and the migration with it")
+    tell(stage="connecting", text="a second QEMU starts, then the migration")
     move = lab.move(
         guest,
         lab.mdev(**attributes),
@@ -73,9 +73,9 @@ def demo(lab, memory_mib, rate_mibs):
         passes=PASSES,
         notice=tell_move(),
     )
-    tell(stage="verifying", text="source and its device are gone: the guest checks every page")
+    tell(stage="verifying", text="source and its device are removed: the guest checks every page")
     verdict = guest.verify()
-    tell(stage="spoiling", text="four pages are spoiled, to see them found")
+    tell(stage="spoiling", text="four pages are corrupted, to see whether they are found")
     guest.stop()
     spoiled = [guest.sabotage(kind) for kind in SPOILED]
     found = set(spoiled) & set(guest.verify().names())

@@ -61,7 +61,7 @@ def under_load(tap, lab, count):
     tap.took("a guest with 64 MiB boots")
     guest.fill(guest.pages * 3 // 4)
     tap.took("it fills three quarters of them")
-    with tap.test("A2-11 lspci -vv in the guest"):
+    with tap.test("lspci -vv in the guest"):
         check_lspci(tap, guest)
     guest.load(working_set=1024, rate=2000, dma=DMA)
 
@@ -71,11 +71,11 @@ def under_load(tap, lab, count):
         mdev = lab.mdev(precopy=int(n < count), **memory)
         move = lab.move(guest, mdev, bandwidth=STEADY, passes=5)
         tap.note(describe(move))
-        with tap.test(f"A1-11 migration {n} under load: three passes or more"):
+        with tap.test(f"S-2 migration {n} under load: three passes or more"):
             check_load(move, 3)
-        with tap.test(f"A1-11 migration {n} under load: QEMU and tern count the same bytes"):
+        with tap.test(f"migration {n} under load: QEMU and tern count the same bytes"):
             check_bytes(move)
-        with tap.test(f"A1-10 B1-5 migration {n} under load: every page is as the books say"):
+        with tap.test(f"V1-28 migration {n} under load: every page is as the books say"):
             moved = check_pages(guest, move).transfers
             tap.note(f"{moved} DMA transfers by now, and as many interrupts")
             assert moved > transfers, "not one transfer meanwhile"
@@ -84,16 +84,16 @@ def under_load(tap, lab, count):
 
     move = lab.move(guest, lab.mdev(**memory), bandwidth=FAST)
     tap.note(describe(move))
-    with tap.test("A1-12 precopy 0: not one byte before the stop"):
+    with tap.test("S-8 precopy 0: not one byte before the stop"):
         equal(move.passes, 0, "passes")
         check_bytes(move)
-    with tap.test("A1-12 precopy 0: every page is as the books say"):
+    with tap.test("S-8 precopy 0: every page is as the books say"):
         check_pages(guest, move)
     tap.took("precopy 0")
 
-    with tap.test("A2-11 V1-23 lspci -vv in the guest, after all these migrations"):
+    with tap.test("V1-23 lspci -vv in the guest, after all these migrations"):
         check_lspci(tap, guest)
-    with tap.test("A1-10 spoiled pages are found, each by its name"):
+    with tap.test("spoiled pages are found, each by its name"):
         check_sabotage(guest)
     lab.end(guest)
 
@@ -114,7 +114,7 @@ def one_percent(tap, lab):
     rest = lab.move(guest, lab.mdev(**memory), bandwidth=STEADY, passes=5)
     tap.note(f"precopy 1: {describe(rest)}")
     tap.took("migration with pre-copy")
-    with tap.test("A1-12 256 MiB, 1 % dirty a pass: a tenth or less is sent stopped"):
+    with tap.test("P-2 256 MiB, 1 % dirty a pass: a tenth or less is sent stopped"):
         check_load(rest, 3)
         check_bytes(whole)
         check_bytes(rest)
@@ -124,7 +124,7 @@ def one_percent(tap, lab):
             # A pass that was short met less of the set; none meets more.
             assert 0 < sent / whole.stopped_bytes < 0.02, f"a pass of {sent} bytes"
         assert rest.stopped_bytes <= whole.stopped_bytes / 10, "more than a tenth"
-    with tap.test("A1-12 256 MiB, 1 % dirty a pass: every page is as the books say"):
+    with tap.test("P-2 256 MiB, 1 % dirty a pass: every page is as the books say"):
         check_pages(guest, rest)
     tap.took("verification")
     lab.end(guest)
@@ -134,7 +134,7 @@ def untouched(tap, lab, mib):
     """A BIOS gives the BARs their places, and writes to none."""
     guest = lab.boot(lab.mdev(memory_mib=mib), 64, linux=False)
     move = lab.move(guest, lab.mdev(memory_mib=mib), bandwidth=FAST)
-    with tap.test(f"A1-12 {mib} MiB never touched: less than 64 KiB sent"):
+    with tap.test(f"{mib} MiB never touched: less than 64 KiB sent"):
         check_bytes(move)
         sent = sum(move.pass_bytes) + move.stopped_bytes
         assert sent < 64 << 10, f"{sent} bytes"
@@ -170,7 +170,7 @@ def run(tap, lab, wanted):
     for _, tests, scenario in wanted:
         with tap.scenario(lab, tests):
             scenario(tap, lab)
-    with tap.test("A2-11 no QEMU had anything to say, from its start to its exit"):
+    with tap.test("no QEMU had anything to say, from its start to its exit"):
         check_silence(lab)
     with tap.test("nothing is left: no process, no device, and the module goes"):
         equal(lab.leftovers(), [], "left")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two hosts and the network between them: W-13 and W-14 of Documentation/testing.rst."""
+"""Two hosts and the network between them: W-13 and W-14 of Documentation/ways.rst."""
 
 import pathlib
 import subprocess

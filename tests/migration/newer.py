@@ -37,11 +37,11 @@ def multifd(tap, lab):
         downtime_ms=PATIENCE_MS,
     )
     tap.note(describe(move))
-    with tap.test("C1-9 multifd, 256 MiB of the device's: every page is as the books say"):
+    with tap.test("multifd, 256 MiB of the device's: every page is as the books say"):
         assert move.stopped_bytes > 256 * MIB, f"{move.stopped_bytes} bytes after the stop"
         check_pages(guest, move)
         check_goes_on(guest)
-    with tap.test("C1-9 the events of VFIO_MIGRATION, in their order"):
+    with tap.test("the events of VFIO_MIGRATION, in their order"):
         equal(states(move.source), SOURCE, "the source's states")
         equal(states(guest.vmm)[-len(DESTINATION) :], DESTINATION, "the destination's")
     lab.end(guest)
@@ -54,7 +54,7 @@ def acknowledged(tap, lab):
     guest.load(**FULL_LOAD)
     for capabilities in (), ("switchover_ack",):
         name = "with" if capabilities else "without"
-        with tap.test(f"C1-4 {name} switchover-ack: whole"):
+        with tap.test(f"{name} switchover-ack: whole"):
             move = lab.move(
                 guest, lab.mdev(**SMALL), bandwidth=FAST, capabilities=capabilities
             )

@@ -15,7 +15,7 @@ def to_and_fro(tap, lab, rounds):
     guest.fill(guest.pages * 3 // 4)
     guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
-    with tap.test(f"A2-12 {rounds} migrations to and fro: every page each time, and no QEMU spoke"):
+    with tap.test(f"{rounds} migrations to and fro: every page each time, and no QEMU spoke"):
         for n in range(1, rounds + 1):
             passes = PASSES[n % len(PASSES)]
             move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=passes)

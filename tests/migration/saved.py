@@ -24,7 +24,7 @@ def save_all(tap, lab, folder):
     guest.load(**{**LOAD, "working_set": 1024})
     tap.took("a guest with 64 MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
-    with tap.test("A2-12 saved to a file while it runs"):
+    with tap.test("W-5 saved to a file while it runs"):
         facts["running"] = save(tap, guest, folder / "running", "running-saving", DOWNTIME_MS)
     with tap.test("V1-30 saved, and going on where it is"):
         guest.vmm.qmp.command("cont")
@@ -56,9 +56,9 @@ def save(tap, guest, path, state, downtime_ms):
 
 def load_all(tap, lab, folder):
     facts = json.loads((folder / FACTS).read_text())
-    with tap.test("A2-12 another boot than that which saved"):
+    with tap.test("W-5 another boot than that which saved"):
         assert BOOT_ID.read_text() != facts["boot"], "the machine that saved is this one"
-    with tap.test("A2-12 loaded from a file in a fresh VM: every page is as the books say"):
+    with tap.test("W-5 loaded from a file in a fresh VM: every page is as the books say"):
         load(tap, lab, folder / "running", facts["pages"], facts["running"], paused=False)
     with tap.test("P-35 the paused guest, loaded in a fresh VM: every page is as the books say"):
         load(tap, lab, folder / "paused", facts["pages"], facts["paused"], paused=True)

@@ -32,7 +32,7 @@ def paint(code, text):
 
 
 class Progress:
-    """A line a stage: renewed in place on a terminal, else printed now and then."""
+    """One line per stage: updated in place on a terminal, else printed every few seconds."""
 
     PLAIN_SECONDS = 2  # between two plain lines of one stage
 
@@ -100,7 +100,7 @@ def follow():
 
 
 def shares(sizes, limit=9):
-    """Bytes a pass; what is too much for a line as a count."""
+    """MiB of each pass; what does not fit into a line, as a count."""
     text = " ".join(f"{size / MIB:.1f}" for size in sizes[:limit])
     return text + (f" and {len(sizes) - limit} more" if len(sizes) > limit else "")
 
@@ -110,19 +110,19 @@ def judge(result):
     sent = [sum(result["pass_bytes"]), result["stopped_bytes"]]
     checks = {
         "no page is lost, stale, doubled or torn": not result["bad"],
-        "every page was looked at": result["verified"] == result["pages"],
-        "the guest wrote all the while": result["stamps_meanwhile"] > 0,
+        "every page was checked": result["verified"] == result["pages"],
+        "the guest wrote during the migration": result["stamps_meanwhile"] > 0,
         "QEMU and tern count the same bytes": result["trace"] == sent,
-        "spoiled pages are found": result["found"] == result["spoiled"],
-        "no QEMU had anything to say": not result["complaints"],
-        "nothing is left behind": not result["left"],
+        "corrupted pages are found": result["found"] == result["spoiled"],
+        "no QEMU printed a message": not result["complaints"],
+        "no process or device is left behind": not result["left"],
     }
     good = all(checks.values())
     print()
     if good:
-        print(paint("1;32", "The guest moved while it wrote, and nothing was lost."))
+        print(paint("1;32", "The guest migrated while it wrote, and no page was lost."))
     else:
-        print(paint("1;31", "This migration is not good:"))
+        print(paint("1;31", "This migration failed:"))
         for check, passed in checks.items():
             if not passed:
                 print(f"  not true: {check}")
@@ -134,19 +134,19 @@ def judge(result):
         "load": f"{result['stamps_meanwhile']} pages rewritten during the migration, "
         f"a working set of {result['working_set']}",
         "passes": f"{result['passes']} in {result['stopped']:.1f} s while the guest ran",
-        "MiB a pass": shares(result["pass_bytes"]),
-        "stopped": f"{mib(result['stopped_bytes'])} after the guest stood still",
+        "MiB per pass": shares(result["pass_bytes"]),
+        "stopped": f"{mib(result['stopped_bytes'])} after the vCPUs stopped",
         "downtime": f"{result['downtime_ms']} ms, from the source's stop to the "
         "destination's start",
         "counted": f"{result['trace'][0]} + {result['trace'][1]} bytes by QEMU's trace, "
         f"{sent[0]} + {sent[1]} by tern",
-        "verified": f"{result['verified']} pages against the guest's own books, "
-        f"source and its device gone: {result['bad']} bad",
-        "cross-check": f"{result['spoiled']} pages spoiled on purpose: "
+        "verified": f"{result['verified']} pages against the expected contents, "
+        f"source and device removed: {result['bad']} bad",
+        "cross-check": f"{result['spoiled']} pages corrupted on purpose: "
         f"{result['found']} found and named",
     }
     for name, text in rows.items():
-        print(f"  {paint('1', f'{name:12}')}{text}")
+        print(f"  {paint('1', f'{name:13}')}{text}")
     print()
     return good
 
@@ -164,7 +164,7 @@ set label "switchover " at {stopped}, graph 0.92 right
 SVG = """
 set terminal svg size 800,400 background "white"
 set output "{svg}"
-set title "Device memory that the other side still lacks, while the guest moves"
+set title "Device memory that the destination lacks, during the migration"
 set grid
 set object rectangle from {stopped}, graph 0 to {resumed}, graph 1 fc rgb "#e74c3c" fs noborder
 set label "guest stopped for {downtime_ms} ms " at {stopped}, graph 0.85 right
@@ -209,7 +209,7 @@ def main():
     follow()
     path = pathlib.Path(args.result)
     if not path.exists():
-        print("demo: the migration did not come to its end", file=sys.stderr)
+        print("demo: the migration did not complete", file=sys.stderr)
         return 1
     result = json.loads(path.read_text(encoding="ascii"))
     good = judge(result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every way that a migration can go: W-1 to W-16 of Documentation/ways.rst.
+"""Every way that a migration can go: W-2 to W-19 of Documentation/ways.rst.
 
 A guest is booted once and saved to a file, under full load: it stamps, the device
 moves stamps by DMA, registers change. Each way begins with that guest, loaded.
@@ -210,7 +210,7 @@ class Ways:
         check_goes_on(guest)
 
     def in_flight(self):
-        """B1-2: a transfer that is under way at the stop is finished elsewhere, once."""
+        """W-17 DMA-9: a transfer that is under way at the stop is finished elsewhere, once."""
         guest = self.guest()
         guest.transfer_slowly()
         saved = self._folder / "in-flight"
@@ -231,7 +231,7 @@ class Ways:
         self._lab.end(guest)
 
     def line(self):
-        """B1-3: the interrupt line, and a transfer that is under way at each stop."""
+        """W-18 INT-6: the interrupt line, and a transfer that is under way at each stop."""
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
         guest.fill(guest.pages * 3 // 4)
         guest.load(**FULL_LOAD)
@@ -267,7 +267,7 @@ class Ways:
         lab.end(guest)
 
     def removed(self):
-        """B1-7 P-36: who removes the device is heard, and QEMU gives it back."""
+        """W-19 P-36: who removes the device is heard, and QEMU gives it back."""
         guest = self.guest()
         guest.stop()
         guest.vmm.excuse(*GROUP_GONE)
@@ -448,10 +448,10 @@ WAYS = (
     ("W-3 V1-26 stop and cont in mid-migration", Ways.stopped_and_continued),
     ("W-4 P-34 savevm and loadvm", Ways.snapshots),
     ("W-6 P-14 the guest reboots in mid-migration", Ways.reboots),
-    ("B1-2 a transfer under way at the stop", Ways.in_flight),
-    ("B1-3 P-28 interrupts by the line, not by MSI-X", Ways.line),
+    ("W-17 DMA-9 a transfer under way at the stop", Ways.in_flight),
+    ("W-18 INT-6 P-28 interrupts by the line, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
-    ("B1-7 P-36 the device is removed while the VM runs", Ways.removed),
+    ("W-19 P-36 the device is removed while the VM runs", Ways.removed),
     ("W-9 another size, another model, an older reader", Ways.refusals),
     ("W-10 the stream is cut", Ways.cuts),
     ("W-15 V1-30 a stream without an end", Ways.no_end),

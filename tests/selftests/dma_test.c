@@ -99,8 +99,8 @@ static uint32_t crc_of(const uint8_t *p, size_t n)
 static const size_t lengths[] = { 1, 4095, 4096, 4097, 65535, 65536, 65537, 3 * MIB + 5 };
 static const size_t offsets[] = { 0, 1, 4093, 65536 - 7 };
 
-/* B1-1: both ways, whatever the length and the alignment; the neighbours stay. */
-TEST_F(dma, B1_1_linear)
+/* DMA-1: both ways, whatever the length and the alignment; the neighbours stay. */
+TEST_F(dma, DMA_1_linear)
 {
 	unsigned int i, k;
 
@@ -124,8 +124,8 @@ TEST_F(dma, B1_1_linear)
 		}
 }
 
-/* B1-1: fill, and CRC-32C, which is the usual one. */
-TEST_F(dma, B1_1_fill_and_crc)
+/* DMA-2: fill, and CRC-32C, which is the usual one. */
+TEST_F(dma, DMA_2_fill_and_crc)
 {
 	const uint32_t pattern = 0x12345678;
 	unsigned int i, k;
@@ -172,8 +172,8 @@ static uint64_t put_list(uint8_t *ram, unsigned int entries, uint64_t first)
 	return sum;
 }
 
-/* B1-1: scatter and gather. */
-TEST_F(dma, B1_1_list)
+/* DMA-3: scatter and gather. */
+TEST_F(dma, DMA_3_list)
 {
 	const unsigned int entries = 100;	/* and some 3 MiB */
 	const uint32_t list = TERN_DMA_LIST;
@@ -210,8 +210,8 @@ TEST_F(dma, B1_1_list)
 	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
 }
 
-/* B1-1: whatever is wrong ends in a status of its own, and the next one works. */
-TEST_F(dma, B1_1_errors)
+/* DMA-4 DMA-8: whatever is wrong ends in a status of its own, and the next one works. */
+TEST_F(dma, DMA_4_errors)
 {
 	static const struct {
 		uint32_t command;
@@ -271,8 +271,8 @@ TEST_F(dma, B1_1_errors)
 	EXPECT_EQ(memcmp(self->mem, self->ram, PIECE), 0);
 }
 
-/* B1-1: the end is told by an interrupt, once, or not; a failure is an end, too. */
-TEST_F(dma, B1_1_interrupt)
+/* DMA-5: the end is told by an interrupt, once, or not; a failure is an end, too. */
+TEST_F(dma, DMA_5_interrupt)
 {
 	const uint32_t tell = TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR);
 	struct pollfd wait = { .fd = self->irq_a, .events = POLLIN };
@@ -302,8 +302,8 @@ TEST_F(dma, B1_1_interrupt)
 	EXPECT_EQ(signals(self->irq_a), 1);
 }
 
-/* B1-1: a transfer that is under way is not disturbed by who writes its registers. */
-TEST_F(dma, B1_1_busy)
+/* DMA-6: a transfer that is under way is not disturbed by who writes its registers. */
+TEST_F(dma, DMA_6_busy)
 {
 	paint(self->ram, PIECE, 4);
 	/* Stopped, it begins and does not move. */
@@ -327,8 +327,8 @@ TEST_F(dma, B1_1_busy)
 	EXPECT_EQ(memcmp(self->mem + 8192, self->ram, PIECE), 0);
 }
 
-/* B1-1: aimed at the device's own memory it neither hangs nor loses a mark. */
-TEST_F(dma, B1_1_own_memory)
+/* DMA-7: aimed at the device's own memory it neither hangs nor loses a mark. */
+TEST_F(dma, DMA_7_own_memory)
 {
 	const uint64_t own = 0x100000000ULL;
 	unsigned int i;
@@ -364,7 +364,7 @@ TEST_F(dma, B1_1_own_memory)
 }
 
 /* What the engine writes to device memory is dirty, page by page; reads are not. */
-TEST_F(dma, B1_1_P4_marks)
+TEST_F(dma, DMA_1_P4_marks)
 {
 	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 4095, 4098), DONE);
@@ -414,7 +414,7 @@ static bool again(unsigned int tried, unsigned int least, unsigned int met, unsi
 	return tried < least || (met < wanted && tried < 200);
 }
 
-/* V1-18 P-32 B1-4: once the write that stops it has returned, nothing is written. */
+/* V1-18 P-32: once the write that stops it has returned, nothing is written. */
 TEST_F(dma, V1_18_P32_stop)
 {
 	uint8_t *copy = anonymous(RAM);
@@ -462,8 +462,8 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
 	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
 }
 
-/* B1-2: under way at the stop, it is finished on the other side, once. */
-TEST_F(dma, B1_2_in_flight)
+/* DMA-9: under way at the stop, it is finished on the other side, once. */
+TEST_F(dma, DMA_9_in_flight)
 {
 	static const uint32_t ops[] = {
 		TERN_DMA_OP_TO_DEVICE, TERN_DMA_OP_FROM_DEVICE, TERN_DMA_OP_FILL, TERN_DMA_OP_CRC,
@@ -675,8 +675,8 @@ static int start_v1(struct dev *d)
 	return set_state(d, RUNNING);
 }
 
-/* B1-4 V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
-TEST_F(dma, B1_4_V1_27_V1_28_dirty)
+/* V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
+TEST_F(dma, V1_27_V1_28_dirty)
 {
 	static const struct books books = { get_dirty, stop_v1, start_v1 };
 	struct vfio_iommu_type1_dirty_bitmap start = {
@@ -884,8 +884,8 @@ static uint64_t charged(const char *what)
 	return at ? strtoull(at + strlen(what), NULL, 10) : 0;
 }
 
-/* B1-6: what a transfer fills is charged to who opened the device. */
-TEST_F(dma, B1_6_cgroup)
+/* DMA-10: what a transfer fills is charged to who opened the device. */
+TEST_F(dma, DMA_10_cgroup)
 {
 	int ready[2], go[2], status;
 	char c = 0;
@@ -1020,7 +1020,7 @@ TEST_F(dma, V2_13_marked_after_the_write)
 }
 
 /* Clearing bus mastering ends what is under way before the write returns. */
-TEST_F(dma, B1_1_master_cleared)
+TEST_F(dma, DMA_8_master_cleared)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int caught = 0, i;

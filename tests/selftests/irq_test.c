@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* B1-3: the interrupt line and the vectors, masked and not, here and moved. */
+/* The interrupt line and the vectors, masked and not, here and moved. */
 #include "tern.h"
 #include "kselftest_harness.h"
 #include <poll.h>
@@ -70,7 +70,7 @@ static bool status_bit(struct dev *d)
 	return status & 8;
 }
 
-TEST_F(irq, B1_3_info)
+TEST_F(irq, INT_1_info)
 {
 	struct vfio_irq_info info = { .argsz = sizeof(info), .index = LINE };
 	uint8_t pin = 0;
@@ -84,7 +84,7 @@ TEST_F(irq, B1_3_info)
 }
 
 /* Signalled once, then masked; signalled again as long as the level is there. */
-TEST_F(irq, B1_3_level)
+TEST_F(irq, INT_2_level)
 {
 	EXPECT_FALSE(status_bit(&self->a));
 	ring(&self->a, 2);
@@ -111,7 +111,7 @@ TEST_F(irq, B1_3_level)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, B1_3_mask_by_call)
+TEST_F(irq, INT_3_mask_by_call)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), 0);
 	ring(&self->a, 0);
@@ -135,7 +135,7 @@ TEST_F(irq, B1_3_mask_by_call)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, B1_3_mask_by_eventfd)
+TEST_F(irq, INT_3_mask_by_eventfd)
 {
 	struct pollfd wait = { .fd = self->line_a, .events = POLLIN };
 	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
@@ -175,7 +175,7 @@ TEST_F(irq, B1_3_mask_by_eventfd)
 }
 
 /* While the line is connected it is the way, and no vector waits for its turn. */
-TEST_F(irq, B1_3_one_way)
+TEST_F(irq, INT_4_one_way)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -199,7 +199,7 @@ TEST_F(irq, B1_3_one_way)
 }
 
 /* PCI_COMMAND_INTX_DISABLE: the status tells it all the same. */
-TEST_F(irq, B1_3_disabled_by_the_guest)
+TEST_F(irq, INT_5_disabled_by_the_guest)
 {
 	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
 	ring(&self->a, 0);
@@ -216,7 +216,7 @@ TEST_F(irq, B1_3_disabled_by_the_guest)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, B1_3_refused)
+TEST_F(irq, INT_1_refused)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 0, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 1, 1, 0), -EINVAL);
@@ -239,7 +239,7 @@ TEST_F(irq, B1_3_refused)
 }
 
 /* Who unmasks by the eventfd that he is told by is told once each time, not for ever. */
-TEST_F(irq, B1_3_own_tail)
+TEST_F(irq, INT_3_own_tail)
 {
 	unsigned int i;
 
@@ -266,7 +266,7 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
 }
 
 /* V1-24 P-28: raised while it is stopped, it is signalled once, where it runs. */
-TEST_F(irq, B1_3_V1_24_P28_move_stopped)
+TEST_F(irq, INT_6_V1_24_P28_move_stopped)
 {
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	ring(&self->a, 1);
@@ -283,7 +283,7 @@ TEST_F(irq, B1_3_V1_24_P28_move_stopped)
 }
 
 /* Signalled and not handled yet: the level goes along, and so does its end. */
-TEST_F(irq, B1_3_move_asserted)
+TEST_F(irq, INT_6_move_asserted)
 {
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 1);
@@ -300,7 +300,7 @@ TEST_F(irq, B1_3_move_asserted)
 }
 
 /* The vectors: what is masked in the table and what is pending go along. */
-TEST_F(irq, B1_3_move_vectors)
+TEST_F(irq, INT_6_move_vectors)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	uint32_t entry[4] = { 0xfee00000, 1, 0x4041, 0 }, got[4];

@@ -195,7 +195,7 @@ TEST_F(uapi, V2_1_P25_feature_calls)
 	uint64_t payload = 0;
 	unsigned int i;
 
-	ASKS("features are probed, got and set; not got and set at once, nor into too little room");
+	ASKS("features support PROBE, GET and SET; not GET and SET at once, nor a short buffer");
 	for (i = 0; i < ARRAY_SIZE(known); i++) {
 		const uint32_t n = known[i].index;
 
@@ -226,7 +226,7 @@ TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
 	uint32_t from, to, way[STATES];
 	int fd = -1, new_fd, n, ret;
 
-	ASKS("every change of state goes where the rules lead, or is refused and changes nothing");
+	ASKS("every change of state follows the rules, or is refused and changes nothing");
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
 	for (from = 1; from < STATES; from++)
 		for (to = 1; to < STATES; to++) {
@@ -252,7 +252,7 @@ TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
 				TH_LOG("%s to %s: file %d", name_of(from), name_of(to), new_fd);
 			if (fd >= 0 && n >= 0 && !stays) {
 				EXPECT_TRUE(is_over(fd, from))
-					TH_LOG("%s to %s: the session goes on", name_of(from),
+					TH_LOG("%s to %s: the session continues", name_of(from),
 					       name_of(to));
 			}
 			close(fd);
@@ -267,7 +267,7 @@ TEST_F(uapi, V2_2_no_such_state)
 	unsigned int i, from;
 	int fd, new_fd;
 
-	ASKS("ERROR, and what is no state, cannot be asked for; no file comes of it");
+	ASKS("a request for ERROR, or for no valid state, fails and opens no file");
 	for (from = 1; from < STATES; from++)
 		for (i = 0; has_state(flags, from) && i < ARRAY_SIZE(bad); i++) {
 			ASSERT_EQ(walk_to(&a, from, &fd), 0);
@@ -288,7 +288,7 @@ TEST_F(uapi, V2_9_P20_nothing_now)
 	int fd, ret, tries = 1000;
 
 	NEEDS_PRECOPY();
-	ASKS("read() at the temporary end of pre-copy says ENOMSG");
+	ASKS("read() at the temporary end of pre-copy returns ENOMSG");
 	ASSERT_EQ(go_open(&a, S_PRE_COPY, &fd), 0);
 	/* One that is busy has more now and then. */
 	do {
@@ -298,12 +298,12 @@ TEST_F(uapi, V2_9_P20_nothing_now)
 	if (initial + dirty)
 		SKIP(return, "the device never rests");
 	EXPECT_EQ(ret, -ENOMSG)
-		TH_LOG("in PRE_COPY read() says %s", ret ? said(ret) : "0, which is the permanent end");
+		TH_LOG("in PRE_COPY read() returns %s", ret ? said(ret) : "0, which is the permanent end");
 	if (flags & VFIO_MIGRATION_P2P) {
 		ASSERT_EQ(go(&a, S_PRE_COPY_P2P), 0);
 		ret = read_all(fd, &s, 2 * MIB);
 		EXPECT_EQ(ret, -ENOMSG)
-			TH_LOG("in PRE_COPY_P2P read() says %s",
+			TH_LOG("in PRE_COPY_P2P read() returns %s",
 			       ret ? said(ret) : "0, which is the permanent end");
 	}
 }
@@ -314,7 +314,7 @@ TEST_F(uapi, V2_9_poll)
 	int fd, polled, tries = 1000;
 
 	NEEDS_PRECOPY();
-	ASKS("poll() on the data file waits while pre-copy has nothing, and not for what it has");
+	ASKS("poll() on the data file waits only while pre-copy has no data");
 	ASSERT_EQ(go_open(&a, S_PRE_COPY, &fd), 0);
 	EXPECT_TRUE(poll_now(fd) & POLLIN)
 		TH_LOG("it waits when there are initial bytes");
@@ -333,7 +333,7 @@ TEST_F(uapi, V2_9_P20_the_end)
 {
 	int fd, ret, i;
 
-	ASKS("at the end of STOP_COPY read() says 0, always, and poll() readable");
+	ASKS("at the end of STOP_COPY read() always returns 0, and poll() readable");
 	ASSERT_EQ(go_open(&a, S_STOP_COPY, &fd), 0);
 	EXPECT_TRUE(poll_now(fd) & POLLIN)
 		TH_LOG("not readable at the beginning");
@@ -345,7 +345,7 @@ TEST_F(uapi, V2_9_P20_the_end)
 	for (i = 0; i < 3; i++) {
 		ret = read_all(fd, &s, 100);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("after the end read() says %s", said(ret));
+			TH_LOG("after the end read() returns %s", said(ret));
 		EXPECT_TRUE(poll_now(fd) & POLLIN)
 			TH_LOG("after the end the file is not readable");
 	}
@@ -357,20 +357,20 @@ TEST_F(uapi, V2_9_P2_precopy_info)
 	int fd, tries = 1000;
 
 	NEEDS_PRECOPY();
-	ASKS("initial_bytes begins above 0 and falls with what is read, dirty_bytes begins at 0");
+	ASKS("initial_bytes begins above 0 and falls with each read, dirty_bytes begins at 0");
 	ASSERT_EQ(go_open(&a, S_PRE_COPY, &fd), 0);
 	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0)
-		TH_LOG("VFIO_MIG_GET_PRECOPY_INFO is not there");
+		TH_LOG("VFIO_MIG_GET_PRECOPY_INFO is not implemented");
 	EXPECT_GT(initial, 0)
 		TH_LOG("initial_bytes begins at 0");
 	EXPECT_EQ(dirty, 0)
 		TH_LOG("dirty_bytes begins above 0");
 	for (last = initial; initial && tries--; last = initial) {
 		ASSERT_GT(read_some(fd, &s, initial / 2 + 1), 0)
-			TH_LOG("initial bytes are left, and read() has none");
+			TH_LOG("initial bytes are left, and read() returns none");
 		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
 		ASSERT_LT(initial, last)
-			TH_LOG("initial_bytes did not fall by what was read");
+			TH_LOG("initial_bytes did not fall by the bytes read");
 	}
 }
 
@@ -384,17 +384,17 @@ TEST_F(uapi, V2_9_precopy_info_elsewhere)
 	ASKS("VFIO_MIG_GET_PRECOPY_INFO is EINVAL outside pre-copy, and with a short argsz");
 	ASSERT_EQ(go_open(&a, S_PRE_COPY, &fd), 0);
 	EXPECT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info) ? errno : 0, EINVAL)
-		TH_LOG("a short argsz is taken");
+		TH_LOG("a short argsz is accepted");
 	if (flags & VFIO_MIGRATION_P2P) {
 		ASSERT_EQ(go(&a, S_PRE_COPY_P2P), 0);
 		ret = precopy_info(fd, &initial, &dirty);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("in PRE_COPY_P2P it says %s", said(ret));
+			TH_LOG("in PRE_COPY_P2P it returns %s", said(ret));
 	}
 	ASSERT_EQ(go(&a, S_STOP_COPY), 0);
 	ret = precopy_info(fd, &initial, &dirty);
 	EXPECT_EQ(ret, -EINVAL)
-		TH_LOG("in STOP_COPY it says %s", said(ret));
+		TH_LOG("in STOP_COPY it returns %s", said(ret));
 	ASSERT_EQ(go(&a, S_RUNNING), 0);
 	EXPECT_NE(precopy_info(fd, &initial, &dirty), 0)
 		TH_LOG("in RUNNING it still answers");
@@ -406,7 +406,7 @@ TEST_F(uapi, V2_8_V2_12_P22_data_size)
 	uint64_t size;
 	int fd;
 
-	ASKS("MIG_DATA_SIZE is answered in each state, and is an estimate of something");
+	ASKS("MIG_DATA_SIZE works in each state, and is an estimate above 0");
 	for (state = 1; state < STATES; state++) {
 		if (!has_state(flags, state))
 			continue;
@@ -428,7 +428,7 @@ TEST_F(uapi, V2_10_P12_saved_and_loaded)
 	unsigned int i;
 	int ret;
 
-	ASKS("what is saved is loaded, read and written in pieces of any size");
+	ASKS("a saved stream loads, whatever the sizes of read() and write()");
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		ret = save(&a, pieces[i]);
 		ASSERT_EQ(ret, 0)
@@ -441,11 +441,11 @@ TEST_F(uapi, V2_10_P12_saved_and_loaded)
 		/* And what was loaded is saved in turn, and given back. */
 		ret = save(target(), 2 * MIB);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("what was loaded is not saved: %s", said(ret));
+			TH_LOG("the loaded state is not saved: %s", said(ret));
 		ASSERT_EQ(reset(&a), 0);
 		ret = load_and_go(&a, &s, pieces[i], S_STOP);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("what was loaded and saved is not loaded: %s", said(ret));
+			TH_LOG("the state that was loaded and saved is not loaded: %s", said(ret));
 		ASSERT_EQ(reset(&a), 0);
 		ASSERT_EQ(reset(target()), 0);
 	}
@@ -457,7 +457,7 @@ TEST_F(uapi, V2_11_P9_cut_streams)
 	unsigned int i;
 	int fd, ret;
 
-	ASKS("who leaves RESUMING with a stream that is not whole is refused");
+	ASKS("leaving RESUMING fails if the stream is not whole");
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
 	kept[0] = 0, kept[1] = 1, kept[2] = s.len / 2, kept[3] = s.len - 1;
 	for (i = 0; i < ARRAY_SIZE(kept); i++) {
@@ -483,7 +483,7 @@ TEST_F(uapi, V2_11_P10_not_a_stream)
 	size_t i, done;
 	int fd, wrote;
 
-	ASKS("who leaves RESUMING with data that is invalid is refused, whatever write() said");
+	ASKS("leaving RESUMING fails if the data is invalid, whatever write() returned");
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
 	stream_add(&bad, s.buf, s.len);
 	for (kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
@@ -499,7 +499,7 @@ TEST_F(uapi, V2_11_P10_not_a_stream)
 				wrote = -errno;
 		}
 		EXPECT_LT(go(target(), S_STOP), 0)
-			TH_LOG("%s: write() said %s, and it went to %s all the same", kinds[kind],
+			TH_LOG("%s: write() returned %s, but the device entered %s", kinds[kind],
 			       said(wrote), name_of(where(target())));
 		close(fd);
 	}
@@ -511,7 +511,7 @@ TEST_F(uapi, V2_5_P17_closed_file)
 	uint32_t state;
 	int fd, ret;
 
-	ASKS("to close the data file changes neither the state nor what was written to it");
+	ASKS("closing the data file changes neither the state nor the loaded data");
 	for (state = 1; state < STATES; state++) {
 		if (!has_state(flags, state) || !in_saving_group(state))
 			continue;
@@ -533,7 +533,7 @@ TEST_F(uapi, V2_5_P17_closed_file)
 		TH_LOG("RESUMING became %s", name_of(where(target())));
 	ret = go(target(), S_STOP);
 	EXPECT_EQ(ret, 0)
-		TH_LOG("what was written is not loaded: %s", said(ret));
+		TH_LOG("the written data is not loaded: %s", said(ret));
 }
 
 TEST_F(uapi, V2_3_P8_ended_session)
@@ -541,7 +541,7 @@ TEST_F(uapi, V2_3_P8_ended_session)
 	uint32_t state;
 	int fd, other;
 
-	ASKS("the file of a session that was ended has no part in the next one");
+	ASKS("the data file of an ended session is not part of the next session");
 	for (state = 1; state < STATES; state++) {
 		if (!has_state(flags, state) || (!in_saving_group(state) && state != S_RESUMING))
 			continue;
@@ -549,16 +549,16 @@ TEST_F(uapi, V2_3_P8_ended_session)
 		/* What is left by a reset, and, where that can be, by an arc. */
 		ASSERT_EQ(state == S_RESUMING ? reset(&a) : go(&a, S_RUNNING), 0);
 		EXPECT_TRUE(is_over(fd, state))
-			TH_LOG("the file of %s goes on in RUNNING", name_of(state));
+			TH_LOG("the file of %s works in RUNNING", name_of(state));
 		ASSERT_EQ(go_open(&a, state, &other), 0);
 		ASSERT_GE(other, 0);
 		EXPECT_TRUE(is_over(fd, state))
-			TH_LOG("the file of %s goes on in another session", name_of(state));
+			TH_LOG("the file of %s works in another session", name_of(state));
 		close(fd);
 		if (state != S_RESUMING) {
 			s.len = 0;
 			EXPECT_GT(read_some(other, &s, 1), 0)
-				TH_LOG("in %s the other session has nothing", name_of(state));
+				TH_LOG("in %s the other session has no data", name_of(state));
 		}
 		close(other);
 	}
@@ -568,10 +568,10 @@ TEST_F(uapi, V2_7_P30_reset_is_offered)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 
-	ASKS("a reset, the one way out of ERROR and to abort RESUMING, is offered by its flag");
+	ASKS("the reset, which leaves ERROR and aborts RESUMING, is reported by its flag");
 	ASSERT_EQ(ioctl(a.fd, VFIO_DEVICE_GET_INFO, &info), 0);
 	EXPECT_TRUE(info.flags & VFIO_DEVICE_FLAGS_RESET)
-		TH_LOG("VFIO_DEVICE_FLAGS_RESET is not set; VFIO_DEVICE_RESET says %s",
+		TH_LOG("VFIO_DEVICE_FLAGS_RESET is not set; VFIO_DEVICE_RESET returns %s",
 		       said(reset(&a)));
 }
 
@@ -592,7 +592,7 @@ TEST_F(uapi, V2_7_P14_reset)
 			TH_LOG("in %s it led to %s", name_of(state), name_of(where(&a)));
 		if (fd >= 0) {
 			EXPECT_TRUE(is_over(fd, state))
-				TH_LOG("the file of %s goes on", name_of(state));
+				TH_LOG("the file of %s still works", name_of(state));
 		}
 		close(fd);
 	}
@@ -604,10 +604,10 @@ TEST_F(uapi, V2_4_P16_closed_in_any_state)
 	uint32_t state, to;
 	int fd, new_fd, ret;
 
-	ASKS("no use of the states harms the host: closed in one, opened, and sent to another");
+	ASKS("no sequence of states harms the host: close in one, open, request another");
 	for (state = 1; state < STATES; state++) {
 		/* The last one that is told is where a kernel ended. */
-		TH_LOG("now: closed in %s, opened, and sent to any other", name_of(state));
+		TH_LOG("now: close in %s, open, request any other state", name_of(state));
 		for (to = 1; to < STATES; to++) {
 			if (!has_state(flags, state) || !has_state(flags, to))
 				continue;
@@ -616,7 +616,7 @@ TEST_F(uapi, V2_4_P16_closed_in_any_state)
 			ASSERT_EQ(vfio_open(&a, folder_a), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(where(&a) == (int)to, ret == 0)
-				TH_LOG("closed in %s, sent to %s: %s, and is in %s", name_of(state),
+				TH_LOG("closed in %s, %s requested: %s, and it is in %s", name_of(state),
 				       name_of(to), said(ret), name_of(where(&a)));
 			close(fd);
 			close(new_fd);
@@ -630,7 +630,7 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 	uint32_t state;
 	int fd;
 
-	ASKS("whoever opens the device finds it in RUNNING");
+	ASKS("an opened device is in RUNNING");
 	EXPECT_EQ(where(&a), S_RUNNING)
 		TH_LOG("new, it is in %s", name_of(where(&a)));
 	for (state = 1; state < STATES; state++) {
@@ -640,10 +640,10 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 		dev_close(&a);
 		ASSERT_EQ(vfio_open(&a, folder_a), 0);
 		EXPECT_EQ(where(&a), S_RUNNING)
-			TH_LOG("closed in %s, it is in %s", name_of(state), name_of(where(&a)));
+			TH_LOG("after a close in %s it is in %s", name_of(state), name_of(where(&a)));
 		if (fd >= 0) {
 			EXPECT_TRUE(is_over(fd, state))
-				TH_LOG("closed in %s, its file goes on", name_of(state));
+				TH_LOG("closed in %s, its file still works", name_of(state));
 		}
 		close(fd);
 	}
@@ -656,17 +656,17 @@ TEST_F(beyond, V2_1_P24_unknown_feature)
 	unsigned int i;
 	int ret;
 
-	ASKS("a feature that is not there is ENOTTY");
+	ASKS("an unknown feature is ENOTTY");
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		ret = probe_feature(&a, VFIO_DEVICE_FEATURE_GET | unknown[i]);
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("PROBE says %s", said(ret));
+			TH_LOG("PROBE returns %s", said(ret));
 		ret = feature(&a, VFIO_DEVICE_FEATURE_GET | unknown[i], &payload, sizeof(payload));
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("GET says %s", said(ret));
+			TH_LOG("GET returns %s", said(ret));
 		ret = feature(&a, VFIO_DEVICE_FEATURE_SET | unknown[i], &payload, sizeof(payload));
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("SET says %s", said(ret));
+			TH_LOG("SET returns %s", said(ret));
 	}
 }
 
@@ -675,7 +675,7 @@ TEST_F(beyond, V2_2_refused_by_EINVAL)
 	uint32_t from, to, way[STATES];
 	int fd, new_fd, ret;
 
-	ASKS("a change of state that is not to be had is EINVAL");
+	ASKS("a change to a state that is not offered is EINVAL");
 	for (from = 1; from < STATES; from++)
 		for (to = 0; has_state(flags, from) && to <= STATES; to++) {
 			if (find_way(flags, from, to, way) >= 0)
@@ -683,7 +683,7 @@ TEST_F(beyond, V2_2_refused_by_EINVAL)
 			ASSERT_EQ(walk_to(&a, from, &fd), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(ret, -EINVAL)
-				TH_LOG("%s to %s says %s", name_of(from), name_of(to), said(ret));
+				TH_LOG("%s to %s returns %s", name_of(from), name_of(to), said(ret));
 			close(fd);
 			close(new_fd);
 		}
@@ -697,20 +697,20 @@ TEST_F(beyond, V2_9_V2_10_one_way)
 	char byte = 0;
 	int fd;
 
-	ASKS("a data file is read or written, never both, from its beginning to its end");
+	ASKS("a data file is only read or only written, from its beginning to its end");
 	ASSERT_EQ(go_open(&a, S_STOP_COPY, &fd), 0);
 	EXPECT_EQ(write(fd, &byte, 1) == -1 ? errno : 0, EBADF)
 		TH_LOG("the file of STOP_COPY is written");
 	EXPECT_EQ(lseek(fd, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE)
-		TH_LOG("the file of STOP_COPY can be sought in");
+		TH_LOG("the file of STOP_COPY is seekable");
 	EXPECT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC)
-		TH_LOG("the file of STOP_COPY is there after exec()");
+		TH_LOG("the file of STOP_COPY is open after exec()");
 	close(fd);
 	ASSERT_EQ(walk_to(&a, S_RESUMING, &fd), 0);
 	EXPECT_EQ(read(fd, &byte, 1) == -1 ? errno : 0, EBADF)
 		TH_LOG("the file of RESUMING is read");
 	EXPECT_EQ(lseek(fd, 0, SEEK_SET) == -1 ? errno : 0, ESPIPE)
-		TH_LOG("the file of RESUMING can be sought in");
+		TH_LOG("the file of RESUMING is seekable");
 	close(fd);
 }
 
@@ -719,14 +719,14 @@ TEST_F(beyond, V2_11_P21_after_an_error)
 	const uint8_t zeroes[64] = { 0 };
 	int fd, i, n = 1;
 
-	ASKS("what is no stream is refused by write(), and after that nothing is taken");
+	ASKS("write() refuses invalid data, and accepts none after that");
 	ASSERT_EQ(go_open(target(), S_RESUMING, &fd), 0);
 	for (i = 0; i < 4096 && n == 1; i++)
 		n = write(fd, zeroes, 1);
 	EXPECT_EQ(n, -1)
-		TH_LOG("4096 zeroes were taken");
+		TH_LOG("4096 zeroes were accepted");
 	EXPECT_EQ(write(fd, zeroes, 1), -1)
-		TH_LOG("after the error a byte was taken");
+		TH_LOG("after the error it accepted a byte");
 	close(fd);
 	EXPECT_EQ(reset(target()), 0);
 }
@@ -739,7 +739,7 @@ TEST_F(beyond, V2_3_P16_P36_outlives_the_device)
 
 	if (!ours)
 		SKIP(return, "a device that was given is not removed");
-	ASKS("the files of a device that is closed, and then gone, are ENODEV");
+	ASKS("data files return ENODEV after a close of the device, and after its removal");
 	ASSERT_EQ(go_open(&a, flags & VFIO_MIGRATION_PRE_COPY ? S_PRE_COPY : S_STOP_COPY, &saved), 0);
 	ASSERT_EQ(go_open(&b, S_RESUMING, &loaded), 0);
 	dev_close(&a);
@@ -751,15 +751,15 @@ TEST_F(beyond, V2_3_P16_P36_outlives_the_device)
 	ASSERT_EQ(mdev_remove(UUID_A), 0);
 	ASSERT_EQ(mdev_remove(UUID_B), 0);
 	EXPECT_TRUE(is_stale(saved, S_PRE_COPY))
-		TH_LOG("gone: the file that is read is not ENODEV");
+		TH_LOG("removed: the file that is read is not ENODEV");
 	EXPECT_TRUE(is_stale(loaded, S_RESUMING))
-		TH_LOG("gone: the file that is written is not ENODEV");
+		TH_LOG("removed: the file that is written is not ENODEV");
 	if (flags & VFIO_MIGRATION_PRE_COPY) {
 		EXPECT_EQ(precopy_info(saved, &initial, &dirty), -ENODEV)
-			TH_LOG("gone: VFIO_MIG_GET_PRECOPY_INFO is not ENODEV");
+			TH_LOG("removed: VFIO_MIG_GET_PRECOPY_INFO is not ENODEV");
 	}
 	EXPECT_TRUE(poll_now(saved) & POLLIN)
-		TH_LOG("gone: the file that is read is waited for");
+		TH_LOG("removed: poll() waits on the file that is read");
 	close(saved);
 	close(loaded);
 }

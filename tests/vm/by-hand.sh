@@ -24,14 +24,14 @@ session() { # FILE NAME
 	[ -s "$1" ] && timeout 300 bash -euo pipefail "$1" >/tmp/by-hand.log 2>&1
 	status=$?
 	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
-	say $status "A1-6 $2"
+	say $status "$2"
 	[ ! -e /sys/module/tern ] && ! pgrep qemu-system >/dev/null
-	say $? "A1-6 nothing of it is left"
+	say $? "nothing of it is left"
 }
 
 session /tmp/by-hand "the README's session by hand"
 # As the README says: the option, and a QEMU.
 sed 's/x-enable-migration=on/enable-migration=on/' /tmp/by-hand >/tmp/by-hand-v2
 PATH=$qemu/usr/bin:$PATH
-session /tmp/by-hand-v2 "C1-14 the same with $(qemu-system-x86_64 --version | head -n 1)"
+session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 1)"
 exit $bad

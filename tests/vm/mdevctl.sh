@@ -15,10 +15,10 @@ check() { # NAME COMMAND...
 	local name=$1
 	shift
 	if "$@" >$log 2>&1; then
-		echo "ok - A2-11 mdevctl $name"
+		echo "ok - mdevctl $name"
 	else
 		sed 's/^/# /' $log
-		echo "not ok - A2-11 mdevctl $name"
+		echo "not ok - mdevctl $name"
 		bad=1
 	fi
 }

@@ -17,7 +17,7 @@ say() { # STATUS NAME
 # The way the README names for insmod: by hand, in this order.
 eval "$(sed -n '/<!-- insmod -->/,/^```$/p' "$top/README.md" | grep '^modprobe ')" &&
 	insmod "$module"
-say $? "A1-6 insmod, after the modules that the README names"
+say $? "insmod, after the modules that the README names"
 [ -e /sys/module/tern ] || exit 1
 
 elsewhere=$top/tests/vm/not-here-$(uname -r | cut -d . -f 1,2)
@@ -42,12 +42,12 @@ make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
 [ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 12 ]
 status=$?
 [ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests
-say $status "A1-7 make run_tests, with lib.mk: eleven programs and a script"
+say $status "make run_tests, with lib.mk: eleven programs and a script"
 
 [ "$(cat /sys/module/tern/refcnt)" = 0 ]
-say $? "A1-8 no reference to the module is left"
+say $? "no reference to the module is left"
 rmmod tern
-say $? "A1-6 rmmod"
+say $? "rmmod"
 
 # Limits as parameters.
 insmod "$module" max_devices=1 max_memory_mib=128
@@ -55,14 +55,14 @@ type=/sys/class/mdev_bus/tern/mdev_supported_types/tern-mem
 uuid=7e100000-0000-4000-8000-0000000000
 echo ${uuid}01 >$type/create && [ "$(cat $type/available_instances)" = 0 ] &&
 	! echo ${uuid}02 2>/tmp/error >$type/create && grep -q 'Too many users' /tmp/error
-say $? "A1-5 max_devices"
+say $? "max_devices"
 attr=/sys/bus/mdev/devices/${uuid}01/tern/memory_mib
 echo 128 >$attr && ! echo 256 2>/tmp/error >$attr && grep -q 'No space left' /tmp/error &&
 	[ "$(cat $attr)" = 128 ]
-say $? "A1-5 max_memory_mib: a larger value is refused, the old one kept"
+say $? "max_memory_mib: a larger value is refused, the old one kept"
 # rmmod takes the devices along.
 rmmod tern && [ ! -e /sys/bus/mdev/devices/${uuid}01 ]
-say $? "A1-6 rmmod removes the devices that are left"
+say $? "rmmod removes the devices that are left"
 
 bash "$top/tests/vm/mdevctl.sh" "$module" || bad=1
 
