@@ -198,7 +198,7 @@ run_qemu() {
 		-object "memory-backend-ram,id=far,size=$((mem / 2))M" -numa "node,memdev=far"
 	)
 	[ -z "$edu" ] || arguments+=(
-		-machine q35,kernel-irqchip=split -device intel-iommu -device edu
+		-machine "q35,kernel-irqchip=split" -device intel-iommu -device edu
 	)
 	[ -z "$link" ] || arguments+=(
 		-netdev "dgram,id=link,local.type=unix,local.path=$link,remote.type=unix,remote.path=${link%/*}/$((3 - ${link##*/}))"

@@ -14,7 +14,7 @@
 #include <linux/shmem_fs.h>
 #include <linux/version.h>
 /* struct folio_batch, which moved. */
-#if __has_include(<linux/folio_batch.h>)
+#ifdef TERN_HAS_FOLIO_BATCH_H
 #include <linux/folio_batch.h>
 #else
 #include <linux/pagevec.h>

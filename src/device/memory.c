@@ -351,6 +351,7 @@ static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
 	if (pinned) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		folio_mark_dirty(folio);
+		/* The zeroes are out before the mark: see core/dirty.c. */
 		smp_mb__before_atomic();
 		tern_dirty_mark(&mem->dirty, folio->index, n);
 	}
