@@ -863,6 +863,33 @@ TEST_F(dma, V2_13_ranges)
 			  (page >= 10 && page < 30) || (page >= 100 && page < 150));
 }
 
+/* V2-13: a range need not end where a page does. A page of two ranges is reported once. */
+TEST_F(dma, V2_13_page_shared_by_two_ranges)
+{
+	struct vfio_device_feature_dma_logging_range range[3] = {
+		{ .iova = ADDRESS + 400, .length = 2 * PAGE },
+		{ .iova = ADDRESS + 100, .length = 200 },
+		{ .iova = ADDRESS + 5 * PAGE - 1, .length = 2 },
+	};
+	uint64_t bitmap[RAM_PAGES / 64], page_size = 1;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(log_start(&self->a, range, 3, &page_size), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 150, 0, 1), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 1), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* What lies between the ranges is of no range. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, 8 * PAGE), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_FALSE(is_dirty(bitmap, 3));
+	EXPECT_EQ(bitmap[0], 0x37);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+}
+
 /* V2-13 V1-28 P-32: copied while the device writes, then stopped, and the rest: all is there. */
 TEST_F(dma, V2_13_V1_28_P32_nothing_lost)
 {
