@@ -54,7 +54,8 @@ void tern_interrupts_disable_line(struct tern_interrupts *irqs, bool disabled);
 void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
 bool tern_interrupts_line_connected(struct tern_interrupts *irqs);
 int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked);
-int tern_interrupts_test_line(struct tern_interrupts *irqs);
+void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector);
+void tern_interrupts_test_line(struct tern_interrupts *irqs);
 void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len);
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,

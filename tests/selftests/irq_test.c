@@ -238,6 +238,69 @@ TEST_F(irq, B1_3_refused)
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
 }
 
+/*
+ * V1-21: an index is enabled by its first eventfds, be they -1, until all of it is
+ * disabled. Only then can it be tested or disabled. The errnos are vfio-pci's.
+ */
+TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
+{
+	const uint32_t request = VFIO_PCI_REQ_IRQ_INDEX;
+	int vector = eventfd(0, EFD_NONBLOCK);
+	unsigned int i;
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, LINE, 0, 1, 1), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 2, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 2, 1, 1), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 2, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, request, 0, 1, 1), 0);
+		EXPECT_EQ(pending_bits(&self->a), 0);
+
+		/* A descriptor that is refused enables nothing. */
+		EXPECT_EQ(set_irqs(&self->a, EVENTFD | TRIGGER, VECTORS, 0, 1, 999), -EBADF);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 1, 0), -EINVAL);
+		ASSERT_EQ(set_trigger(&self->a, LINE, 0, -1), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), 0);
+		ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), 0);
+		EXPECT_EQ(signals(self->line_a), 1);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+		/* A vector without an eventfd is passed over, and is not pending for it. */
+		ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, vector), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 2, 2, 0), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 3, 1, 1), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 3, 1, 0), 0);
+		EXPECT_EQ(signals(vector), 0);
+		EXPECT_EQ(pending_bits(&self->a), 0);
+		ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, -1), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 3, 1, 0), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), 0);
+		ASSERT_EQ(set_trigger(&self->a, request, 0, vector), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 1, 0), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, EVENTFD | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 0, 0), 0);
+		/* The wiring is not the device's: a reset leaves each index as it is. */
+		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	}
+	/* And the next owner finds none of it. */
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, vector), 0);
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 3, 1, 0), -EINVAL);
+	close(vector);
+}
+
 /* Who unmasks by the eventfd that he is told by is told once each time, not for ever. */
 TEST_F(irq, B1_3_own_tail)
 {
