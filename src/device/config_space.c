@@ -18,6 +18,10 @@
 #define CAP_MSIX	0x48
 #define CAP_EXP		0x60
 
+/* PCI_PM_CTRL_STATE_MASK: the values of the power state. */
+#define PM_D0		0
+#define PM_D3HOT	3
+
 #define BAR_BITS(size)	(~((u32)(size) - 1))
 #define COMMAND_BITS	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
 			 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
@@ -127,6 +131,14 @@ void tern_config_space_read(const struct tern_config_space *cfg, unsigned int of
 	memcpy(to, cfg->bytes + offset, len);
 }
 
+/* The states that PMC offers: D1 and D2 are not among them. */
+static bool is_power_state(u8 pmcsr)
+{
+	u8 state = pmcsr & PCI_PM_CTRL_STATE_MASK;
+
+	return state == PM_D0 || state == PM_D3HOT;
+}
+
 /**
  * tern_config_space_write() - write the bits that can be written
  * @cfg: the config space
@@ -134,11 +146,16 @@ void tern_config_space_read(const struct tern_config_space *cfg, unsigned int of
  * @from: the bytes
  * @len: how many
  *
+ * A power state that the device does not have is discarded, as PCI-PM has it (PMCSR,
+ * PowerState): the field keeps its value, and the rest is written.
+ *
  * Context: the device's io lock.
  */
 void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 			     const void *from, size_t len)
 {
+	u8 *pmcsr = &cfg->bytes[CAP_PM + PCI_PM_CTRL];
+	u8 state = *pmcsr & PCI_PM_CTRL_STATE_MASK;
 	const u8 *byte = from;
 	size_t i;
 
@@ -148,6 +165,24 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 
 		*at = (*at & ~writable) | (byte[i] & writable);
 	}
+	if (!is_power_state(*pmcsr))
+		*pmcsr = (*pmcsr & ~PCI_PM_CTRL_STATE_MASK) | state;
+}
+
+/**
+ * tern_config_space_load() - become what a stream says
+ * @cfg: the config space
+ * @from: a validated state
+ *
+ * What no guest can have written stays this device's own, and so does D0 for a power
+ * state that the device does not have: older devices let a guest write it.
+ *
+ * Context: the device's io lock.
+ */
+void tern_config_space_load(struct tern_config_space *cfg, const struct tern_config_state *from)
+{
+	tern_config_space_clear(cfg);
+	tern_config_space_write(cfg, 0, from->bytes, sizeof(from->bytes));
 }
 
 /**

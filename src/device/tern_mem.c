@@ -50,6 +50,22 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	return tern_memory_write(to_mem(m)->memory, offset, from, len);
 }
 
+static u16 command(struct tern_mem *mem)
+{
+	__le16 word;
+
+	lockdep_assert_held(&mem->io);
+	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
+	return le16_to_cpu(word);
+}
+
+/* Config space has changed: tell the parts that go by it. */
+static void config_changed(struct tern_mem *mem)
+{
+	lockdep_assert_held(&mem->io);
+	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
+}
+
 static void clear(struct tern_model *m)
 {
 	struct tern_mem *mem = to_mem(m);
@@ -128,7 +144,10 @@ static void load_config_space(struct tern_model *m, const void *from)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	tern_mem_write_config(mem, 0, from, TERN_CONFIG_SIZE);
+	mutex_lock(&mem->io);
+	tern_config_space_load(&mem->config, from);
+	config_changed(mem);
+	mutex_unlock(&mem->io);
 }
 
 static void save_interrupts(struct tern_model *m, void *to)
@@ -220,15 +239,6 @@ static const struct tern_model_ops tern_mem_ops = {
 	.stop		= stop,
 };
 
-static u16 command(struct tern_mem *mem)
-{
-	__le16 word;
-
-	lockdep_assert_held(&mem->io);
-	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
-	return le16_to_cpu(word);
-}
-
 /**
  * tern_mem_read_config() - read config space
  * @mem: an open device
@@ -269,7 +279,7 @@ void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void
 	cleared = command(mem) & PCI_COMMAND_MASTER;
 	tern_config_space_write(&mem->config, offset, from, len);
 	cleared &= !(command(mem) & PCI_COMMAND_MASTER);
-	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
+	config_changed(mem);
 	mutex_unlock(&mem->io);
 	if (cleared)
 		tern_dma_settle(&mem->dma);

@@ -95,6 +95,46 @@ TEST_F(device, V1_22_config_space)
 	EXPECT_EQ(command, 0x0546);
 }
 
+#define PMCSR	0x44
+
+/* PCI-PM: a power state that the device does not offer is discarded, and no more of the write. */
+TEST_F(device, config_power_states)
+{
+	static const struct {
+		uint16_t write, read;
+	} states[] = {
+		{ 1, 0 }, { 2, 0 }, { 3, 3 }, { 1, 3 }, { 2, 3 }, { 0xfffe, 3 }, { 0, 0 },
+		{ 0xfffd, 0 }, { 3, 3 }, { 0, 0 },
+	};
+	uint8_t byte, wide[8];
+	unsigned int i;
+	uint16_t v;
+
+	CONFIG(&self->d, PMCSR - 2, v);
+	EXPECT_EQ(v & 0x0600, 0);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		v = states[i].write;
+		EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, v), 2);
+		CONFIG(&self->d, PMCSR, v);
+		EXPECT_EQ(v & 3, states[i].read)
+			TH_LOG("write number %u", i);
+		/* No_Soft_Reset stays. */
+		EXPECT_EQ(v & ~3, 8);
+	}
+	/* By the byte; and as part of a wider write, whose other half has its effect. */
+	byte = 2;
+	EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, byte), 1);
+	CONFIG(&self->d, PMCSR, byte);
+	EXPECT_EQ(byte & 3, 0);
+	memset(wide, 0, sizeof(wide));
+	wide[0] = 1;
+	wide[7] = 0xc0;
+	EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, wide), 8);
+	CONFIG(&self->d, PMCSR, wide);
+	EXPECT_EQ(wide[0] & 3, 0);
+	EXPECT_EQ(wide[7], 0xc0);
+}
+
 /* BARs are sized as PCI says: write ones, read back the mask. */
 TEST_F(device, config_bar_sizing)
 {
