@@ -135,6 +135,24 @@ TEST_F(device, config_power_states)
 	EXPECT_EQ(wide[7], 0xc0);
 }
 
+#define DEVCTL	0x68
+
+/* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */
+TEST_F(device, config_device_control)
+{
+	uint16_t v;
+
+	CONFIG(&self->d, DEVCTL, v);
+	EXPECT_EQ(v, 0x2010);
+	v = 0x5000;
+	EXPECT_EQ(SET_CONFIG(&self->d, DEVCTL, v), 2);
+	CONFIG(&self->d, DEVCTL, v);
+	EXPECT_EQ(v, 0x5000);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	CONFIG(&self->d, DEVCTL, v);
+	EXPECT_EQ(v, 0x2010);
+}
+
 /* BARs are sized as PCI says: write ones, read back the mask. */
 TEST_F(device, config_bar_sizing)
 {
