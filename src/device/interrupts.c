@@ -4,7 +4,8 @@
  *
  * An interrupt is never lost: what is raised while the device is stopped, or
  * while nobody listens to the vector, stays pending, migrates, and is
- * delivered once, when the device runs and somebody listens.
+ * delivered once, when the device runs and somebody listens. An MSI-X is a
+ * write to memory, so without bus mastering it stays pending, too.
  *
  * Which eventfd a vector has belongs to the host; it is no part of the state,
  * and to load a state does not touch it. Masking a vector in the MSI-X table
@@ -54,6 +55,7 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 
 	spin_lock(&irqs->lock);
 	irqs->pending = 0;
+	irqs->master = false;
 	irqs->intx.asserted = false;
 	irqs->intx.disabled = false;
 	memset(irqs->table, 0, sizeof(irqs->table));
@@ -65,10 +67,19 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
 {
 	lockdep_assert_held(&irqs->lock);
-	if (!irqs->running || !irqs->trigger[vector])
+	if (!irqs->running || !irqs->master || !irqs->trigger[vector])
 		return;
 	irqs->pending &= ~BIT(vector);
 	tern_compat_eventfd_signal(irqs->trigger[vector]);
+}
+
+static void deliver_pending_locked(struct tern_interrupts *irqs)
+{
+	unsigned int i;
+
+	for (i = 0; i < TERN_VECTORS; i++)
+		if (irqs->pending & BIT(i))
+			deliver_locked(irqs, i);
 }
 
 static void deliver_line_locked(struct tern_interrupts *irqs)
@@ -88,13 +99,9 @@ static void deliver_line_locked(struct tern_interrupts *irqs)
  */
 void tern_interrupts_start(struct tern_interrupts *irqs)
 {
-	unsigned int i;
-
 	spin_lock(&irqs->lock);
 	irqs->running = true;
-	for (i = 0; i < TERN_VECTORS; i++)
-		if (irqs->pending & BIT(i))
-			deliver_locked(irqs, i);
+	deliver_pending_locked(irqs);
 	deliver_line_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
@@ -122,6 +129,21 @@ void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
 		irqs->pending |= BIT(vector);
 		deliver_locked(irqs, vector);
 	}
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_set_master() - PCI_COMMAND_MASTER was written
+ * @irqs: the interrupts
+ * @master: its value
+ *
+ * Without it a vector that is raised stays pending. The line does not depend on it.
+ */
+void tern_interrupts_set_master(struct tern_interrupts *irqs, bool master)
+{
+	spin_lock(&irqs->lock);
+	irqs->master = master;
+	deliver_pending_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 

@@ -27,6 +27,7 @@ struct tern_intx {
  * struct tern_interrupts - the line and the MSI-X vectors of a device
  * @lock: guards the rest; no lock of ours under it, but that of an eventfd
  * @running: vectors may be delivered
+ * @master: the guest has enabled bus mastering, without which no vector is
  * @pending: a bit a vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL
  * @table: the MSI-X table, as it was written; the VMM acts on it
@@ -35,6 +36,7 @@ struct tern_intx {
 struct tern_interrupts {
 	spinlock_t lock;
 	bool running;
+	bool master;
 	u32 pending;
 	struct eventfd_ctx *trigger[TERN_VECTORS];
 	struct tern_msix_entry table[TERN_VECTORS];
@@ -46,6 +48,7 @@ void tern_interrupts_clear(struct tern_interrupts *irqs);
 void tern_interrupts_start(struct tern_interrupts *irqs);
 void tern_interrupts_stop(struct tern_interrupts *irqs);
 void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector);
+void tern_interrupts_set_master(struct tern_interrupts *irqs, bool master);
 void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 			     struct eventfd_ctx *trigger);
 void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted);

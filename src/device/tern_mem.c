@@ -63,6 +63,7 @@ static u16 command(struct tern_mem *mem)
 static void config_changed(struct tern_mem *mem)
 {
 	lockdep_assert_held(&mem->io);
+	tern_interrupts_set_master(&mem->irqs, command(mem) & PCI_COMMAND_MASTER);
 	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
 }
 

@@ -212,6 +212,7 @@ TEST_F(device, doorbell)
 {
 	int fds[TERN_VECTORS], i;
 
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	for (i = 0; i < TERN_VECTORS; i++) {
 		fds[i] = eventfd(0, EFD_NONBLOCK);
 		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, i, fds[i]), 0);
@@ -250,6 +251,7 @@ TEST_F(device, set_irqs_refused)
 	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
 	int fd = eventfd(0, EFD_NONBLOCK);
 
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 17, fd), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 16, 1, fd), -EINVAL);
@@ -311,6 +313,7 @@ TEST_F(device, reset)
 	/* The host's wiring is not the device's state. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
 }

@@ -13,7 +13,6 @@
 #define MEMORY		(8 * MIB)
 #define RAM		(4 * MIB)
 #define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 #define VECTOR		5
 #define PIECE		65536		/* as the engine has it */
 

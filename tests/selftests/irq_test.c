@@ -33,6 +33,9 @@ FIXTURE_SETUP(irq)
 	self->line_b = eventfd(0, EFD_NONBLOCK);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
 	ASSERT_EQ(set_trigger(&self->b, LINE, 0, self->line_b), 0);
+	/* For the vectors; the line needs no command. */
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_command(&self->b, MASTER), 0);
 }
 
 FIXTURE_TEARDOWN(irq)
@@ -436,6 +439,81 @@ TEST_F(irq, B1_3_move_vectors)
 	EXPECT_EQ(memcmp(got, entry, 16), 0);
 	ASSERT_EQ(dev_read(&self->b, table + 7 * 16, got, 16), 16);
 	EXPECT_EQ(got[3], 1);
+	close(vector);
+}
+
+/*
+ * V1-24 P-28: a vector is a write to memory. Without bus mastering it stays pending, and
+ * is delivered once when the guest enables it; the line is not concerned.
+ */
+TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+	ring(&self->a, 6);
+	ring(&self->a, 6);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->a), 1 << 6);
+	/* Neither a new eventfd nor a start delivers it. */
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->a), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	/* Enabled while the device is stopped: when it runs. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 1);
+	/* A transfer's end is no other interrupt. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6),
+			 0, 0, PAGE), TERN_DMA_DONE);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	/* A reset disables it, and takes what was pending. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ring(&self->a, 5);
+	EXPECT_EQ(pending_bits(&self->a), 1 << 5);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	/* The line: at once. */
+	ASSERT_EQ(set_command(&self->b, 0), 0);
+	ring(&self->b, 1);
+	EXPECT_EQ(signals(self->line_b), 1);
+	close(vector);
+}
+
+/* V1-21 V1-24: what waits for bus mastering migrates, and is delivered where that is enabled. */
+TEST_F(irq, V1_24_P28_move_before_bus_mastering)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	/* The destination had it enabled: the stream says otherwise. */
+	move(_metadata, self);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->b), 1 << 6);
+	ASSERT_EQ(set_command(&self->b, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->b), 0);
 	close(vector);
 }
 

@@ -431,6 +431,7 @@ TEST_F(migfd, V2_6_quiesced)
 	ASSERT_EQ(set_trigger(&self->a, VFIO_PCI_MSIX_IRQ_INDEX, 2, irq), 0);
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(walk_to(&self->a, S_RUNNING, &fd), 0);
+		ASSERT_EQ(set_command(&self->a, MASTER), 0);
 		start_fill(&self->a, 0x11111111);
 		ASSERT_EQ(go_open(&self->a, states[i], &fd), 0);
 		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
@@ -461,6 +462,7 @@ TEST_F(migfd, V2_6_quiesced)
 	}
 	/* From a stop, too: what waited is delivered, and the transfer still waits. */
 	ASSERT_EQ(walk_to(&self->a, S_STOP, &fd), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	bar0_write(&self->a, TERN_REG_DOORBELL, 2);
 	start_fill(&self->a, 0x33333333);
 	EXPECT_EQ(signals(irq), 0);

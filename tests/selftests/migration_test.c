@@ -530,6 +530,7 @@ TEST_F(pair, V1_24_P28_interrupts)
 
 	ASSERT_EQ(set_trigger(&self->a, VFIO_PCI_MSIX_IRQ_INDEX, 2, a), 0);
 	ASSERT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, b), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	ASSERT_EQ(set_state(&self->a, SAVING), 0);
 	bar0_write(&self->a, TERN_REG_DOORBELL, 2);
 	EXPECT_EQ(signals(a), 0);
@@ -584,15 +585,15 @@ TEST_F(pair, V1_21_restored_around_the_data)
 		EXPECT_EQ(get_command(&self->b), 0x0406);
 		if (!(i & 1)) {
 			/* Another value than the one that is there, to see it written. */
-			EXPECT_EQ(set_command(&self->b, 0x0402), 0);
-			EXPECT_EQ(get_command(&self->b), 0x0402);
+			EXPECT_EQ(set_command(&self->b, 0x0446), 0);
+			EXPECT_EQ(get_command(&self->b), 0x0446);
 		}
 		if (!(i & 2))
 			EXPECT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, fd), 0);
 		EXPECT_EQ(signals(fd), 0);
 		ASSERT_EQ(set_state(&self->b, RUNNING), 0);
 		EXPECT_EQ(signals(fd), 1);
-		EXPECT_EQ(get_command(&self->b), i & 1 ? 0x0406 : 0x0402);
+		EXPECT_EQ(get_command(&self->b), i & 1 ? 0x0406 : 0x0446);
 		/* It is connected still. */
 		bar0_write(&self->b, TERN_REG_DOORBELL, 2);
 		EXPECT_EQ(signals(fd), 1);

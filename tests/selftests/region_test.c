@@ -535,6 +535,7 @@ TEST_F(region, P14_reset_in_each_state)
 		EXPECT_EQ(get_state(&self->d), RUNNING);
 		EXPECT_EQ(pending(&self->d), 0);
 		/* P-30: it runs, and not only by its word. */
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
 		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 1, fd), 0);
 		bar0_write(&self->d, TERN_REG_DOORBELL, 1);
 		EXPECT_EQ(signals(fd), 1);

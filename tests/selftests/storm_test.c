@@ -14,7 +14,6 @@
 #define PAGES		(MEMORY / PAGE)
 #define RAM		MIB
 #define ADDRESS		0x40000000ULL
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 
 /* Rounds of the slowest thread; more where threads really run at the same time. */
 #define ROUNDS		12
@@ -407,10 +406,10 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 				   i, 0, 0, -1), 0);
 	}
 	signals(self->s.irq);
+	ASSERT_EQ(set_command(a, MASTER), 0);
 	ASSERT_EQ(set_trigger(a, VFIO_PCI_MSIX_IRQ_INDEX, 3, self->s.irq), 0);
 	bar0_write(a, TERN_REG_DOORBELL, 3);
 	EXPECT_EQ(signals(self->s.irq), 1);
-	ASSERT_EQ(set_command(a, MASTER), 0);
 	memset(self->ram, 0x77, PAGE);
 	EXPECT_EQ(dma_do(a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 9 * PAGE, PAGE), TERN_DMA_DONE);
 

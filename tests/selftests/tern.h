@@ -36,6 +36,9 @@
 #define MIB		(1UL << 20)
 #define PAGE		4096UL
 
+/* PCI_COMMAND: memory and bus mastering, without which there is neither DMA nor MSI-X. */
+#define MASTER		0x0006
+
 /* v1's device_state. */
 #define STOP		0U
 #define RUNNING		VFIO_DEVICE_STATE_V1_RUNNING
