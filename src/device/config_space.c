@@ -171,6 +171,17 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 }
 
 /**
+ * tern_config_space_in_d3hot() - has the guest put the device into D3hot?
+ * @cfg: the config space
+ *
+ * Context: the device's io lock.
+ */
+bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
+{
+	return (cfg->bytes[CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) == PM_D3HOT;
+}
+
+/**
  * tern_config_space_load() - become what a stream says
  * @cfg: the config space
  * @from: a validated state

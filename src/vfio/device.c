@@ -100,6 +100,7 @@ static int access_msix(struct tern_device *dev, u64 at, void *buf, size_t n, boo
  * @size: bytes, if they are always the same
  * @size_of: else, bytes of this device's
  * @flags: VFIO_REGION_INFO_FLAG_*
+ * @is_bar: memory space, which does not answer in D3hot
  * @check: whether this access may be done at all, before anything is; or NULL
  * @access: do it. The range lies inside.
  */
@@ -107,6 +108,7 @@ struct region {
 	u64 size;
 	u64 (*size_of)(const struct tern_device *dev);
 	u32 flags;
+	bool is_bar;
 	int (*check)(u64 at, size_t n, bool write);
 	int (*access)(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
 };
@@ -117,16 +119,19 @@ static const struct region regions[TERN_REGIONS] = {
 	[VFIO_PCI_BAR0_REGION_INDEX] = {
 		.size	= TERN_BAR0_SIZE,
 		.flags	= READ_WRITE,
+		.is_bar	= true,
 		.access	= access_registers,
 	},
 	[VFIO_PCI_BAR2_REGION_INDEX] = {
 		.size_of = tern_device_memory_size,
 		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
+		.is_bar	= true,
 		.access	= access_memory,
 	},
 	[VFIO_PCI_BAR4_REGION_INDEX] = {
 		.size	= TERN_BAR4_SIZE,
 		.flags	= READ_WRITE,
+		.is_bar	= true,
 		.access	= access_msix,
 	},
 	[VFIO_PCI_CONFIG_REGION_INDEX] = {
@@ -158,9 +163,14 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 	/* Where a read acts (a register), it must not act for a buffer that is not there. */
 	if (!write && r->check && n <= sizeof(u64) && clear_user(buf, n))
 		return -EFAULT;
-	ret = r->access(dev, at, bounce, n, write);
-	if (ret)
-		return ret;
+	if (r->is_bar && tern_mem_in_d3hot(&dev->mem)) {
+		/* As the bus answers for a device that does not. A write is dropped. */
+		memset(bounce, 0xff, n);
+	} else {
+		ret = r->access(dev, at, bounce, n, write);
+		if (ret)
+			return ret;
+	}
 	if (!write && copy_to_user(buf, bounce, n))
 		return -EFAULT;
 	return 0;

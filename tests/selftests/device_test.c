@@ -135,6 +135,64 @@ TEST_F(device, config_power_states)
 	EXPECT_EQ(wide[7], 0xc0);
 }
 
+/* PCI-PM: a BAR reads all ones in D3hot, what is written to it is lost, and D0 finds all as it was. */
+TEST_F(device, d3hot_only_config_space_answers)
+{
+	const uint64_t bar2 = self->d.bar2.offset, bar4 = region_base(VFIO_PCI_BAR4_REGION_INDEX);
+	uint8_t page[2 * PAGE];
+	uint32_t v, *mapped;
+	unsigned int i;
+
+	mapped = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->d.fd, bar2);
+	ASSERT_NE(mapped, MAP_FAILED);
+	mapped[1] = 0x11111111;
+	v = 0xfee00000;
+	ASSERT_EQ(dev_write(&self->d, bar4, &v, 4), 4);
+	ASSERT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(1), 0x22222222), 0);
+
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), ~0U);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(1)), ~0U);
+	EXPECT_EQ(dev_read(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(v, ~0U);
+	memset(page, 0, sizeof(page));
+	EXPECT_EQ(dev_read(&self->d, bar2, page, sizeof(page)), sizeof(page));
+	for (i = 0; i < sizeof(page) && page[i] == 0xff; i++)
+		;
+	EXPECT_EQ(i, sizeof(page));
+	v = 0;
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(1), v), 0);
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_DOORBELL, 3), 0);
+	EXPECT_EQ(dev_write(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(dev_write(&self->d, bar2 + 4, &v, 4), 4);
+	CONFIG(&self->d, 0, v);
+	EXPECT_EQ(v, 0x7e101234);
+	/* A mapping cannot be trapped: Documentation/limits.rst. */
+	EXPECT_EQ(mapped[1], 0x11111111);
+	/* Outside of a BAR is outside, in any power state. */
+	EXPECT_EQ(dev_read(&self->d, bar4 + TERN_BAR4_SIZE, &v, 4), -EINVAL);
+
+	/* No_Soft_Reset: all is as it was, and nothing of what was written. */
+	ASSERT_EQ(set_power(&self->d, D0), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(1)), 0x22222222);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_IRQ_STATUS), 0);
+	EXPECT_EQ(dev_read(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(v, 0xfee00000);
+	EXPECT_EQ(dev_read(&self->d, bar2 + 4, &v, 4), 4);
+	EXPECT_EQ(v, 0x11111111);
+	munmap(mapped, PAGE);
+	/* A reset ends it, and so does the next open. */
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	dev_close(&self->d);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(dma_do(&self->d, TERN_DMA_OP_FILL, 0, 0, 1), TERN_DMA_DONE);
+}
+
 #define DEVCTL	0x68
 
 /* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */

@@ -511,6 +511,84 @@ TEST_F(dma, B1_2_in_flight)
 	munmap(mem_b, MEMORY);
 }
 
+/* Whatever would still move has had its time: each round lets the engine's thread run. */
+static void let_it_run(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++)
+		sched_yield();
+}
+
+/*
+ * V1-18 P-32: once the write that puts the device into D3hot has returned, nothing is
+ * written. D0 finishes the transfer, here or where the device was migrated to meanwhile,
+ * with one interrupt.
+ */
+TEST_F(dma, V1_18_P32_d3hot)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int i, caught = 0;
+	bool here;
+
+	for (i = 0; again(i, 10, caught, 6); i++) {
+		struct dev *d = i % 2 ? &self->b : &self->a;
+		uint8_t *ram = i % 2 ? self->ram_b : self->ram;
+
+		paint(self->mem, MEMORY, i);
+		memset(self->ram + LIST, 0x11, RAM - LIST);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+		memcpy(copy, self->ram, RAM);
+		here = signals(self->irq_a);
+		let_it_run();
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		EXPECT_EQ(signals(self->irq_a), 0);
+		if (i % 2) {
+			move(_metadata, self);
+			ASSERT_EQ(set_state(d, RUNNING), 0);
+			let_it_run();
+		}
+		EXPECT_EQ(memcmp(copy, ram, RAM), 0);
+		EXPECT_EQ(bar0_read(d, TERN_DMA_STATUS), ~0U);
+		ASSERT_EQ(set_power(d, D0), 0);
+		ASSERT_EQ(dma_wait(d), DONE);
+		EXPECT_EQ(bar0_read64(d, TERN_DMA_DONE_LOW), MEMORY);
+		EXPECT_EQ(memcmp(ram + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
+		EXPECT_EQ(signals(i % 2 ? self->irq_b : self->irq_a), !here);
+		caught += !here;
+		if (i % 2) {
+			ASSERT_EQ(set_state(&self->b, STOP), 0);
+			ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+			ASSERT_EQ(set_command(&self->a, MASTER), 0);
+		}
+	}
+	TH_LOG("%u of %u were caught on their way", caught, i);
+	EXPECT_GE(caught, 6);
+
+	/* What needs no bus mastering rests as well: a fill of device memory. */
+	for (i = 0, caught = 0; again(i, 10, caught, 5); i++) {
+		ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+		memset(self->mem, 0x11, MEMORY);
+		bar0_write(&self->a, TERN_DMA_PATTERN, 0x5a5a5a5a);
+		dma_start(&self->a, TERN_DMA_OP_FILL, 0, 0, MEMORY);
+		while (!bar0_read64(&self->a, TERN_DMA_DONE_LOW))
+			sched_yield();
+		ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+		memcpy(copy, self->mem + MEMORY - RAM, RAM);
+		here = copy[RAM - 1] == 0x5a;
+		let_it_run();
+		EXPECT_EQ(memcmp(copy, self->mem + MEMORY - RAM, RAM), 0);
+		caught += !here;
+		ASSERT_EQ(set_power(&self->a, D0), 0);
+		ASSERT_EQ(dma_wait(&self->a), DONE);
+		EXPECT_TRUE(all_are(self->mem, MEMORY, 0x5a));
+	}
+	TH_LOG("%u of %u fills were caught on their way", caught, i);
+	EXPECT_GE(caught, 5);
+	munmap(copy, RAM);
+}
+
 /* P-14 P-30: a reset ends a transfer, without a word; and so does a close. */
 TEST_F(dma, P14_P30_reset_and_close)
 {
@@ -1103,6 +1181,41 @@ TEST_F(dma, P10_entry_wraps)
 static bool in_the_kernel(pid_t pid)
 {
 	return is_in_state(pid, ") D ");
+}
+
+/* P-32: the write that puts the device into D3hot does not return before a piece that moves. */
+TEST_F(dma, P32_d3hot_waits_for_the_piece)
+{
+	const uint64_t nowhere = 0x200000000ULL;
+	uint8_t *p = anonymous(MIB);
+	int fd = never_served(p, MIB), status;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct uffdio_range all = { .start = (uintptr_t)p, .len = MIB };
+	pid_t child;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	child = fork();
+	if (!child)
+		_exit(set_power(&self->a, D3HOT));
+	while (!in_the_kernel(child)) {
+		ASSERT_EQ(waitpid(child, &status, WNOHANG), 0);
+		sched_yield();
+	}
+	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(status, 0);
+	/* That piece, and no other. */
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), PIECE);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->a), DONE);
+	EXPECT_EQ(signals(self->irq_a), 1);
+	close(fd);
+	munmap(p, MIB);
 }
 
 /* P-27: a piece that waits for ever holds up neither a close nor who is killed. */

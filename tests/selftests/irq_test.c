@@ -517,4 +517,80 @@ TEST_F(irq, V1_24_P28_move_before_bus_mastering)
 	close(vector);
 }
 
+/* P-28: nothing is signalled in D3hot, whatever happens to the device; in D0 it is, once. */
+TEST_F(irq, P28_d3hot_holds_interrupts)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	/* The line: unmasked, enabled and connected anew, and each time it is silent. */
+	ring(&self->a, 1);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_TRUE(status_bit(&self->a));
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	EXPECT_FALSE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_TRUE(status_bit(&self->a));
+	acknowledge(&self->a, ~0U);
+
+	/* A vector that waits for bus mastering waits for D0, too. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(vector), 1);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(vector), 0);
+	close(vector);
+}
+
+/* P-28 V1-24: a device that is in D3hot migrates; its interrupts come once, in D0. */
+TEST_F(irq, P28_move_in_d3hot)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	move(_metadata, self);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_ID), ~0U);
+	/* The line's level, which follows from the registers. */
+	EXPECT_EQ(signals(self->line_b), 0);
+	EXPECT_FALSE(status_bit(&self->b));
+	ASSERT_EQ(set_power(&self->b, D0), 0);
+	EXPECT_EQ(signals(self->line_b), 1);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << 6);
+
+	/* The same stream where MSI-X is connected. */
+	ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->b), ~0U);
+	ASSERT_EQ(set_power(&self->b, D0), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->b), 0);
+	close(vector);
+}
+
 TEST_HARNESS_MAIN

@@ -495,6 +495,17 @@ static inline int set_command(struct dev *d, uint16_t bits)
 	return dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 4, &bits, 2) == 2 ? 0 : -EIO;
 }
 
+/* PMCSR's power state: 0 or 3, which is D3hot. */
+#define D0		0
+#define D3HOT		3
+
+static inline int set_power(struct dev *d, uint16_t state)
+{
+	const uint64_t pmcsr = region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x44;
+
+	return dev_write(d, pmcsr, &state, 2) == 2 ? 0 : -EIO;
+}
+
 /* Two registers, which may be written as one. */
 static inline uint64_t bar0_read64(struct dev *d, unsigned int reg)
 {
