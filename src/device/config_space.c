@@ -65,7 +65,7 @@ static const struct field fields[] = {
 
 	{ CAP_EXP,			2, CAPABILITY(PCI_CAP_ID_EXP, 0), 0 },
 	{ CAP_EXP + PCI_EXP_FLAGS,	2, 2 | PCI_EXP_TYPE_ENDPOINT << 4, 0 },
-	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER, 0 },
+	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR, 0 },
 	{ CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN |
 					   PCI_EXP_DEVCTL_READRQ_512B,
 					   PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE |
@@ -171,6 +171,24 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 }
 
 /**
+ * tern_config_space_is_flr() - does this write ask for a function-level reset?
+ * @offset: first byte
+ * @from: the bytes
+ * @len: how many
+ *
+ * The bit (Device Control, Initiate Function Level Reset) cannot be written and reads 0:
+ * so no stream has it, and loading one resets nothing.
+ */
+bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len)
+{
+	const unsigned int at = CAP_EXP + PCI_EXP_DEVCTL + 1;
+	const u8 *byte = from;
+
+	return offset <= at && at - offset < len &&
+	       byte[at - offset] & (PCI_EXP_DEVCTL_BCR_FLR >> 8);
+}
+
+/**
  * tern_config_space_in_d3hot() - has the guest put the device into D3hot?
  * @cfg: the config space
  *
@@ -197,12 +215,26 @@ void tern_config_space_load(struct tern_config_space *cfg, const struct tern_con
 	tern_config_space_write(cfg, 0, from->bytes, sizeof(from->bytes));
 }
 
+/* Read-only bits that the device did not always have: 0 in streams of older ones. */
+static u8 added_later(size_t offset)
+{
+	switch (offset) {
+	case PCI_INTERRUPT_PIN:
+		return 1;
+	case CAP_EXP + PCI_EXP_DEVCAP + 3:
+		return PCI_EXP_DEVCAP_FLR >> 24;
+	default:
+		return 0;
+	}
+}
+
 /**
  * tern_config_space_validate() - is this a config space of this device?
  * @cfg: the config space
  * @from: a state from a stream
  *
- * Return: 0, or -EDOM if a bit differs that no guest can have written.
+ * Return: 0, or -EDOM if a bit differs that no guest can have written, and that older
+ * devices did not leave out.
  */
 int tern_config_space_validate(const struct tern_config_space *cfg,
 			       const struct tern_config_state *from)
@@ -210,10 +242,9 @@ int tern_config_space_validate(const struct tern_config_space *cfg,
 	size_t i;
 
 	for (i = 0; i < TERN_CONFIG_SIZE; i++) {
-		/* Streams of version 1 are of devices that had no pin. */
-		if (i == PCI_INTERRUPT_PIN && !from->bytes[i])
-			continue;
-		if ((from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i])
+		u8 differs = (from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i];
+
+		if (differs & ~(added_later(i) & ~from->bytes[i]))
 			return -EDOM;
 	}
 	return 0;

@@ -59,12 +59,33 @@ u64 tern_device_window_size(const struct tern_device *dev)
 	return (u64)dev->window_kib << 10;
 }
 
+static int reset(struct tern_device *dev)
+{
+	int ret;
+
+	/* Whatever is done under the mutex will be in vain. */
+	atomic_long_inc(&dev->mem.model.resets);
+	ret = mutex_lock_killable(&dev->state_mutex);
+	atomic_long_dec(&dev->mem.model.resets);
+	if (ret)
+		return -EINTR;
+	tern_machine_reset(&dev->machine);
+	tern_migfd_end(dev);
+	tern_region_publish(dev);
+	mutex_unlock(&dev->state_mutex);
+	return 0;
+}
+
 static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
 {
-	if (write)
-		tern_mem_write_config(&dev->mem, at, buf, n);
-	else
+	if (!write) {
 		tern_mem_read_config(&dev->mem, at, buf, n);
+		return 0;
+	}
+	/* VFIO_DEVICE_RESET by another way. What else is written with it is reset, too. */
+	if (tern_config_space_is_flr(at, buf, n))
+		return reset(dev);
+	tern_mem_write_config(&dev->mem, at, buf, n);
 	return 0;
 }
 
@@ -282,23 +303,6 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 	info->cap_offset = 0;
 	if (info->index == TERN_REGION_MIGRATION)
 		return tern_region_caps(dev, caps);
-	return 0;
-}
-
-static int reset(struct tern_device *dev)
-{
-	int ret;
-
-	/* Whatever is done under the mutex will be in vain. */
-	atomic_long_inc(&dev->mem.model.resets);
-	ret = mutex_lock_killable(&dev->state_mutex);
-	atomic_long_dec(&dev->mem.model.resets);
-	if (ret)
-		return -EINTR;
-	tern_machine_reset(&dev->machine);
-	tern_migfd_end(dev);
-	tern_region_publish(dev);
-	mutex_unlock(&dev->state_mutex);
 	return 0;
 }
 

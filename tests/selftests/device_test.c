@@ -193,21 +193,19 @@ TEST_F(device, d3hot_only_config_space_answers)
 	EXPECT_EQ(dma_do(&self->d, TERN_DMA_OP_FILL, 0, 0, 1), TERN_DMA_DONE);
 }
 
-#define DEVCTL	0x68
-
 /* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */
 TEST_F(device, config_device_control)
 {
 	uint16_t v;
 
-	CONFIG(&self->d, DEVCTL, v);
+	dev_read(&self->d, DEVCTL, &v, 2);
 	EXPECT_EQ(v, 0x2010);
 	v = 0x5000;
-	EXPECT_EQ(SET_CONFIG(&self->d, DEVCTL, v), 2);
-	CONFIG(&self->d, DEVCTL, v);
+	EXPECT_EQ(dev_write(&self->d, DEVCTL, &v, 2), 2);
+	dev_read(&self->d, DEVCTL, &v, 2);
 	EXPECT_EQ(v, 0x5000);
 	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
-	CONFIG(&self->d, DEVCTL, v);
+	dev_read(&self->d, DEVCTL, &v, 2);
 	EXPECT_EQ(v, 0x2010);
 }
 
@@ -374,6 +372,56 @@ TEST_F(device, reset)
 	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
+}
+
+/* P-30: the guest's own reset, by Device Control; written as a byte, a word or more. */
+TEST_F(device, P30_function_level_reset)
+{
+	static const struct {
+		unsigned int at, n;
+		uint64_t value;
+	} writes[] = {
+		{ 0, 2, 0x8000 }, { 1, 1, 0x80 }, { 0, 2, 0xd01f }, { 0, 4, 0x8000 },
+		{ 0, 8, 0x8000 }, { 0, 1, 0x80 }, { 2, 2, 0x8000 }, { 0, 2, 0x7000 },
+	};
+	int fd = eventfd(0, EFD_NONBLOCK);
+	uint16_t command, control;
+	uint32_t cap, v;
+	unsigned int i;
+
+	dev_read(&self->d, DEVCTL - 4, &cap, 4);
+	EXPECT_TRUE(cap & 1 << 28);
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
+	for (i = 0; i < ARRAY_SIZE(writes); i++) {
+		/* The last three do not ask for it. */
+		bool flr = i < 5;
+
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
+		ASSERT_EQ(set_power(&self->d, D0), 0);
+		v = 0x12345678;
+		bar0_write(&self->d, TERN_REG_SCRATCH(3), v);
+		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset + MIB, &v, 4), 4);
+		/* It is config space that asks: it does so in D3hot, and ends that. */
+		if (i == 1)
+			ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+		ASSERT_EQ(dev_write(&self->d, DEVCTL + writes[i].at, &writes[i].value, writes[i].n),
+			  writes[i].n);
+		EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(3)), flr ? 0 : 0x12345678)
+			TH_LOG("write number %u", i);
+		dev_read(&self->d, self->d.bar2.offset + MIB, &v, 4);
+		EXPECT_EQ(v, flr ? 0 : 0x12345678);
+		dev_read(&self->d, DEVCTL, &control, 2);
+		EXPECT_FALSE(control & 0x8000);
+		CONFIG(&self->d, 4, command);
+		EXPECT_EQ(command, flr ? 0 : MASTER);
+		if (flr)
+			EXPECT_EQ(control, 0x2010);
+		/* The host's wiring is not the device's state. */
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
+		bar0_write(&self->d, TERN_REG_DOORBELL, 0);
+		EXPECT_EQ(signals(fd), 1);
+	}
+	close(fd);
 }
 
 TEST_F(device, attributes)
