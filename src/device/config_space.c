@@ -18,6 +18,10 @@
 #define CAP_MSIX	0x48
 #define CAP_EXP		0x60
 
+/* PCI_PM_CTRL_STATE_MASK: the values of the power state. */
+#define PM_D0		0
+#define PM_D3HOT	3
+
 #define BAR_BITS(size)	(~((u32)(size) - 1))
 #define COMMAND_BITS	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
 			 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
@@ -61,8 +65,9 @@ static const struct field fields[] = {
 
 	{ CAP_EXP,			2, CAPABILITY(PCI_CAP_ID_EXP, 0), 0 },
 	{ CAP_EXP + PCI_EXP_FLAGS,	2, 2 | PCI_EXP_TYPE_ENDPOINT << 4, 0 },
-	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER, 0 },
-	{ CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN,
+	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR, 0 },
+	{ CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN |
+					   PCI_EXP_DEVCTL_READRQ_512B,
 					   PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE |
 					   PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
 					   PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
@@ -127,6 +132,14 @@ void tern_config_space_read(const struct tern_config_space *cfg, unsigned int of
 	memcpy(to, cfg->bytes + offset, len);
 }
 
+/* The states that PMC offers: D1 and D2 are not among them. */
+static bool is_power_state(u8 pmcsr)
+{
+	u8 state = pmcsr & PCI_PM_CTRL_STATE_MASK;
+
+	return state == PM_D0 || state == PM_D3HOT;
+}
+
 /**
  * tern_config_space_write() - write the bits that can be written
  * @cfg: the config space
@@ -134,11 +147,16 @@ void tern_config_space_read(const struct tern_config_space *cfg, unsigned int of
  * @from: the bytes
  * @len: how many
  *
+ * A power state that the device does not have is discarded, as PCI-PM has it (PMCSR,
+ * PowerState): the field keeps its value, and the rest is written.
+ *
  * Context: the device's io lock.
  */
 void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 			     const void *from, size_t len)
 {
+	u8 *pmcsr = &cfg->bytes[CAP_PM + PCI_PM_CTRL];
+	u8 state = *pmcsr & PCI_PM_CTRL_STATE_MASK;
 	const u8 *byte = from;
 	size_t i;
 
@@ -148,6 +166,66 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 
 		*at = (*at & ~writable) | (byte[i] & writable);
 	}
+	if (!is_power_state(*pmcsr))
+		*pmcsr = (*pmcsr & ~PCI_PM_CTRL_STATE_MASK) | state;
+}
+
+/**
+ * tern_config_space_is_flr() - does this write ask for a function-level reset?
+ * @offset: first byte
+ * @from: the bytes
+ * @len: how many
+ *
+ * The bit (Device Control, Initiate Function Level Reset) cannot be written and reads 0:
+ * so no stream has it, and loading one resets nothing.
+ */
+bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len)
+{
+	const unsigned int at = CAP_EXP + PCI_EXP_DEVCTL + 1;
+	const u8 *byte = from;
+
+	return offset <= at && at - offset < len &&
+	       byte[at - offset] & (PCI_EXP_DEVCTL_BCR_FLR >> 8);
+}
+
+/**
+ * tern_config_space_in_d3hot() - has the guest put the device into D3hot?
+ * @cfg: the config space
+ *
+ * Context: the device's io lock.
+ */
+bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
+{
+	return (cfg->bytes[CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) == PM_D3HOT;
+}
+
+/**
+ * tern_config_space_load() - become what a stream says
+ * @cfg: the config space
+ * @from: a validated state
+ *
+ * What no guest can have written stays this device's own, and so does D0 for a power
+ * state that the device does not have: older devices let a guest write it.
+ *
+ * Context: the device's io lock.
+ */
+void tern_config_space_load(struct tern_config_space *cfg, const struct tern_config_state *from)
+{
+	tern_config_space_clear(cfg);
+	tern_config_space_write(cfg, 0, from->bytes, sizeof(from->bytes));
+}
+
+/* Read-only bits that the device did not always have: 0 in streams of older ones. */
+static u8 added_later(size_t offset)
+{
+	switch (offset) {
+	case PCI_INTERRUPT_PIN:
+		return 1;
+	case CAP_EXP + PCI_EXP_DEVCAP + 3:
+		return PCI_EXP_DEVCAP_FLR >> 24;
+	default:
+		return 0;
+	}
 }
 
 /**
@@ -155,7 +233,8 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
  * @cfg: the config space
  * @from: a state from a stream
  *
- * Return: 0, or -EDOM if a bit differs that no guest can have written.
+ * Return: 0, or -EDOM if a bit differs that no guest can have written, and that older
+ * devices did not leave out.
  */
 int tern_config_space_validate(const struct tern_config_space *cfg,
 			       const struct tern_config_state *from)
@@ -163,10 +242,9 @@ int tern_config_space_validate(const struct tern_config_space *cfg,
 	size_t i;
 
 	for (i = 0; i < TERN_CONFIG_SIZE; i++) {
-		/* Streams of version 1 are of devices that had no pin. */
-		if (i == PCI_INTERRUPT_PIN && !from->bytes[i])
-			continue;
-		if ((from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i])
+		u8 differs = (from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i];
+
+		if (differs & ~(added_later(i) & ~from->bytes[i]))
 			return -EDOM;
 	}
 	return 0;

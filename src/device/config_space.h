@@ -27,6 +27,9 @@ void tern_config_space_read(const struct tern_config_space *cfg, unsigned int of
 			    void *to, size_t len);
 void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 			     const void *from, size_t len);
+bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len);
+bool tern_config_space_in_d3hot(const struct tern_config_space *cfg);
+void tern_config_space_load(struct tern_config_space *cfg, const struct tern_config_state *from);
 int tern_config_space_validate(const struct tern_config_space *cfg,
 			       const struct tern_config_state *from);
 

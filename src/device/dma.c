@@ -238,7 +238,7 @@ static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 stat
 
 static bool has_work(const struct tern_dma *dma)
 {
-	return !READ_ONCE(dma->frozen) &&
+	return !READ_ONCE(dma->frozen) && !READ_ONCE(dma->d3hot) &&
 	       (READ_ONCE(dma->transfer.status) & TERN_DMA_STATE) == TERN_DMA_BUSY;
 }
 
@@ -457,6 +457,22 @@ void tern_dma_freeze(struct tern_dma *dma)
 void tern_dma_thaw(struct tern_dma *dma)
 {
 	set_frozen(dma, false);
+	wake_up(&dma->wake);
+}
+
+/**
+ * tern_dma_set_d3hot() - the power state was written
+ * @dma: the engine
+ * @d3hot: whether it is D3hot, in which no piece begins
+ *
+ * What is left of a transfer waits. A piece that is under way ends by itself:
+ * tern_dma_settle() waits for it.
+ *
+ * Context: the io lock.
+ */
+void tern_dma_set_d3hot(struct tern_dma *dma, bool d3hot)
+{
+	WRITE_ONCE(dma->d3hot, d3hot);
 	wake_up(&dma->wake);
 }
 

@@ -62,6 +62,7 @@ struct tern_transfer {
  * @memory: device memory; there while the device is open
  * @transfer: the registers [lock]
  * @frozen: no piece begins [lock]
+ * @d3hot: the device is in D3hot: no piece begins, either [lock]
  * @moving: a piece is under way: set under @lock, cleared with release order
  * @wake: the thread waits here for something to do
  * @pieces: how many have ended [written under @lock]
@@ -78,6 +79,7 @@ struct tern_dma {
 	struct tern_memory *memory;
 	struct tern_transfer transfer;
 	bool frozen;
+	bool d3hot;
 	bool moving;
 	unsigned long pieces;
 	wait_queue_head_t wake;
@@ -95,6 +97,7 @@ void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);
 void tern_dma_freeze(struct tern_dma *dma);
 void tern_dma_thaw(struct tern_dma *dma);
+void tern_dma_set_d3hot(struct tern_dma *dma, bool d3hot);
 void tern_dma_settle(struct tern_dma *dma);
 u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset);
 void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 value);

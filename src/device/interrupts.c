@@ -4,7 +4,9 @@
  *
  * An interrupt is never lost: what is raised while the device is stopped, or
  * while nobody listens to the vector, stays pending, migrates, and is
- * delivered once, when the device runs and somebody listens.
+ * delivered once, when the device runs and somebody listens. An MSI-X is a
+ * write to memory, so without bus mastering it stays pending, too. In D3hot a
+ * function sends nothing: no vector, and the line is not asserted.
  *
  * Which eventfd a vector has belongs to the host; it is no part of the state,
  * and to load a state does not touch it. Masking a vector in the MSI-X table
@@ -22,6 +24,7 @@
  */
 #include <linux/bits.h>
 #include <linux/eventfd.h>
+#include <linux/pci_regs.h>
 #include <linux/string.h>
 
 #include "device/interrupts.h"
@@ -54,6 +57,8 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 
 	spin_lock(&irqs->lock);
 	irqs->pending = 0;
+	irqs->master = false;
+	irqs->d3hot = false;
 	irqs->intx.asserted = false;
 	irqs->intx.disabled = false;
 	memset(irqs->table, 0, sizeof(irqs->table));
@@ -62,13 +67,27 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 	spin_unlock(&irqs->lock);
 }
 
+static bool is_silent(const struct tern_interrupts *irqs)
+{
+	return !irqs->running || irqs->d3hot;
+}
+
 static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
 {
 	lockdep_assert_held(&irqs->lock);
-	if (!irqs->running || !irqs->trigger[vector])
+	if (is_silent(irqs) || !irqs->master || !irqs->trigger[vector])
 		return;
 	irqs->pending &= ~BIT(vector);
 	tern_compat_eventfd_signal(irqs->trigger[vector]);
+}
+
+static void deliver_pending_locked(struct tern_interrupts *irqs)
+{
+	unsigned int i;
+
+	for (i = 0; i < TERN_VECTORS; i++)
+		if (irqs->pending & BIT(i))
+			deliver_locked(irqs, i);
 }
 
 static void deliver_line_locked(struct tern_interrupts *irqs)
@@ -76,7 +95,8 @@ static void deliver_line_locked(struct tern_interrupts *irqs)
 	struct tern_intx *intx = &irqs->intx;
 
 	lockdep_assert_held(&irqs->lock);
-	if (!irqs->running || !intx->trigger || intx->masked || intx->disabled || !intx->asserted)
+	if (is_silent(irqs) || !intx->trigger || intx->masked || intx->disabled ||
+	    !intx->asserted)
 		return;
 	intx->masked = true;
 	tern_compat_eventfd_signal(intx->trigger);
@@ -88,13 +108,9 @@ static void deliver_line_locked(struct tern_interrupts *irqs)
  */
 void tern_interrupts_start(struct tern_interrupts *irqs)
 {
-	unsigned int i;
-
 	spin_lock(&irqs->lock);
 	irqs->running = true;
-	for (i = 0; i < TERN_VECTORS; i++)
-		if (irqs->pending & BIT(i))
-			deliver_locked(irqs, i);
+	deliver_pending_locked(irqs);
 	deliver_line_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
@@ -122,6 +138,26 @@ void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
 		irqs->pending |= BIT(vector);
 		deliver_locked(irqs, vector);
 	}
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_configure() - the guest has written config space
+ * @irqs: the interrupts
+ * @command: PCI_COMMAND. Without bus mastering a vector that is raised stays pending;
+ *	the line does not depend on it, and has a bit of its own
+ * @d3hot: the power state is D3hot, in which nothing is signalled
+ *
+ * All at once, or one write could signal between what it allows and what it forbids.
+ */
+void tern_interrupts_configure(struct tern_interrupts *irqs, u16 command, bool d3hot)
+{
+	spin_lock(&irqs->lock);
+	irqs->master = command & PCI_COMMAND_MASTER;
+	irqs->intx.disabled = command & PCI_COMMAND_INTX_DISABLE;
+	irqs->d3hot = d3hot;
+	deliver_pending_locked(irqs);
+	deliver_line_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 
@@ -167,20 +203,7 @@ void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted)
  */
 bool tern_interrupts_line(struct tern_interrupts *irqs)
 {
-	return READ_ONCE(irqs->intx.asserted);
-}
-
-/**
- * tern_interrupts_disable_line() - PCI_COMMAND_INTX_DISABLE was written
- * @irqs: the interrupts
- * @disabled: its value
- */
-void tern_interrupts_disable_line(struct tern_interrupts *irqs, bool disabled)
-{
-	spin_lock(&irqs->lock);
-	irqs->intx.disabled = disabled;
-	deliver_line_locked(irqs);
-	spin_unlock(&irqs->lock);
+	return READ_ONCE(irqs->intx.asserted) && !READ_ONCE(irqs->d3hot);
 }
 
 /**
@@ -236,23 +259,38 @@ int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked)
 	return ret;
 }
 
+static void test_locked(struct tern_interrupts *irqs, struct eventfd_ctx *trigger)
+{
+	lockdep_assert_held(&irqs->lock);
+	if (trigger)
+		tern_compat_eventfd_signal(trigger);
+}
+
 /**
- * tern_interrupts_test_line() - signal the line, whatever its level
+ * tern_interrupts_test() - signal a vector's eventfd, if it has one
+ * @irqs: the interrupts
+ * @vector: below TERN_VECTORS
+ *
+ * For a VMM that tests its own wiring: nothing of the device has a part in it.
+ */
+void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector)
+{
+	spin_lock(&irqs->lock);
+	test_locked(irqs, irqs->trigger[vector]);
+	spin_unlock(&irqs->lock);
+}
+
+/**
+ * tern_interrupts_test_line() - signal the line's eventfd, if it has one
  * @irqs: the interrupts
  *
- * Return: 0; -EINVAL if the line is not connected.
+ * As tern_interrupts_test(): neither the level nor the mask has a part in it.
  */
-int tern_interrupts_test_line(struct tern_interrupts *irqs)
+void tern_interrupts_test_line(struct tern_interrupts *irqs)
 {
-	int ret = -EINVAL;
-
 	spin_lock(&irqs->lock);
-	if (irqs->intx.trigger) {
-		tern_compat_eventfd_signal(irqs->intx.trigger);
-		ret = 0;
-	}
+	test_locked(irqs, irqs->intx.trigger);
 	spin_unlock(&irqs->lock);
-	return ret;
 }
 
 /**

@@ -27,6 +27,8 @@ struct tern_intx {
  * struct tern_interrupts - the line and the MSI-X vectors of a device
  * @lock: guards the rest; no lock of ours under it, but that of an eventfd
  * @running: vectors may be delivered
+ * @master: the guest has enabled bus mastering, without which no vector is
+ * @d3hot: the guest has put the device into D3hot: nothing is delivered
  * @pending: a bit a vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL
  * @table: the MSI-X table, as it was written; the VMM acts on it
@@ -35,6 +37,8 @@ struct tern_intx {
 struct tern_interrupts {
 	spinlock_t lock;
 	bool running;
+	bool master;
+	bool d3hot;
 	u32 pending;
 	struct eventfd_ctx *trigger[TERN_VECTORS];
 	struct tern_msix_entry table[TERN_VECTORS];
@@ -46,15 +50,16 @@ void tern_interrupts_clear(struct tern_interrupts *irqs);
 void tern_interrupts_start(struct tern_interrupts *irqs);
 void tern_interrupts_stop(struct tern_interrupts *irqs);
 void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector);
+void tern_interrupts_configure(struct tern_interrupts *irqs, u16 command, bool d3hot);
 void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 			     struct eventfd_ctx *trigger);
 void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted);
 bool tern_interrupts_line(struct tern_interrupts *irqs);
-void tern_interrupts_disable_line(struct tern_interrupts *irqs, bool disabled);
 void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
 bool tern_interrupts_line_connected(struct tern_interrupts *irqs);
 int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked);
-int tern_interrupts_test_line(struct tern_interrupts *irqs);
+void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector);
+void tern_interrupts_test_line(struct tern_interrupts *irqs);
 void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len);
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,

@@ -50,6 +50,26 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	return tern_memory_write(to_mem(m)->memory, offset, from, len);
 }
 
+static u16 command(struct tern_mem *mem)
+{
+	__le16 word;
+
+	lockdep_assert_held(&mem->io);
+	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
+	return le16_to_cpu(word);
+}
+
+/* Config space has changed: tell the parts that go by it. */
+static void config_changed(struct tern_mem *mem)
+{
+	bool d3hot = tern_config_space_in_d3hot(&mem->config);
+
+	lockdep_assert_held(&mem->io);
+	WRITE_ONCE(mem->d3hot, d3hot);
+	tern_dma_set_d3hot(&mem->dma, d3hot);
+	tern_interrupts_configure(&mem->irqs, command(mem), d3hot);
+}
+
 /* A reset leaves nothing of this device, so it is a wipe, too. */
 static void reset(struct tern_model *m)
 {
@@ -61,6 +81,7 @@ static void reset(struct tern_model *m)
 	tern_config_space_clear(&mem->config);
 	tern_interrupts_clear(&mem->irqs);
 	tern_dma_clear(&mem->dma);
+	config_changed(mem);
 	mutex_unlock(&mem->io);
 }
 
@@ -129,7 +150,10 @@ static void load_config_space(struct tern_model *m, const void *from)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	tern_mem_write_config(mem, 0, from, TERN_CONFIG_SIZE);
+	mutex_lock(&mem->io);
+	tern_config_space_load(&mem->config, from);
+	config_changed(mem);
+	mutex_unlock(&mem->io);
 }
 
 static void save_interrupts(struct tern_model *m, void *to)
@@ -229,15 +253,6 @@ static const struct tern_model_ops tern_mem_ops = {
 	.stop		= stop,
 };
 
-static u16 command(struct tern_mem *mem)
-{
-	__le16 word;
-
-	lockdep_assert_held(&mem->io);
-	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
-	return le16_to_cpu(word);
-}
-
 /**
  * tern_mem_read_config() - read config space
  * @mem: an open device
@@ -260,27 +275,41 @@ void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, s
 }
 
 /**
+ * tern_mem_in_d3hot() - has the guest put the device into D3hot?
+ * @mem: an open device
+ *
+ * Then nothing answers but config space. Context: any.
+ */
+bool tern_mem_in_d3hot(const struct tern_mem *mem)
+{
+	return READ_ONCE(mem->d3hot);
+}
+
+/**
  * tern_mem_write_config() - write config space
  * @mem: an open device
  * @offset: first byte; the range lies inside
  * @from: the bytes
  * @len: how many
  *
- * Once bus mastering is cleared, guest memory is used no more: a guest gives it back
- * then. Context: takes the io lock; may wait for a piece of a transfer.
+ * On return from clearing bus mastering guest memory is not used any more, for a guest
+ * gives it back then; and in D3hot device memory is not, either. Context: takes the io
+ * lock; may wait for a piece of a transfer.
  */
 void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
 			   size_t len)
 {
-	bool cleared;
+	bool was_master, was_in_d0, ended;
 
 	mutex_lock(&mem->io);
-	cleared = command(mem) & PCI_COMMAND_MASTER;
+	was_master = command(mem) & PCI_COMMAND_MASTER;
+	was_in_d0 = !mem->d3hot;
 	tern_config_space_write(&mem->config, offset, from, len);
-	cleared &= !(command(mem) & PCI_COMMAND_MASTER);
-	tern_interrupts_disable_line(&mem->irqs, command(mem) & PCI_COMMAND_INTX_DISABLE);
+	config_changed(mem);
+	ended = (was_master && !(command(mem) & PCI_COMMAND_MASTER)) ||
+		(was_in_d0 && mem->d3hot);
 	mutex_unlock(&mem->io);
-	if (cleared)
+	if (ended)
 		tern_dma_settle(&mem->dma);
 }
 
@@ -351,6 +380,9 @@ int tern_mem_open(struct tern_mem *mem, u64 memory_size)
 	tern_registers_init(&mem->regs, &mem->irqs, &mem->dma, memory_size);
 	tern_config_space_init(&mem->config, memory_size);
 	tern_interrupts_clear(&mem->irqs);
+	mutex_lock(&mem->io);
+	config_changed(mem);
+	mutex_unlock(&mem->io);
 	tern_interrupts_start(&mem->irqs);
 	return 0;
 }

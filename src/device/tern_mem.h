@@ -26,6 +26,7 @@ typedef int (*tern_guest_fn)(struct tern_mem *mem, u64 address, void *buf, size_
  * @guest: how guest memory is reached; immutable
  * @io: guards @regs, @config and @dma's registers; under state_mutex, over the
  *	interrupts' lock
+ * @d3hot: the power state is D3hot; written under @io
  * @memory: device memory; there while the device is open
  * @regs: BAR0
  * @config: config space
@@ -36,6 +37,7 @@ struct tern_mem {
 	struct tern_model model;
 	tern_guest_fn guest;
 	struct mutex io;
+	bool d3hot;
 	struct tern_memory *memory;
 	struct tern_registers regs;
 	struct tern_config_space config;
@@ -46,6 +48,7 @@ struct tern_mem {
 void tern_mem_init(struct tern_mem *mem, tern_guest_fn guest);
 int tern_mem_open(struct tern_mem *mem, u64 memory_size);
 void tern_mem_close(struct tern_mem *mem);
+bool tern_mem_in_d3hot(const struct tern_mem *mem);
 void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, size_t len);
 void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
 			   size_t len);

@@ -59,12 +59,33 @@ u64 tern_device_window_size(const struct tern_device *dev)
 	return (u64)dev->window_kib << 10;
 }
 
+static int reset(struct tern_device *dev)
+{
+	int ret;
+
+	/* Whatever is done under the mutex will be in vain. */
+	atomic_long_inc(&dev->mem.model.resets);
+	ret = mutex_lock_killable(&dev->state_mutex);
+	atomic_long_dec(&dev->mem.model.resets);
+	if (ret)
+		return -EINTR;
+	tern_machine_reset(&dev->machine);
+	tern_migfd_end(dev);
+	tern_region_publish(dev);
+	mutex_unlock(&dev->state_mutex);
+	return 0;
+}
+
 static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
 {
-	if (write)
-		tern_mem_write_config(&dev->mem, at, buf, n);
-	else
+	if (!write) {
 		tern_mem_read_config(&dev->mem, at, buf, n);
+		return 0;
+	}
+	/* VFIO_DEVICE_RESET by another way. What else is written with it is reset, too. */
+	if (tern_config_space_is_flr(at, buf, n))
+		return reset(dev);
+	tern_mem_write_config(&dev->mem, at, buf, n);
 	return 0;
 }
 
@@ -100,6 +121,7 @@ static int access_msix(struct tern_device *dev, u64 at, void *buf, size_t n, boo
  * @size: bytes, if they are always the same
  * @size_of: else, bytes of this device's
  * @flags: VFIO_REGION_INFO_FLAG_*
+ * @is_bar: memory space, which does not answer in D3hot
  * @check: whether this access may be done at all, before anything is; or NULL
  * @access: do it. The range lies inside.
  */
@@ -107,6 +129,7 @@ struct region {
 	u64 size;
 	u64 (*size_of)(const struct tern_device *dev);
 	u32 flags;
+	bool is_bar;
 	int (*check)(u64 at, size_t n, bool write);
 	int (*access)(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
 };
@@ -117,16 +140,19 @@ static const struct region regions[TERN_REGIONS] = {
 	[VFIO_PCI_BAR0_REGION_INDEX] = {
 		.size	= TERN_BAR0_SIZE,
 		.flags	= READ_WRITE,
+		.is_bar	= true,
 		.access	= access_registers,
 	},
 	[VFIO_PCI_BAR2_REGION_INDEX] = {
 		.size_of = tern_device_memory_size,
 		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
+		.is_bar	= true,
 		.access	= access_memory,
 	},
 	[VFIO_PCI_BAR4_REGION_INDEX] = {
 		.size	= TERN_BAR4_SIZE,
 		.flags	= READ_WRITE,
+		.is_bar	= true,
 		.access	= access_msix,
 	},
 	[VFIO_PCI_CONFIG_REGION_INDEX] = {
@@ -158,9 +184,14 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 	/* Where a read acts (a register), it must not act for a buffer that is not there. */
 	if (!write && r->check && n <= sizeof(u64) && clear_user(buf, n))
 		return -EFAULT;
-	ret = r->access(dev, at, bounce, n, write);
-	if (ret)
-		return ret;
+	if (r->is_bar && tern_mem_in_d3hot(&dev->mem)) {
+		/* As the bus answers for a device that does not. A write is dropped. */
+		memset(bounce, 0xff, n);
+	} else {
+		ret = r->access(dev, at, bounce, n, write);
+		if (ret)
+			return ret;
+	}
 	if (!write && copy_to_user(buf, bounce, n))
 		return -EFAULT;
 	return 0;
@@ -181,8 +212,11 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 		return -EINVAL;
 	r = &regions[index];
 	size = region_size(dev, r);
-	if (at > size || count > size - at || !size)
+	if (at >= size || count > size - at)
 		return -EINVAL;
+	/* As read(2) and write(2) have it: no register acts, whatever its size. */
+	if (!count)
+		return 0;
 	if (r->check) {
 		ret = r->check(at, count, write);
 		if (ret)
@@ -269,23 +303,6 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 	info->cap_offset = 0;
 	if (info->index == TERN_REGION_MIGRATION)
 		return tern_region_caps(dev, caps);
-	return 0;
-}
-
-static int reset(struct tern_device *dev)
-{
-	int ret;
-
-	/* Whatever is done under the mutex will be in vain. */
-	atomic_long_inc(&dev->mem.model.resets);
-	ret = mutex_lock_killable(&dev->state_mutex);
-	atomic_long_dec(&dev->mem.model.resets);
-	if (ret)
-		return -EINTR;
-	tern_machine_reset(&dev->machine);
-	tern_migfd_end(dev);
-	tern_region_publish(dev);
-	mutex_unlock(&dev->state_mutex);
 	return 0;
 }
 

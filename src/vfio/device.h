@@ -54,7 +54,9 @@ enum tern_front {
  * @late_marks: of the last open [state_mutex]
  * @req_lock: guards @req_trigger; a leaf
  * @req_trigger: asks the user to give the device back, or NULL
- * @line_mutex: guards @mask and @unmask; a leaf
+ * @irqs_mutex: one VFIO_DEVICE_SET_IRQS at a time; guards @irqs_enabled, @mask and
+ *	@unmask; over @req_lock and the interrupts' lock
+ * @irqs_enabled: one bit per index: it was connected, and not disabled since
  * @mask: an eventfd that masks the interrupt line
  * @unmask: one that unmasks it
  */
@@ -76,7 +78,8 @@ struct tern_device {
 	unsigned long late_marks;
 	spinlock_t req_lock;
 	struct eventfd_ctx *req_trigger;
-	struct mutex line_mutex;
+	struct mutex irqs_mutex;
+	u32 irqs_enabled;
 	struct tern_watch mask;
 	struct tern_watch unmask;
 };

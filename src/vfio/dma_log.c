@@ -52,20 +52,48 @@ static void free_ranges(struct tern_dma_range *ranges, unsigned int n)
 	kvfree(ranges);
 }
 
-static int fill_range(struct tern_dma_range *range, const struct interval_tree_node *node,
-		      u64 *room)
+/*
+ * Take a range of the VMM's into @ranges, of which there are @n. They come in ascending
+ * order. A range need not end where a page does: one that begins in the last page of the
+ * range before, or right after it, becomes part of it, so that each page has one bit.
+ */
+static int join_range(struct tern_dma_range *ranges, unsigned int *n,
+		     const struct interval_tree_node *node)
 {
+	u64 first = node->start >> PAGE_SHIFT, end = (node->last >> PAGE_SHIFT) + 1;
+	struct tern_dma_range *before = *n ? &ranges[*n - 1] : NULL;
+
 	/* An empty range has its end before its beginning. */
 	if (node->last < node->start)
 		return -EINVAL;
-	range->first = node->start >> PAGE_SHIFT;
-	range->pages = (node->last >> PAGE_SHIFT) - range->first + 1;
-	if (range->pages > *room)
-		return -E2BIG;
-	*room -= range->pages;
-	range->written = kvcalloc(BITS_TO_LONGS(range->pages), sizeof(long),
-				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	return range->written ? 0 : -ENOMEM;
+	if (before && first <= before->first + before->pages) {
+		before->pages = end - before->first;
+		return 0;
+	}
+	ranges[*n].first = first;
+	ranges[*n].pages = end - first;
+	++*n;
+	return 0;
+}
+
+static int alloc_bitmaps(struct tern_dma_range *ranges, unsigned int n)
+{
+	u64 pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		/* A range has 2^52 pages at most, so the sum cannot wrap. */
+		pages += ranges[i].pages;
+		if (pages > PAGES_MAX)
+			return -E2BIG;
+	}
+	for (i = 0; i < n; i++) {
+		ranges[i].written = kvcalloc(BITS_TO_LONGS(ranges[i].pages), sizeof(long),
+					     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!ranges[i].written)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32 n, u64 *page_size)
@@ -73,16 +101,16 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32
 	struct tern_dma_log *log = log_of(vdev);
 	struct interval_tree_node *node;
 	struct tern_dma_range *ranges;
-	u64 room = PAGES_MAX;
-	unsigned int i = 0;
+	unsigned int used = 0;
 	int ret = 0;
 
 	ranges = kvcalloc(n, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
 	if (!ranges)
 		return -ENOMEM;
-	for (node = interval_tree_iter_first(nodes, 0, ULONG_MAX); node && i < n && !ret;
+	for (node = interval_tree_iter_first(nodes, 0, ULONG_MAX); node && !ret;
 	     node = interval_tree_iter_next(node, 0, ULONG_MAX))
-		ret = fill_range(&ranges[i++], node, &room);
+		ret = join_range(ranges, &used, node);
+	ret = ret ?: alloc_bitmaps(ranges, used);
 	if (ret)
 		goto err_free;
 
@@ -91,7 +119,7 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32
 		ret = -EBUSY;
 	} else {
 		log->ranges = ranges;
-		log->n = i;
+		log->n = used;
 	}
 	mutex_unlock(&log->lock);
 	if (ret)
@@ -100,7 +128,7 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32
 	return 0;
 
 err_free:
-	free_ranges(ranges, i);
+	free_ranges(ranges, used);
 	return ret;
 }
 

@@ -6,6 +6,7 @@
  * request interrupt asks the user to give the device back, and is ours. Only the
  * line can be masked, by a call or by an eventfd of the user's.
  */
+#include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
 #include <linux/slab.h>
@@ -51,7 +52,7 @@ static void unmask_told(struct tern_watch *watch)
 void tern_irqs_init(struct tern_device *dev)
 {
 	spin_lock_init(&dev->req_lock);
-	mutex_init(&dev->line_mutex);
+	mutex_init(&dev->irqs_mutex);
 	tern_watch_init(&dev->mask, mask_told);
 	tern_watch_init(&dev->unmask, unmask_told);
 }
@@ -80,19 +81,17 @@ int tern_irqs_info(void __user *arg)
 
 static void end_watches(struct tern_device *dev)
 {
-	lockdep_assert_held(&dev->line_mutex);
+	lockdep_assert_held(&dev->irqs_mutex);
 	tern_watch_end(&dev->mask);
 	tern_watch_end(&dev->unmask);
 }
 
 static void connect_line(struct tern_device *dev, struct eventfd_ctx *trigger)
 {
-	mutex_lock(&dev->line_mutex);
 	/* The eventfds that mask it go with it. */
 	if (!trigger)
 		end_watches(dev);
 	tern_interrupts_connect_line(&dev->mem.irqs, trigger);
-	mutex_unlock(&dev->line_mutex);
 }
 
 static void connect_request(struct tern_device *dev, struct eventfd_ctx *trigger)
@@ -122,17 +121,19 @@ static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventf
 	}
 }
 
-static int raise_one(struct tern_device *dev, u32 index, u32 i)
+/* Loopback: signal one eventfd, whatever the device does. Without an eventfd, nothing. */
+static void test_one(struct tern_device *dev, u32 index, u32 i)
 {
 	switch (index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		return tern_interrupts_test_line(&dev->mem.irqs);
+		tern_interrupts_test_line(&dev->mem.irqs);
+		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
-		tern_interrupts_raise(&dev->mem.irqs, i);
-		return 0;
+		tern_interrupts_test(&dev->mem.irqs, i);
+		break;
 	default:
 		tern_irqs_request(&dev->vdev, 0);
-		return 0;
+		break;
 	}
 }
 
@@ -155,6 +156,8 @@ static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr,
 	}
 	for (i = 0; i < hdr->count; i++)
 		connect_one(dev, hdr->index, hdr->start + i, triggers[i]);
+	if (hdr->count)
+		dev->irqs_enabled |= BIT(hdr->index);
 	return 0;
 
 err_put:
@@ -164,45 +167,60 @@ err_put:
 	return ret;
 }
 
+static void disable_index(struct tern_device *dev, u32 index)
+{
+	u32 i;
+
+	for (i = 0; i < kinds[index].count; i++)
+		connect_one(dev, index, i, NULL);
+	dev->irqs_enabled &= ~BIT(index);
+}
+
+/*
+ * As vfio-pci has it: the first call with eventfds enables an index, even if each of
+ * them is -1, and the index stays enabled until all of it is disabled. The request
+ * interrupt is enabled while it has an eventfd.
+ */
+static bool is_enabled(struct tern_device *dev, u32 index)
+{
+	if (index == VFIO_PCI_REQ_IRQ_INDEX)
+		return dev->req_trigger;
+	return dev->irqs_enabled & BIT(index);
+}
+
+/* The errnos are vfio-pci's, which VMMs are written against. */
 static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 			const void *data)
 {
+	u32 type = hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK, i;
 	const u8 *flags = data;
-	int ret = 0;
-	u32 i;
 
-	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
-	case VFIO_IRQ_SET_DATA_EVENTFD:
+	/* Only MSI-X has ranges, and so an empty one. */
+	if (!hdr->count && type != VFIO_IRQ_SET_DATA_NONE &&
+	    hdr->index != VFIO_PCI_MSIX_IRQ_INDEX)
+		return -EINVAL;
+	if (type == VFIO_IRQ_SET_DATA_EVENTFD)
 		return set_eventfds(dev, hdr, data);
-	case VFIO_IRQ_SET_DATA_NONE:
-		/* A count of 0 takes all of this index away. */
-		if (!hdr->count)
-			for (i = 0; i < kinds[hdr->index].count; i++)
-				connect_one(dev, hdr->index, i, NULL);
-		for (i = 0; i < hdr->count && !ret; i++)
-			ret = raise_one(dev, hdr->index, hdr->start + i);
-		return ret;
-	case VFIO_IRQ_SET_DATA_BOOL:
-		for (i = 0; i < hdr->count && !ret; i++)
-			if (flags[i])
-				ret = raise_one(dev, hdr->index, hdr->start + i);
-		return ret;
-	default:
+	if (!is_enabled(dev, hdr->index)) {
+		if (hdr->index == VFIO_PCI_REQ_IRQ_INDEX && type == VFIO_IRQ_SET_DATA_BOOL)
+			return 0;
 		return -EINVAL;
 	}
+	if (type == VFIO_IRQ_SET_DATA_NONE && !hdr->count) {
+		disable_index(dev, hdr->index);
+		return 0;
+	}
+	for (i = 0; i < hdr->count; i++)
+		if (type == VFIO_IRQ_SET_DATA_NONE || flags[i])
+			test_one(dev, hdr->index, hdr->start + i);
+	return 0;
 }
 
 static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
 {
-	int ret;
-
-	mutex_lock(&dev->line_mutex);
 	if (fd != -1 && !tern_interrupts_line_connected(&dev->mem.irqs))
-		ret = -EINVAL;
-	else
-		ret = tern_watch_start(watch, fd);
-	mutex_unlock(&dev->line_mutex);
-	return ret;
+		return -EINVAL;
+	return tern_watch_start(watch, fd);
 }
 
 /* Mask the line or unmask it: now, or whenever an eventfd is signalled. */
@@ -225,6 +243,7 @@ static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, con
 
 static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data)
 {
+	lockdep_assert_held(&dev->irqs_mutex);
 	switch (hdr->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
 	case VFIO_IRQ_SET_ACTION_TRIGGER:
 		return set_triggers(dev, hdr, data);
@@ -244,7 +263,8 @@ static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, con
  *
  * Works in every migration state: where interrupts go is the host's business.
  *
- * Return: 0; -EFAULT, -EINVAL or -EBADF with nothing changed. Context: may
+ * Return: 0; -EFAULT, -EINVAL or -EBADF with nothing changed. An index that is not
+ * enabled can be neither tested nor disabled (-EINVAL). Context: may
  * sleep.
  */
 int tern_irqs_set(struct tern_device *dev, void __user *arg)
@@ -268,7 +288,9 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
+	mutex_lock(&dev->irqs_mutex);
 	ret = set_irqs(dev, &hdr, data);
+	mutex_unlock(&dev->irqs_mutex);
 	kfree(data);
 	return ret;
 }
@@ -279,9 +301,10 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
  */
 void tern_irqs_disconnect(struct tern_device *dev)
 {
-	mutex_lock(&dev->line_mutex);
+	mutex_lock(&dev->irqs_mutex);
 	end_watches(dev);
-	mutex_unlock(&dev->line_mutex);
+	dev->irqs_enabled = 0;
+	mutex_unlock(&dev->irqs_mutex);
 	connect_request(dev, NULL);
 }
 

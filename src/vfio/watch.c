@@ -10,9 +10,28 @@
 #include <linux/err.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
-#include <linux/sched.h>
 
 #include "vfio/watch.h"
+
+static void tell(struct work_struct *work)
+{
+	struct tern_watch *watch = container_of(work, struct tern_watch, work);
+
+	watch->told(watch);
+}
+
+/*
+ * Is it a callback, of whichever watch, that signals? Then nobody hears it: a watch is
+ * for the signals of user space and of KVM. Eventfds that go from callback to callback,
+ * in a ring of any number of devices, would keep kernel threads busy indefinitely, for
+ * each unmasks an interrupt that is still asserted.
+ */
+static bool signalled_by_callback(void)
+{
+	struct work_struct *work = current_work();
+
+	return work && work->func == tell;
+}
 
 static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *key)
 {
@@ -22,8 +41,7 @@ static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *
 	if (key_to_poll(key) & EPOLLIN) {
 		/* Consumed, or the next signal might overflow it. */
 		eventfd_ctx_do_read(watch->ctx, &count);
-		/* What we signal ourselves while we act would have us act for ever. */
-		if (READ_ONCE(watch->teller) != current)
+		if (!signalled_by_callback())
 			schedule_work(&watch->work);
 	}
 	return 0;
@@ -32,15 +50,6 @@ static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *
 static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *table)
 {
 	add_wait_queue(head, &container_of(table, struct tern_watch, table)->entry);
-}
-
-static void tell(struct work_struct *work)
-{
-	struct tern_watch *watch = container_of(work, struct tern_watch, work);
-
-	WRITE_ONCE(watch->teller, current);
-	watch->told(watch);
-	WRITE_ONCE(watch->teller, NULL);
 }
 
 /**
@@ -52,7 +61,6 @@ void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *w
 {
 	watch->told = told;
 	watch->ctx = NULL;
-	watch->teller = NULL;
 	INIT_WORK(&watch->work, tell);
 	init_waitqueue_func_entry(&watch->entry, woken);
 	init_poll_funcptr(&watch->table, enqueue);

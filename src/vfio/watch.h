@@ -8,7 +8,6 @@
 #include <linux/workqueue.h>
 
 struct eventfd_ctx;
-struct task_struct;
 
 /**
  * struct tern_watch - an eventfd of user space that we listen to
@@ -17,7 +16,6 @@ struct task_struct;
  * @entry: our place in its queue
  * @table: how we got there
  * @work: calls @told
- * @teller: who does so at the moment
  *
  * Guarded by whoever starts and ends it.
  */
@@ -27,7 +25,6 @@ struct tern_watch {
 	wait_queue_entry_t entry;
 	poll_table table;
 	struct work_struct work;
-	struct task_struct *teller;
 };
 
 void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *watch));

@@ -95,6 +95,120 @@ TEST_F(device, V1_22_config_space)
 	EXPECT_EQ(command, 0x0546);
 }
 
+#define PMCSR	0x44
+
+/* PCI-PM: a power state that the device does not offer is discarded, and no more of the write. */
+TEST_F(device, config_power_states)
+{
+	static const struct {
+		uint16_t write, read;
+	} states[] = {
+		{ 1, 0 }, { 2, 0 }, { 3, 3 }, { 1, 3 }, { 2, 3 }, { 0xfffe, 3 }, { 0, 0 },
+		{ 0xfffd, 0 }, { 3, 3 }, { 0, 0 },
+	};
+	uint8_t byte, wide[8];
+	unsigned int i;
+	uint16_t v;
+
+	CONFIG(&self->d, PMCSR - 2, v);
+	EXPECT_EQ(v & 0x0600, 0);
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		v = states[i].write;
+		EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, v), 2);
+		CONFIG(&self->d, PMCSR, v);
+		EXPECT_EQ(v & 3, states[i].read)
+			TH_LOG("write number %u", i);
+		/* No_Soft_Reset stays. */
+		EXPECT_EQ(v & ~3, 8);
+	}
+	/* By the byte; and as part of a wider write, whose other half has its effect. */
+	byte = 2;
+	EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, byte), 1);
+	CONFIG(&self->d, PMCSR, byte);
+	EXPECT_EQ(byte & 3, 0);
+	memset(wide, 0, sizeof(wide));
+	wide[0] = 1;
+	wide[7] = 0xc0;
+	EXPECT_EQ(SET_CONFIG(&self->d, PMCSR, wide), 8);
+	CONFIG(&self->d, PMCSR, wide);
+	EXPECT_EQ(wide[0] & 3, 0);
+	EXPECT_EQ(wide[7], 0xc0);
+}
+
+/* PCI-PM: a BAR reads all ones in D3hot, what is written to it is lost, and D0 finds all as it was. */
+TEST_F(device, d3hot_only_config_space_answers)
+{
+	const uint64_t bar2 = self->d.bar2.offset, bar4 = region_base(VFIO_PCI_BAR4_REGION_INDEX);
+	uint8_t page[2 * PAGE];
+	uint32_t v, *mapped;
+	unsigned int i;
+
+	mapped = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->d.fd, bar2);
+	ASSERT_NE(mapped, MAP_FAILED);
+	mapped[1] = 0x11111111;
+	v = 0xfee00000;
+	ASSERT_EQ(dev_write(&self->d, bar4, &v, 4), 4);
+	ASSERT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(1), 0x22222222), 0);
+
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), ~0U);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(1)), ~0U);
+	EXPECT_EQ(dev_read(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(v, ~0U);
+	memset(page, 0, sizeof(page));
+	EXPECT_EQ(dev_read(&self->d, bar2, page, sizeof(page)), sizeof(page));
+	for (i = 0; i < sizeof(page) && page[i] == 0xff; i++)
+		;
+	EXPECT_EQ(i, sizeof(page));
+	v = 0;
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(1), v), 0);
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_DOORBELL, 3), 0);
+	EXPECT_EQ(dev_write(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(dev_write(&self->d, bar2 + 4, &v, 4), 4);
+	CONFIG(&self->d, 0, v);
+	EXPECT_EQ(v, 0x7e101234);
+	/* A mapping cannot be trapped: Documentation/limits.rst. */
+	EXPECT_EQ(mapped[1], 0x11111111);
+	/* Outside of a BAR is outside, in any power state. */
+	EXPECT_EQ(dev_read(&self->d, bar4 + TERN_BAR4_SIZE, &v, 4), -EINVAL);
+
+	/* No_Soft_Reset: all is as it was, and nothing of what was written. */
+	ASSERT_EQ(set_power(&self->d, D0), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(1)), 0x22222222);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_IRQ_STATUS), 0);
+	EXPECT_EQ(dev_read(&self->d, bar4, &v, 4), 4);
+	EXPECT_EQ(v, 0xfee00000);
+	EXPECT_EQ(dev_read(&self->d, bar2 + 4, &v, 4), 4);
+	EXPECT_EQ(v, 0x11111111);
+	munmap(mapped, PAGE);
+	/* A reset ends it, and so does the next open. */
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+	dev_close(&self->d);
+	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_ID), 0x4e524554);
+	EXPECT_EQ(dma_do(&self->d, TERN_DMA_OP_FILL, 0, 0, 1), TERN_DMA_DONE);
+}
+
+/* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */
+TEST_F(device, config_device_control)
+{
+	uint16_t v;
+
+	dev_read(&self->d, DEVCTL, &v, 2);
+	EXPECT_EQ(v, 0x2010);
+	v = 0x5000;
+	EXPECT_EQ(dev_write(&self->d, DEVCTL, &v, 2), 2);
+	dev_read(&self->d, DEVCTL, &v, 2);
+	EXPECT_EQ(v, 0x5000);
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	dev_read(&self->d, DEVCTL, &v, 2);
+	EXPECT_EQ(v, 0x2010);
+}
+
 /* BARs are sized as PCI says: write ones, read back the mask. */
 TEST_F(device, config_bar_sizing)
 {
@@ -154,6 +268,7 @@ TEST_F(device, doorbell)
 {
 	int fds[TERN_VECTORS], i;
 
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	for (i = 0; i < TERN_VECTORS; i++) {
 		fds[i] = eventfd(0, EFD_NONBLOCK);
 		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, i, fds[i]), 0);
@@ -192,6 +307,7 @@ TEST_F(device, set_irqs_refused)
 	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
 	int fd = eventfd(0, EFD_NONBLOCK);
 
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 17, fd), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 16, 1, fd), -EINVAL);
@@ -253,8 +369,59 @@ TEST_F(device, reset)
 	/* The host's wiring is not the device's state. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(set_command(&self->d, MASTER), 0);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
+}
+
+/* P-30: the guest's own reset, by Device Control; written as a byte, a word or more. */
+TEST_F(device, P30_function_level_reset)
+{
+	static const struct {
+		unsigned int at, n;
+		uint64_t value;
+	} writes[] = {
+		{ 0, 2, 0x8000 }, { 1, 1, 0x80 }, { 0, 2, 0xd01f }, { 0, 4, 0x8000 },
+		{ 0, 8, 0x8000 }, { 0, 1, 0x80 }, { 2, 2, 0x8000 }, { 0, 2, 0x7000 },
+	};
+	int fd = eventfd(0, EFD_NONBLOCK);
+	uint16_t command, control;
+	uint32_t cap, v;
+	unsigned int i;
+
+	dev_read(&self->d, DEVCTL - 4, &cap, 4);
+	EXPECT_TRUE(cap & 1 << 28);
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
+	for (i = 0; i < ARRAY_SIZE(writes); i++) {
+		/* The last three do not ask for it. */
+		bool flr = i < 5;
+
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
+		ASSERT_EQ(set_power(&self->d, D0), 0);
+		v = 0x12345678;
+		bar0_write(&self->d, TERN_REG_SCRATCH(3), v);
+		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset + MIB, &v, 4), 4);
+		/* It is config space that asks: it does so in D3hot, and ends that. */
+		if (i == 1)
+			ASSERT_EQ(set_power(&self->d, D3HOT), 0);
+		ASSERT_EQ(dev_write(&self->d, DEVCTL + writes[i].at, &writes[i].value, writes[i].n),
+			  writes[i].n);
+		EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(3)), flr ? 0 : 0x12345678)
+			TH_LOG("write number %u", i);
+		dev_read(&self->d, self->d.bar2.offset + MIB, &v, 4);
+		EXPECT_EQ(v, flr ? 0 : 0x12345678);
+		dev_read(&self->d, DEVCTL, &control, 2);
+		EXPECT_FALSE(control & 0x8000);
+		CONFIG(&self->d, 4, command);
+		EXPECT_EQ(command, flr ? 0 : MASTER);
+		if (flr)
+			EXPECT_EQ(control, 0x2010);
+		/* The host's wiring is not the device's state. */
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
+		bar0_write(&self->d, TERN_REG_DOORBELL, 0);
+		EXPECT_EQ(signals(fd), 1);
+	}
+	close(fd);
 }
 
 TEST_F(device, attributes)

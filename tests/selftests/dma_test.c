@@ -13,7 +13,6 @@
 #define MEMORY		(8 * MIB)
 #define RAM		(4 * MIB)
 #define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 #define VECTOR		5
 #define PIECE		65536		/* as the engine has it */
 
@@ -512,22 +511,102 @@ TEST_F(dma, DMA_9_in_flight)
 	munmap(mem_b, MEMORY);
 }
 
+/* Whatever would still move has had its time: each round lets the engine's thread run. */
+static void let_it_run(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1000; i++)
+		sched_yield();
+}
+
+/*
+ * V1-18 P-32: once the write that puts the device into D3hot has returned, nothing is
+ * written. D0 finishes the transfer, here or where the device was migrated to meanwhile,
+ * with one interrupt.
+ */
+TEST_F(dma, V1_18_P32_d3hot)
+{
+	uint8_t *copy = anonymous(RAM);
+	unsigned int i, caught = 0;
+	bool here;
+
+	for (i = 0; again(i, 10, caught, 6); i++) {
+		struct dev *d = i % 2 ? &self->b : &self->a;
+		uint8_t *ram = i % 2 ? self->ram_b : self->ram;
+
+		paint(self->mem, MEMORY, i);
+		memset(self->ram + LIST, 0x11, RAM - LIST);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+		memcpy(copy, self->ram, RAM);
+		here = signals(self->irq_a);
+		let_it_run();
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		EXPECT_EQ(signals(self->irq_a), 0);
+		if (i % 2) {
+			move(_metadata, self);
+			ASSERT_EQ(set_state(d, RUNNING), 0);
+			let_it_run();
+		}
+		EXPECT_EQ(memcmp(copy, ram, RAM), 0);
+		EXPECT_EQ(bar0_read(d, TERN_DMA_STATUS), ~0U);
+		ASSERT_EQ(set_power(d, D0), 0);
+		ASSERT_EQ(dma_wait(d), DONE);
+		EXPECT_EQ(bar0_read64(d, TERN_DMA_DONE_LOW), MEMORY);
+		EXPECT_EQ(memcmp(ram + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
+		EXPECT_EQ(signals(i % 2 ? self->irq_b : self->irq_a), !here);
+		caught += !here;
+		if (i % 2) {
+			ASSERT_EQ(set_state(&self->b, STOP), 0);
+			ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+			ASSERT_EQ(set_command(&self->a, MASTER), 0);
+		}
+	}
+	TH_LOG("%u of %u were caught on their way", caught, i);
+	EXPECT_GE(caught, 6);
+
+	/* What needs no bus mastering rests as well: a fill of device memory. */
+	for (i = 0, caught = 0; again(i, 10, caught, 5); i++) {
+		ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+		memset(self->mem, 0x11, MEMORY);
+		bar0_write(&self->a, TERN_DMA_PATTERN, 0x5a5a5a5a);
+		dma_start(&self->a, TERN_DMA_OP_FILL, 0, 0, MEMORY);
+		while (!bar0_read64(&self->a, TERN_DMA_DONE_LOW))
+			sched_yield();
+		ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+		memcpy(copy, self->mem + MEMORY - RAM, RAM);
+		here = copy[RAM - 1] == 0x5a;
+		let_it_run();
+		EXPECT_EQ(memcmp(copy, self->mem + MEMORY - RAM, RAM), 0);
+		caught += !here;
+		ASSERT_EQ(set_power(&self->a, D0), 0);
+		ASSERT_EQ(dma_wait(&self->a), DONE);
+		EXPECT_TRUE(all_are(self->mem, MEMORY, 0x5a));
+	}
+	TH_LOG("%u of %u fills were caught on their way", caught, i);
+	EXPECT_GE(caught, 5);
+	munmap(copy, RAM);
+}
+
 /* P-14 P-30: a reset ends a transfer, without a word; and so does a close. */
 TEST_F(dma, P14_P30_reset_and_close)
 {
 	uint8_t *copy = anonymous(RAM);
-	unsigned int i;
+	unsigned int i, k;
 
-	paint(self->mem, MEMORY, 1);
-	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
-	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
-	memcpy(copy, self->ram, RAM);
-	for (i = TERN_DMA_COMMAND; i <= TERN_DMA_CRC; i += 4)
-		EXPECT_EQ(bar0_read(&self->a, i), 0);
-	EXPECT_TRUE(all_are(self->mem, MEMORY, 0));
-	EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+	for (k = 0; k < 2; k++) {
+		paint(self->mem, MEMORY, 1);
+		start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+		ASSERT_EQ(reset_by(&self->a, k), 0);
+		memcpy(copy, self->ram, RAM);
+		for (i = TERN_DMA_COMMAND; i <= TERN_DMA_CRC; i += 4)
+			EXPECT_EQ(bar0_read(&self->a, i), 0);
+		EXPECT_TRUE(all_are(self->mem, MEMORY, 0));
+		EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
+		ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	}
 
-	ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
 	munmap(self->mem, MEMORY);
 	dev_close(&self->a);
@@ -863,6 +942,33 @@ TEST_F(dma, V2_13_ranges)
 			  (page >= 10 && page < 30) || (page >= 100 && page < 150));
 }
 
+/* V2-13: a range need not end where a page does. A page of two ranges is reported once. */
+TEST_F(dma, V2_13_page_shared_by_two_ranges)
+{
+	struct vfio_device_feature_dma_logging_range range[3] = {
+		{ .iova = ADDRESS + 400, .length = 2 * PAGE },
+		{ .iova = ADDRESS + 100, .length = 200 },
+		{ .iova = ADDRESS + 5 * PAGE - 1, .length = 2 },
+	};
+	uint64_t bitmap[RAM_PAGES / 64], page_size = 1;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(log_start(&self->a, range, 3, &page_size), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 150, 0, 1), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 1), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	/* What lies between the ranges is of no range. */
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS, 0, 8 * PAGE), DONE);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_FALSE(is_dirty(bitmap, 3));
+	EXPECT_EQ(bitmap[0], 0x37);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+}
+
 /* V2-13 V1-28 P-32: copied while the device writes, then stopped, and the rest: all is there. */
 TEST_F(dma, V2_13_V1_28_P32_nothing_lost)
 {
@@ -1077,6 +1183,41 @@ TEST_F(dma, P10_entry_wraps)
 static bool in_the_kernel(pid_t pid)
 {
 	return is_in_state(pid, ") D ");
+}
+
+/* P-32: the write that puts the device into D3hot does not return before a piece that moves. */
+TEST_F(dma, P32_d3hot_waits_for_the_piece)
+{
+	const uint64_t nowhere = 0x200000000ULL;
+	uint8_t *p = anonymous(MIB);
+	int fd = never_served(p, MIB), status;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct uffdio_range all = { .start = (uintptr_t)p, .len = MIB };
+	pid_t child;
+
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
+	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
+	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	child = fork();
+	if (!child)
+		_exit(set_power(&self->a, D3HOT));
+	while (!in_the_kernel(child)) {
+		ASSERT_EQ(waitpid(child, &status, WNOHANG), 0);
+		sched_yield();
+	}
+	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(status, 0);
+	/* That piece, and no other. */
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), PIECE);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->a), DONE);
+	EXPECT_EQ(signals(self->irq_a), 1);
+	close(fd);
+	munmap(p, MIB);
 }
 
 /* P-27: a piece that waits for ever holds up neither a close nor who is killed. */

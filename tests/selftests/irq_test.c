@@ -33,6 +33,9 @@ FIXTURE_SETUP(irq)
 	self->line_b = eventfd(0, EFD_NONBLOCK);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
 	ASSERT_EQ(set_trigger(&self->b, LINE, 0, self->line_b), 0);
+	/* For the vectors; the line needs no command. */
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_command(&self->b, MASTER), 0);
 }
 
 FIXTURE_TEARDOWN(irq)
@@ -238,6 +241,69 @@ TEST_F(irq, INT_1_refused)
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
 }
 
+/*
+ * V1-21: an index is enabled by its first eventfds, be they -1, until all of it is
+ * disabled. Only then can it be tested or disabled. The errnos are vfio-pci's.
+ */
+TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
+{
+	const uint32_t request = VFIO_PCI_REQ_IRQ_INDEX;
+	int vector = eventfd(0, EFD_NONBLOCK);
+	unsigned int i;
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, LINE, 0, 1, 1), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, LINE, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 2, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 2, 1, 1), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 2, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 1, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, request, 0, 1, 1), 0);
+		EXPECT_EQ(pending_bits(&self->a), 0);
+
+		/* A descriptor that is refused enables nothing. */
+		EXPECT_EQ(set_irqs(&self->a, EVENTFD | TRIGGER, VECTORS, 0, 1, 999), -EBADF);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 1, 0), -EINVAL);
+		ASSERT_EQ(set_trigger(&self->a, LINE, 0, -1), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), 0);
+		ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), 0);
+		EXPECT_EQ(signals(self->line_a), 1);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+		/* A vector without an eventfd is passed over, and is not pending for it. */
+		ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, vector), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 2, 2, 0), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 3, 1, 1), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, VECTORS, 3, 1, 0), 0);
+		EXPECT_EQ(signals(vector), 0);
+		EXPECT_EQ(pending_bits(&self->a), 0);
+		ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, -1), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 3, 1, 0), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), 0);
+		ASSERT_EQ(set_trigger(&self->a, request, 0, vector), 0);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 1, 0), 0);
+		EXPECT_EQ(signals(vector), 1);
+		EXPECT_EQ(set_irqs(&self->a, BOOL | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, EVENTFD | TRIGGER, request, 0, 0, 0), -EINVAL);
+		EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, request, 0, 0, 0), 0);
+		/* The wiring is not the device's: a reset leaves each index as it is. */
+		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	}
+	/* And the next owner finds none of it. */
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 3, vector), 0);
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 3, 1, 0), -EINVAL);
+	close(vector);
+}
+
 /* Who unmasks by the eventfd that he is told by is told once each time, not for ever. */
 TEST_F(irq, INT_3_own_tail)
 {
@@ -251,6 +317,59 @@ TEST_F(irq, INT_3_own_tail)
 	/* To end the watch waits for its work: it comes to an end. */
 	ring(&self->a, 1);
 	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+}
+
+/* The count of an eventfd that nobody reads. */
+static uint64_t count_of(int fd)
+{
+	char path[64], text[512], *at;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return ~0ULL;
+	at = strstr(text, "eventfd-count:");
+	return at ? strtoull(at + strlen("eventfd-count:"), NULL, 16) : ~0ULL;
+}
+
+/*
+ * Two devices, and what one signals unmasks the other: a signal of user space is acted
+ * upon, and what the kernel signals while it does so goes no further.
+ *
+ * Of a semaphore each watch takes one at a signal. Two watches leave one less each time,
+ * and so the signals of a ring that goes round in the kernel can be counted.
+ */
+TEST_F(irq, crossed_eventfds_come_to_rest)
+{
+	const unsigned int many = 1 << 30;
+	int x = eventfd(many, EFD_NONBLOCK | EFD_SEMAPHORE), y = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1, before;
+	unsigned int i;
+
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, x), 0);
+	ASSERT_EQ(set_trigger(&self->b, LINE, 0, y), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, x), 0);
+	ASSERT_EQ(set_irqs(&self->b, EVENTFD | UNMASK, LINE, 0, 1, x), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, y), 0);
+	ring(&self->a, 1);
+	ring(&self->b, 1);
+	before = count_of(x);
+	ASSERT_LE(before, many);
+	/* Each unmasking of user space's signals the interrupt again: none of them is lost. */
+	for (i = 0; i < 100; i++) {
+		before = count_of(x);
+		ASSERT_EQ(write(y, &one, 8), 8);
+		while (count_of(x) == before)
+			sched_yield();
+	}
+	/* The last signal, and one more that was still under way. A ring goes on meanwhile. */
+	for (i = 0; i < 1000; i++)
+		sched_yield();
+	EXPECT_LE(before - count_of(x), 2)
+		TH_LOG("found %lu signals", (unsigned long)(before - count_of(x)));
+	acknowledge(&self->a, ~0U);
+	acknowledge(&self->b, ~0U);
+	close(x);
+	close(y);
 }
 
 static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
@@ -320,6 +439,157 @@ TEST_F(irq, INT_6_move_vectors)
 	EXPECT_EQ(memcmp(got, entry, 16), 0);
 	ASSERT_EQ(dev_read(&self->b, table + 7 * 16, got, 16), 16);
 	EXPECT_EQ(got[3], 1);
+	close(vector);
+}
+
+/*
+ * V1-24 P-28: a vector is a write to memory. Without bus mastering it stays pending, and
+ * is delivered once when the guest enables it; the line is not concerned.
+ */
+TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
+	ring(&self->a, 6);
+	ring(&self->a, 6);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->a), 1 << 6);
+	/* Neither a new eventfd nor a start delivers it. */
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->a), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	/* Enabled while the device is stopped: when it runs. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 1);
+	/* A transfer's end is no other interrupt. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6),
+			 0, 0, PAGE), TERN_DMA_DONE);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	/* A reset disables it, and takes what was pending. */
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ring(&self->a, 5);
+	EXPECT_EQ(pending_bits(&self->a), 1 << 5);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	EXPECT_EQ(signals(vector), 0);
+	/* The line: at once. */
+	ASSERT_EQ(set_command(&self->b, 0), 0);
+	ring(&self->b, 1);
+	EXPECT_EQ(signals(self->line_b), 1);
+	close(vector);
+}
+
+/* V1-21 V1-24: what waits for bus mastering migrates, and is delivered where that is enabled. */
+TEST_F(irq, V1_24_P28_move_before_bus_mastering)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	/* The destination had it enabled: the stream says otherwise. */
+	move(_metadata, self);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->b), 1 << 6);
+	ASSERT_EQ(set_command(&self->b, MASTER), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->b), 0);
+	close(vector);
+}
+
+/* P-28: nothing is signalled in D3hot, whatever happens to the device; in D0 it is, once. */
+TEST_F(irq, P28_d3hot_holds_interrupts)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	/* The line: unmasked, enabled and connected anew, and each time it is silent. */
+	ring(&self->a, 1);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_TRUE(status_bit(&self->a));
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	EXPECT_FALSE(status_bit(&self->a));
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(self->line_a), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	EXPECT_TRUE(status_bit(&self->a));
+	acknowledge(&self->a, ~0U);
+
+	/* A vector that waits for bus mastering waits for D0, too. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(vector), 1);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_power(&self->a, D0), 0);
+	EXPECT_EQ(signals(vector), 0);
+	close(vector);
+}
+
+/* P-28 V1-24: a device that is in D3hot migrates; its interrupts come once, in D0. */
+TEST_F(irq, P28_move_in_d3hot)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_command(&self->a, 0), 0);
+	ring(&self->a, 6);
+	ASSERT_EQ(set_power(&self->a, D3HOT), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	move(_metadata, self);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_ID), ~0U);
+	/* The line's level, which follows from the registers. */
+	EXPECT_EQ(signals(self->line_b), 0);
+	EXPECT_FALSE(status_bit(&self->b));
+	ASSERT_EQ(set_power(&self->b, D0), 0);
+	EXPECT_EQ(signals(self->line_b), 1);
+	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << 6);
+
+	/* The same stream where MSI-X is connected. */
+	ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
+	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(pending_bits(&self->b), ~0U);
+	ASSERT_EQ(set_power(&self->b, D0), 0);
+	EXPECT_EQ(signals(vector), 1);
+	EXPECT_EQ(pending_bits(&self->b), 0);
 	close(vector);
 }
 

@@ -128,6 +128,50 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 	}
 }
 
+/* P-7: an access of 0 bytes inside a region returns 0 and acts on nothing. */
+TEST_F(region, P7_no_bytes)
+{
+	const struct {
+		unsigned int index;
+		uint64_t last;
+	} regions[] = {
+		{ VFIO_PCI_BAR0_REGION_INDEX, TERN_BAR0_SIZE - 1 },
+		{ VFIO_PCI_BAR2_REGION_INDEX, 64 * MIB - 1 },
+		{ VFIO_PCI_BAR4_REGION_INDEX, TERN_BAR4_SIZE - 1 },
+		{ VFIO_PCI_CONFIG_REGION_INDEX, 4095 },
+		{ VFIO_PCI_NUM_REGIONS, self->d.mig.size - 1 },
+	};
+	static const unsigned int at[] = { 0, 4, 8, 13, 0x800, 0x803 };
+	const uint64_t mig = self->d.mig.offset;
+	uint64_t size;
+	unsigned int i, k;
+	uint8_t byte = 0;
+
+	for (i = 0; i < ARRAY_SIZE(regions); i++) {
+		uint64_t base = region_base(regions[i].index);
+
+		for (k = 0; k < ARRAY_SIZE(at); k++) {
+			EXPECT_EQ(dev_read(&self->d, base + at[k], &byte, 0), 0);
+			EXPECT_EQ(dev_write(&self->d, base + at[k], &byte, 0), 0);
+		}
+		EXPECT_EQ(dev_read(&self->d, base + regions[i].last, &byte, 0), 0);
+		EXPECT_EQ(dev_read(&self->d, base + regions[i].last + 1, &byte, 0), -EINVAL);
+		EXPECT_EQ(dev_write(&self->d, base + regions[i].last + 1, &byte, 0), -EINVAL);
+	}
+	EXPECT_EQ(dev_read(&self->d, mig + self->d.window + 1, &byte, 0), 0);
+	EXPECT_EQ(dev_write(&self->d, mig + self->d.window + 1, &byte, 0), 0);
+	EXPECT_EQ(dev_read(&self->d, region_base(VFIO_PCI_BAR1_REGION_INDEX), &byte, 0), -EINVAL);
+	EXPECT_EQ(dev_read(&self->d, region_base(VFIO_PCI_NUM_REGIONS + 1), &byte, 0), -EINVAL);
+	/* No state is changed, and no chunk acknowledged. */
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	size = data_size(&self->d);
+	ASSERT_NE(size, 0);
+	EXPECT_EQ(dev_read(&self->d, mig + V1(pending_bytes), &byte, 0), 0);
+	EXPECT_EQ(dev_write(&self->d, mig + V1(device_state), &byte, 0), 0);
+	EXPECT_EQ(get_state(&self->d), RUNNING | SAVING);
+	EXPECT_EQ(data_size(&self->d), size);
+}
+
 /* P-7 V1-15: a register is one access of its own size, and no half of it another. */
 TEST_F(region, P7_sizes_and_alignment)
 {
@@ -475,22 +519,23 @@ TEST_F(region, S7_P8_window_goes_with_the_session)
 	EXPECT_TRUE(window_is_blank(&self->d));
 }
 
-/* P-14: reset from each state; the next session is whole. */
+/* P-14: reset from each state, by the VMM or the guest; the next session is whole. */
 TEST_F(region, P14_reset_in_each_state)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
 	int i, fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t v = 5;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 10; i++) {
 		ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
-		ASSERT_EQ(set_state(&self->d, states[i]), 0);
-		if (states[i] & SAVING)
+		ASSERT_EQ(set_state(&self->d, states[i % 5]), 0);
+		if (states[i % 5] & SAVING)
 			EXPECT_GT(data_size(&self->d), 0);
-		ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+		ASSERT_EQ(reset_by(&self->d, i >= 5), 0);
 		EXPECT_EQ(get_state(&self->d), RUNNING);
 		EXPECT_EQ(pending(&self->d), 0);
 		/* P-30: it runs, and not only by its word. */
+		ASSERT_EQ(set_command(&self->d, MASTER), 0);
 		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 1, fd), 0);
 		bar0_write(&self->d, TERN_REG_DOORBELL, 1);
 		EXPECT_EQ(signals(fd), 1);

@@ -36,6 +36,9 @@
 #define MIB		(1UL << 20)
 #define PAGE		4096UL
 
+/* PCI_COMMAND: memory and bus mastering, without which there is neither DMA nor MSI-X. */
+#define MASTER		0x0006
+
 /* v1's device_state. */
 #define STOP		0U
 #define RUNNING		VFIO_DEVICE_STATE_V1_RUNNING
@@ -490,6 +493,35 @@ static inline int unmap_guest(struct dev *d, uint64_t address, uint64_t size)
 static inline int set_command(struct dev *d, uint16_t bits)
 {
 	return dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 4, &bits, 2) == 2 ? 0 : -EIO;
+}
+
+/* PCIe's Device Control, and what resets the function by it. */
+#define DEVCTL		(region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x68)
+
+static inline int function_level_reset(struct dev *d)
+{
+	const uint16_t flr = 0x8000;
+
+	return dev_write(d, DEVCTL, &flr, 2) == 2 ? 0 : -EIO;
+}
+
+/* The VMM resets the device, or the guest does. */
+static inline int reset_by(struct dev *d, bool guest)
+{
+	if (guest)
+		return function_level_reset(d);
+	return ioctl(d->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
+/* PMCSR's power state: 0 or 3, which is D3hot. */
+#define D0		0
+#define D3HOT		3
+
+static inline int set_power(struct dev *d, uint16_t state)
+{
+	const uint64_t pmcsr = region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x44;
+
+	return dev_write(d, pmcsr, &state, 2) == 2 ? 0 : -EIO;
 }
 
 /* Two registers, which may be written as one. */
