@@ -125,7 +125,7 @@ def abi(*_):
         assert not empty, f"{entry['What']}: nothing in {empty}"
     described = {pathlib.PurePath(entry["What"]).name for entry in entries}
     code = re.findall(r"&dev_attr_(\w+)\.attr", pathlib.Path("src/vfio/attributes.c").read_text())
-    code += re.findall(r"module_param\((\w+),", pathlib.Path("src/device/limits.c").read_text())
+    code += re.findall(r"module_param\((\w+),", pathlib.Path("src/function/limits.c").read_text())
     same(described - {"tern-mem"}, set(code), "attributes and parameters")
 
 

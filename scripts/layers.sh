@@ -1,16 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# layers.sh - do the layers point one way? (Documentation/design/layers.rst)
+# layers.sh [TREE] - do the layers point one way? (Documentation/design/layers.rst)
 #
-#   core    includes core, the stream's header, and of the kernel only env.h
-#   device  includes core, device, the kernel; never vfio
-#   vfio    includes everything; alone names <linux/vfio.h>, with compat
-#   compat  alone asks for the kernel's version or what it has
-#   no word of a protocol's version in core and device
+#   core      includes core, the stream's header, and of the kernel only env.h
+#   function  includes core, function, the kernel; any PCI function, and no model
+#   mem       a model: includes core, function and itself
+#   vfio      includes core, function and itself, and knows no model
+#   bus       includes all but models; bus/mdev.c alone names <linux/mdev.h>
+#   compat    alone asks for the kernel's version or what it has
+#   no word of a protocol's version in core, function and models
 
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "${1:-$(dirname "$0")/..}"
 
 bad=0
 complain() { # WHAT LINES
@@ -19,19 +21,36 @@ complain() { # WHAT LINES
 		bad=1
 	}
 }
-includes() { # DIR: file:line:what is included
-	grep -rnoE '#include [<"][^>"]+' "$1" | sed -E 's/#include [<"]//'
+includes() { # DIR...: file:line:what is included
+	grep -rnoE '#include [<"][^>"]+' "$@" | sed -E 's/#include [<"]//'
 }
 
+models='mem|null|nvme'
 complain "core includes core, <uapi/tern/stream.h> and, in env.h, the kernel" "$(
 	includes src/core | grep -vE ':core/[a-z]+\.h$|:uapi/tern/stream\.h$' |
 		grep -v '^src/core/env\.h:' || true)"
 complain "core/env.h includes nothing of vfio, mm or user copies" "$(
 	grep -nE '<linux/(vfio|mdev|mm|uaccess|shmem_fs|fs|version)\.h>' src/core/env.h || true)"
-complain "device does not include vfio" "$(
-	includes src/device | grep -E ':(vfio/|linux/(vfio|mdev)\.h)' || true)"
-complain "only vfio and compat include <linux/vfio.h> and <linux/mdev.h>" "$(
-	includes src | grep -E ':linux/(vfio|mdev)\.h$' | grep -vE '^src/(vfio|compat)/' || true)"
+complain "function includes core, function and the kernel" "$(
+	includes src/function | grep -E ":(vfio|bus|compat|lab|$models)/" || true)"
+complain "models do not include vfio or a bus" "$(
+	for model in ${models//|/ }; do
+		[ ! -d "src/$model" ] || includes "src/$model" | grep -E ":(vfio|bus|lab)/" || true
+	done)"
+complain "vfio and bus include no model" "$(
+	includes src/vfio src/bus | grep -E ":($models)/" || true)"
+complain "vfio includes no bus" "$(includes src/vfio | grep -E ':bus/' || true)"
+complain "only vfio, bus and compat include <linux/vfio.h>" "$(
+	includes src | grep -E ':linux/vfio\.h$' | grep -vE '^src/(vfio|bus|compat)/' || true)"
+complain "only bus/mdev.c includes <linux/mdev.h>" "$(
+	includes src | grep -E ':linux/mdev\.h$' | grep -v '^src/bus/mdev\.c:' || true)"
+complain "the protocols see struct tern_migration, not the device" "$(
+	grep -nE 'vfio/device\.h|\btern_device\b|container_of' src/vfio/region.[ch] src/vfio/migfd.[ch] \
+		src/vfio/status.[ch] src/vfio/migration.[ch] 2>/dev/null |
+		grep -v 'container_of(kref\|container_of(work\|to_delayed_work' || true)"
+complain "no model's name in core, function, vfio or bus" "$(
+	grep -rnwiE 'tern_(mem|null|nvme)|tern-(mem|null|nvme)|tern_(mem|null|nvme)_[a-z_]+|TERN_MODEL_[A-Z]+' \
+		src/core src/function src/vfio src/bus || true)"
 complain "core has no tests of the kernel" "$(
 	grep -rnE '#\s*if(def|ndef)? .*(CONFIG_|LINUX_VERSION|TERN_HAS)' src/core || true)"
 complain "only compat asks what the kernel has" "$(
@@ -39,6 +58,6 @@ complain "only compat asks what the kernel has" "$(
 		grep -v '^src/compat/' || true)"
 complain "only compat asks how the kernel was configured" "$(
 	grep -rnE '#\s*if(def|ndef)? .*\bCONFIG_|IS_ENABLED' src include | grep -v '^src/compat/' || true)"
-complain "core and device know no protocol by its version" "$(
-	grep -rniE '\bv[12]\b|qemu' src/core src/device || true)"
+complain "core, function and models know no protocol by its version" "$(
+	grep -rniE '\bv[12]\b|qemu' src/core src/function $(ls -d src/{mem,null,nvme} 2>/dev/null) || true)"
 exit $bad

@@ -59,7 +59,7 @@ ignored() {
 	# The one place that asks for the version; its macros are lists of members.
 	src/compat/*) rules+=,LINUX_VERSION_CODE,NEW_TYPEDEFS,CONSTANT_COMPARISON,COMPLEX_MACRO,MACRO_ARG_UNUSED,CONST_STRUCT ;;
 	# Copies of another file system's operations cannot be const.
-	src/device/memory.c) rules+=,CONST_STRUCT ;;
+	src/function/memory.c) rules+=,CONST_STRUCT ;;
 	# Stands in for the kernel, whose macros take what these do not use.
 	tests/host/* | tests/fuzz/*) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
 	esac
@@ -82,7 +82,7 @@ kernel_doc() {
 # Every function that another file can call says what it guarantees.
 documented() {
 	local name bad=0
-	for name in $(grep -hoE '^[a-z].*\b(tern_[a-z_]+)\(' src/core/*.h src/device/*.h src/vfio/*.h |
+	for name in $(grep -hoE '^[a-z].*\b(tern_[a-z_]+)\(' src/core/*.h src/function/*.h src/mem/*.h src/vfio/*.h src/bus/*.h |
 		grep -oE 'tern_[a-z_]+\($' | tr -d '(' | sort -u); do
 		grep -rqF "* $name() - " src || {
 			echo "$name() has no kernel-doc"

@@ -5,16 +5,16 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
-#include "vfio/parent.h"
+#include "bus/mdev.h"
 
 static int __init tern_init(void)
 {
-	return tern_parent_register();
+	return tern_mdev_register();
 }
 
 static void __exit tern_exit(void)
 {
-	tern_parent_unregister();
+	tern_mdev_unregister();
 }
 
 module_init(tern_init);

@@ -9,7 +9,7 @@
 
 #include "vfio/attributes.h"
 #include "vfio/device.h"
-#include "device/limits.h"
+#include "function/limits.h"
 
 #define MEMORY_MIB_MAX		65536U
 #define WINDOW_KIB_MIN		128U

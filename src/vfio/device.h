@@ -7,7 +7,7 @@
 #include <linux/vfio.h>
 
 #include "core/machine.h"
-#include "device/tern_mem.h"
+#include "mem/tern_mem.h"
 #include "vfio/dma_log.h"
 #include "vfio/watch.h"
 

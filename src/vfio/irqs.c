@@ -2,7 +2,7 @@
 /*
  * VFIO_DEVICE_SET_IRQS: which eventfd an interrupt has.
  *
- * The line and the MSI-X vectors belong to the device (device/interrupts.c); the
+ * The line and the MSI-X vectors belong to the device (function/interrupts.c); the
  * request interrupt asks the user to give the device back, and is ours. Only the
  * line can be masked, by a call or by an eventfd of the user's.
  */

@@ -7,7 +7,7 @@
 #include <linux/err.h>
 #include <linux/pci_regs.h>
 
-#include "device/tern_mem.h"
+#include "mem/tern_mem.h"
 
 static struct tern_mem *to_mem(struct tern_model *m)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The registers of BAR0: identity, interrupt status and mask, the doorbell,
- * scratch, and those of the DMA engine, which it keeps itself (device/dma.c;
+ * scratch, and those of the DMA engine, which it keeps itself (mem/dma.c;
  * include/uapi/tern/registers.h has the map).
  *
  * A register is 32 bits wide. A read may be of any size; a write narrower than
@@ -12,9 +12,9 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
-#include "device/dma.h"
-#include "device/interrupts.h"
-#include "device/registers.h"
+#include "mem/dma.h"
+#include "function/interrupts.h"
+#include "mem/registers.h"
 #include <uapi/tern/registers.h>
 
 #define VECTOR_BITS	GENMASK(TERN_VECTORS - 1, 0)

@@ -10,7 +10,7 @@
 #include <linux/string.h>
 #include <asm/byteorder.h>
 
-#include "device/config_space.h"
+#include "function/config_space.h"
 #include <uapi/tern/registers.h>
 
 /* Where the capabilities stand. */

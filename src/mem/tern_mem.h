@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_TERN_MEM_H
-#define TERN_DEVICE_TERN_MEM_H
+#ifndef TERN_MEM_TERN_MEM_H
+#define TERN_MEM_TERN_MEM_H
 
 #include <linux/mutex.h>
 
 #include "core/model.h"
-#include "device/config_space.h"
-#include "device/dma.h"
-#include "device/interrupts.h"
-#include "device/memory.h"
-#include "device/registers.h"
+#include "function/config_space.h"
+#include "mem/dma.h"
+#include "function/interrupts.h"
+#include "function/memory.h"
+#include "mem/registers.h"
 
 struct tern_mem;
 
@@ -53,4 +53,4 @@ void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, s
 void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
 			   size_t len);
 
-#endif /* TERN_DEVICE_TERN_MEM_H */
+#endif /* TERN_MEM_TERN_MEM_H */

@@ -10,8 +10,8 @@
 
 #include "vfio/attributes.h"
 #include "vfio/device.h"
-#include "device/limits.h"
-#include "vfio/parent.h"
+#include "function/limits.h"
+#include "bus/mdev.h"
 
 #define MEMORY_MIB_DEFAULT	64
 #define WINDOW_KIB_DEFAULT	4096
@@ -88,11 +88,11 @@ static struct {
 } parent;
 
 /**
- * tern_parent_register() - from now on devices can be created
+ * tern_mdev_register() - from now on devices can be created
  *
  * Return: 0 or -errno. Context: may sleep.
  */
-int tern_parent_register(void)
+int tern_mdev_register(void)
 {
 	int ret;
 
@@ -125,11 +125,11 @@ err_unregister_driver:
 }
 
 /**
- * tern_parent_unregister() - the reverse; removes what devices there are
+ * tern_mdev_unregister() - the reverse; removes what devices there are
  *
  * Context: may sleep, until the users of the devices have closed them.
  */
-void tern_parent_unregister(void)
+void tern_mdev_unregister(void)
 {
 	mdev_unregister_parent(&parent.mdev);
 	device_unregister(parent.dev);

@@ -47,8 +47,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "device/dma.h"
-#include "device/memory.h"
+#include "mem/dma.h"
+#include "function/memory.h"
 #include <uapi/tern/registers.h>
 
 /* What moves at once, and what a freeze may have to wait for. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_LIMITS_H
-#define TERN_DEVICE_LIMITS_H
+#ifndef TERN_FUNCTION_LIMITS_H
+#define TERN_FUNCTION_LIMITS_H
 
 #include <linux/types.h>
 
@@ -9,4 +9,4 @@ int tern_limits_change(u32 old_mib, u32 new_mib);
 int tern_limits_hold(u64 bytes);
 void tern_limits_release(u64 bytes);
 
-#endif /* TERN_DEVICE_LIMITS_H */
+#endif /* TERN_FUNCTION_LIMITS_H */

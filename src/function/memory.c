@@ -35,8 +35,8 @@
 #include <linux/shmem_fs.h>
 #include <linux/workqueue.h>
 
-#include "device/limits.h"
-#include "device/memory.h"
+#include "function/limits.h"
+#include "function/memory.h"
 
 /*
  * Both are shmem's with a few fields of ours. shmem exports neither, so they

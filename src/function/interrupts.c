@@ -27,7 +27,7 @@
 #include <linux/pci_regs.h>
 #include <linux/string.h>
 
-#include "device/interrupts.h"
+#include "function/interrupts.h"
 #include <uapi/tern/registers.h>
 
 #define MSIX_MASKED	1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_CONFIG_SPACE_H
-#define TERN_DEVICE_CONFIG_SPACE_H
+#ifndef TERN_FUNCTION_CONFIG_SPACE_H
+#define TERN_FUNCTION_CONFIG_SPACE_H
 
 #include <linux/types.h>
 
@@ -33,4 +33,4 @@ void tern_config_space_load(struct tern_config_space *cfg, const struct tern_con
 int tern_config_space_validate(const struct tern_config_space *cfg,
 			       const struct tern_config_state *from);
 
-#endif /* TERN_DEVICE_CONFIG_SPACE_H */
+#endif /* TERN_FUNCTION_CONFIG_SPACE_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_REGISTERS_H
-#define TERN_DEVICE_REGISTERS_H
+#ifndef TERN_MEM_REGISTERS_H
+#define TERN_MEM_REGISTERS_H
 
 #include <linux/types.h>
 
@@ -43,4 +43,4 @@ int tern_registers_validate(const struct tern_registers_state *from);
 void tern_registers_load(struct tern_registers *regs,
 			 const struct tern_registers_state *from);
 
-#endif /* TERN_DEVICE_REGISTERS_H */
+#endif /* TERN_MEM_REGISTERS_H */

@@ -13,7 +13,7 @@
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 
-#include "device/limits.h"
+#include "function/limits.h"
 
 static unsigned int max_devices = 64;
 module_param(max_devices, uint, 0444);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_DMA_H
-#define TERN_DEVICE_DMA_H
+#ifndef TERN_MEM_DMA_H
+#define TERN_MEM_DMA_H
 
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -105,4 +105,4 @@ void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to);
 int tern_dma_validate(const struct tern_dma *dma, const struct tern_dma_state *from);
 void tern_dma_load(struct tern_dma *dma, const struct tern_dma_state *from);
 
-#endif /* TERN_DEVICE_DMA_H */
+#endif /* TERN_MEM_DMA_H */

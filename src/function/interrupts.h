@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_INTERRUPTS_H
-#define TERN_DEVICE_INTERRUPTS_H
+#ifndef TERN_FUNCTION_INTERRUPTS_H
+#define TERN_FUNCTION_INTERRUPTS_H
 
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -69,4 +69,4 @@ int tern_interrupts_validate(const struct tern_interrupts_state *from);
 void tern_interrupts_load(struct tern_interrupts *irqs,
 			  const struct tern_interrupts_state *from);
 
-#endif /* TERN_DEVICE_INTERRUPTS_H */
+#endif /* TERN_FUNCTION_INTERRUPTS_H */

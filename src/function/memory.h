@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef TERN_DEVICE_MEMORY_H
-#define TERN_DEVICE_MEMORY_H
+#ifndef TERN_FUNCTION_MEMORY_H
+#define TERN_FUNCTION_MEMORY_H
 
 #include <linux/types.h>
 
@@ -37,4 +37,4 @@ bool tern_memory_page_pinned(struct page *page);
 void tern_memory_page_copy(struct page *page, void *to);
 void tern_memory_page_put(struct page *page);
 
-#endif /* TERN_DEVICE_MEMORY_H */
+#endif /* TERN_FUNCTION_MEMORY_H */
