@@ -30,8 +30,8 @@ static int probe(struct mdev_device *mdev)
 		goto err_unreserve;
 	}
 	dev->memory_mib = MEMORY_MIB_DEFAULT;
-	dev->window_kib = WINDOW_KIB_DEFAULT;
-	dev->precopy = true;
+	dev->migration.window_kib = WINDOW_KIB_DEFAULT;
+	dev->migration.precopy = true;
 	dev_set_drvdata(&mdev->dev, dev);
 	ret = vfio_register_emulated_iommu_dev(&dev->vdev);
 	if (ret)

@@ -21,11 +21,11 @@ static_assert(WINDOW_KIB_MIN * 1024 >= TERN_CONFIG_SIZE + TERN_RECORD_HEAD);
 /* A closed device, locked; or -EBUSY, or -EINTR. */
 static int lock_closed(struct tern_device *dev)
 {
-	if (mutex_lock_killable(&dev->state_mutex))
+	if (tern_migration_lock(&dev->migration))
 		return -EINTR;
-	if (!dev->is_open)
+	if (!dev->migration.is_open)
 		return 0;
-	mutex_unlock(&dev->state_mutex);
+	mutex_unlock(&dev->migration.state_mutex);
 	return -EBUSY;
 }
 
@@ -54,7 +54,7 @@ static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
 	ret = tern_limits_change(dev->memory_mib, mib);
 	if (!ret)
 		WRITE_ONCE(dev->memory_mib, mib);
-	mutex_unlock(&dev->state_mutex);
+	mutex_unlock(&dev->migration.state_mutex);
 	return ret ? ret : count;
 }
 static DEVICE_ATTR_RW(memory_mib);
@@ -63,7 +63,7 @@ static ssize_t precopy_show(struct device *d, struct device_attribute *attr, cha
 {
 	struct tern_device *dev = dev_get_drvdata(d);
 
-	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->precopy));
+	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.precopy));
 }
 
 static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
@@ -81,8 +81,8 @@ static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
 	ret = lock_closed(dev);
 	if (ret)
 		return ret;
-	WRITE_ONCE(dev->precopy, precopy);
-	mutex_unlock(&dev->state_mutex);
+	WRITE_ONCE(dev->migration.precopy, precopy);
+	mutex_unlock(&dev->migration.state_mutex);
 	return count;
 }
 static DEVICE_ATTR_RW(precopy);
@@ -91,7 +91,7 @@ static ssize_t window_kib_show(struct device *d, struct device_attribute *attr, 
 {
 	struct tern_device *dev = dev_get_drvdata(d);
 
-	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->window_kib));
+	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.window_kib));
 }
 
 static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
@@ -109,8 +109,8 @@ static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
 	ret = lock_closed(dev);
 	if (ret)
 		return ret;
-	WRITE_ONCE(dev->window_kib, kib);
-	mutex_unlock(&dev->state_mutex);
+	WRITE_ONCE(dev->migration.window_kib, kib);
+	mutex_unlock(&dev->migration.state_mutex);
 	return count;
 }
 static DEVICE_ATTR_RW(window_kib);
@@ -127,7 +127,7 @@ static const char *const phase_names[TERN_PHASES] = {
 
 static ssize_t show_state(struct tern_device *dev, char *buf)
 {
-	const struct tern_machine *mc = &dev->machine;
+	const struct tern_machine *mc = &dev->migration.machine;
 
 	return sysfs_emit(buf, "%s\n", tern_machine_failed(mc) ? "error" :
 			  phase_names[mc->phase]);
@@ -135,20 +135,20 @@ static ssize_t show_state(struct tern_device *dev, char *buf)
 
 static ssize_t show_pending_bytes(struct tern_device *dev, char *buf)
 {
-	struct tern_session *s = dev->machine.session;
+	struct tern_session *s = dev->migration.machine.session;
 
 	return sysfs_emit(buf, "%llu\n", s ? tern_session_pending(s) : 0);
 }
 
 static ssize_t show_passes(struct tern_device *dev, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", dev->machine.stats.passes);
+	return sysfs_emit(buf, "%llu\n", dev->migration.machine.stats.passes);
 }
 
 /* The passes that are no longer kept one by one stand in the first line. */
 static ssize_t show_pass_bytes(struct tern_device *dev, char *buf)
 {
-	const struct tern_session_stats *st = &dev->machine.stats;
+	const struct tern_session_stats *st = &dev->migration.machine.stats;
 	u64 i = st->passes > TERN_PASSES_KEPT ? st->passes - TERN_PASSES_KEPT : 0;
 	int len = 0;
 
@@ -161,14 +161,14 @@ static ssize_t show_pass_bytes(struct tern_device *dev, char *buf)
 
 static ssize_t show_stopped_bytes(struct tern_device *dev, char *buf)
 {
-	return sysfs_emit(buf, "%llu\n", dev->machine.stats.stopped_bytes);
+	return sysfs_emit(buf, "%llu\n", dev->migration.machine.stats.stopped_bytes);
 }
 
 static ssize_t show_late_marks(struct tern_device *dev, char *buf)
 {
 	const struct tern_dirty *d = dev->mem.model.dirty;
 
-	return sysfs_emit(buf, "%lu\n", d ? tern_dirty_late_marks(d) : dev->late_marks);
+	return sysfs_emit(buf, "%lu\n", d ? tern_dirty_late_marks(d) : dev->migration.late_marks);
 }
 
 /* An attribute that is read under state_mutex, and does not acknowledge. */
@@ -178,10 +178,10 @@ static ssize_t name##_show(struct device *d, struct device_attribute *attr, char
 	struct tern_device *dev = dev_get_drvdata(d);			\
 	ssize_t ret;							\
 									\
-	if (mutex_lock_killable(&dev->state_mutex))			\
+	if (tern_migration_lock(&dev->migration))			\
 		return -EINTR;						\
 	ret = show_##name(dev, buf);					\
-	mutex_unlock(&dev->state_mutex);				\
+	mutex_unlock(&dev->migration.state_mutex);				\
 	return ret;							\
 }									\
 static DEVICE_ATTR_RO(name)

@@ -24,56 +24,12 @@
 #define SMALL_ACCESS	64
 
 /**
- * tern_device_claim() - may this protocol change the device's state?
- * @dev: an open device
- * @front: the protocol
- *
- * A running device is anybody's. Once a protocol has taken it from there it is
- * that one's, until it runs again or is reset.
- *
- * Return: 0 or -EBUSY. Context: state_mutex.
- */
-int tern_device_claim(struct tern_device *dev, enum tern_front front)
-{
-	lockdep_assert_held(&dev->state_mutex);
-	if (dev->machine.phase == TERN_PHASE_RUNNING)
-		dev->front = front;
-	return dev->front == front ? 0 : -EBUSY;
-}
-
-/**
  * tern_device_memory_size() - size of BAR2
  * @dev: an open device
  */
 u64 tern_device_memory_size(const struct tern_device *dev)
 {
 	return (u64)dev->memory_mib << 20;
-}
-
-/**
- * tern_device_window_size() - size of the migration region's data window
- * @dev: an open device
- */
-u64 tern_device_window_size(const struct tern_device *dev)
-{
-	return (u64)dev->window_kib << 10;
-}
-
-static int reset(struct tern_device *dev)
-{
-	int ret;
-
-	/* Whatever is done under the mutex will be in vain. */
-	atomic_long_inc(&dev->mem.model.resets);
-	ret = mutex_lock_killable(&dev->state_mutex);
-	atomic_long_dec(&dev->mem.model.resets);
-	if (ret)
-		return -EINTR;
-	tern_machine_reset(&dev->machine);
-	tern_migfd_end(dev);
-	tern_region_publish(dev);
-	mutex_unlock(&dev->state_mutex);
-	return 0;
 }
 
 static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
@@ -84,7 +40,7 @@ static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, b
 	}
 	/* VFIO_DEVICE_RESET by another way. What else is written with it is reset, too. */
 	if (tern_config_space_is_flr(at, buf, n))
-		return reset(dev);
+		return tern_migration_reset(&dev->migration);
 	tern_mem_write_config(&dev->mem, at, buf, n);
 	return 0;
 }
@@ -105,6 +61,16 @@ static int access_memory(struct tern_device *dev, u64 at, void *buf, size_t n, b
 	if (write)
 		return tern_memory_write(dev->mem.memory, at, buf, n);
 	return tern_memory_read(dev->mem.memory, at, buf, n);
+}
+
+static int access_migration(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+{
+	return tern_region_access(&dev->migration, at, buf, n, write);
+}
+
+static u64 migration_size(const struct tern_device *dev)
+{
+	return tern_region_size(&dev->migration);
 }
 
 static int access_msix(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
@@ -161,10 +127,10 @@ static const struct region regions[TERN_REGIONS] = {
 		.access	= access_config,
 	},
 	[TERN_REGION_MIGRATION] = {
-		.size_of = tern_region_size,
+		.size_of = migration_size,
 		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
 		.check	= tern_region_check,
-		.access	= tern_region_access,
+		.access	= access_migration,
 	},
 };
 
@@ -268,7 +234,7 @@ static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	if (index == VFIO_PCI_BAR2_REGION_INDEX)
 		return tern_memory_mmap(dev->mem.memory, vma, pgoff);
 	if (index == TERN_REGION_MIGRATION)
-		return tern_region_mmap(dev, vma, pgoff);
+		return tern_region_mmap(&dev->migration, vma, pgoff);
 	return -EINVAL;
 }
 
@@ -302,7 +268,7 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 	info->offset = (u64)info->index << TERN_OFFSET_SHIFT;
 	info->cap_offset = 0;
 	if (info->index == TERN_REGION_MIGRATION)
-		return tern_region_caps(dev, caps);
+		return tern_region_caps(&dev->migration, caps);
 	return 0;
 }
 
@@ -321,30 +287,52 @@ static long device_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned lo
 	case VFIO_DEVICE_SET_IRQS:
 		return tern_irqs_set(dev, uarg);
 	case VFIO_DEVICE_RESET:
-		return reset(dev);
+		return tern_migration_reset(&dev->migration);
 	default:
 		return -ENOTTY;
 	}
 }
 
+static struct file *set_state(struct vfio_device *vdev, enum vfio_device_mig_state state)
+{
+	return tern_migfd_set_state(&tern_device_of(vdev)->migration, state);
+}
+
+static int get_state(struct vfio_device *vdev, enum vfio_device_mig_state *state)
+{
+	return tern_migfd_get_state(&tern_device_of(vdev)->migration, state);
+}
+
+static int get_data_size(struct vfio_device *vdev, unsigned long *bytes)
+{
+	return tern_migfd_data_size(&tern_device_of(vdev)->migration, bytes);
+}
+
+static const struct vfio_migration_ops migration_ops = {
+	.migration_set_state	= set_state,
+	.migration_get_state	= get_state,
+	TERN_COMPAT_MIGRATION_OPS(get_data_size)
+};
+
 /* What the core does not know of; -ENOTTY says so to who asks. */
 static int device_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
 {
-	return tern_compat_device_feature(vdev, flags, arg, argsz, tern_migfd_data_size);
+	return tern_compat_device_feature(vdev, flags, arg, argsz, get_data_size);
 }
 
 static int __maybe_unused bind_iommufd(struct vfio_device *vdev, struct iommufd_ctx *ictx, u32 *id)
 {
 	int ret = tern_compat_bind_iommufd(vdev, ictx, id);
 
+	/* iommufd tracks no DMA of a device like this: without its own log nothing does. */
 	if (!ret)
-		tern_device_of(vdev)->on_iommufd = true;
+		tern_device_of(vdev)->migration.untracked = !vdev->log_ops;
 	return ret;
 }
 
 static void __maybe_unused unbind_iommufd(struct vfio_device *vdev)
 {
-	tern_device_of(vdev)->on_iommufd = false;
+	tern_device_of(vdev)->migration.untracked = false;
 	tern_compat_unbind_iommufd(vdev);
 }
 
@@ -352,42 +340,34 @@ static void __maybe_unused unbind_iommufd(struct vfio_device *vdev)
 static int open_device(struct vfio_device *vdev)
 {
 	struct tern_device *dev = tern_device_of(vdev);
-	struct tern_session_config config;
+	struct tern_migration *mig = &dev->migration;
 	int ret;
 
-	mutex_lock(&dev->state_mutex);
-	ret = tern_region_open(dev, &config);
+	mutex_lock(&mig->state_mutex);
+	ret = tern_mem_open(&dev->mem, tern_device_memory_size(dev));
 	if (ret)
 		goto out;
-	ret = tern_mem_open(&dev->mem, tern_device_memory_size(dev));
-	if (ret) {
-		tern_region_close(dev);
-		goto out;
-	}
-	tern_machine_init(&dev->machine, &dev->mem.model, &config);
-	tern_migfd_open(dev);
-	tern_region_publish(dev);
-	dev->late_marks = 0;
-	dev->is_open = true;
+	ret = tern_migration_open(mig, &dev->mem.model);
+	if (ret)
+		tern_mem_close(&dev->mem);
+	else
+		vdev->migration_flags = tern_migfd_flags(mig);
 out:
-	mutex_unlock(&dev->state_mutex);
+	mutex_unlock(&mig->state_mutex);
 	return ret;
 }
 
 static void close_device(struct vfio_device *vdev)
 {
 	struct tern_device *dev = tern_device_of(vdev);
+	struct tern_migration *mig = &dev->migration;
 
-	mutex_lock(&dev->state_mutex);
-	dev->is_open = false;
+	mutex_lock(&mig->state_mutex);
 	tern_irqs_disconnect(dev);
-	tern_machine_uninit(&dev->machine);
-	tern_migfd_end(dev);
-	dev->late_marks = tern_dirty_late_marks(dev->mem.model.dirty);
+	tern_migration_close(mig);
 	tern_mem_close(&dev->mem);
 	tern_dma_log_close(dev);
-	tern_region_close(dev);
-	mutex_unlock(&dev->state_mutex);
+	mutex_unlock(&mig->state_mutex);
 }
 
 static int access_guest(struct tern_mem *mem, u64 address, void *buf, size_t len, bool write)
@@ -406,10 +386,11 @@ static int init_device(struct vfio_device *vdev)
 {
 	struct tern_device *dev = tern_device_of(vdev);
 
-	mutex_init(&dev->state_mutex);
+	tern_migration_init(&dev->migration, vdev);
 	tern_irqs_init(dev);
 	tern_mem_init(&dev->mem, access_guest);
-	tern_migfd_init(dev);
+	vdev->mig_ops = &migration_ops;
+	vdev->migration_flags = tern_migfd_flags(&dev->migration);
 	tern_dma_log_init(dev);
 	return 0;
 }
@@ -419,7 +400,7 @@ static void release_device(struct vfio_device *vdev)
 	struct tern_device *dev = tern_device_of(vdev);
 
 	mutex_destroy(&dev->dma_log.lock);
-	mutex_destroy(&dev->state_mutex);
+	tern_migration_uninit(&dev->migration);
 	tern_compat_vfio_release(vdev);
 }
 

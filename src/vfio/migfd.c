@@ -36,10 +36,9 @@
 #include <linux/workqueue.h>
 
 #include "compat/vfio.h"
-#include "core/loader.h"
-#include "vfio/device.h"
 #include "vfio/migfd.h"
-#include "vfio/region.h"
+#include "vfio/migration.h"
+#include "vfio/status.h"
 
 /* One read() or write() moves no more: as much as QEMU asks for at once. */
 #define STAGING		0x100000UL
@@ -66,7 +65,7 @@ struct staging {
 /**
  * struct tern_migfd - a data file
  * @kref: one reference of the file's, one of the device's while it is current
- * @dev: the device; its memory is pinned
+ * @mig: the device, whose memory is pinned
  * @io: one reader or writer at a time; held while user memory is copied; over
  *	state_mutex
  * @staging: NULL once its session is over [state_mutex]. From peek to consume its
@@ -77,7 +76,7 @@ struct staging {
  */
 struct tern_migfd {
 	struct kref kref;
-	struct tern_device *dev;
+	struct tern_migration *mig;
 	struct mutex io;
 	struct staging *staging;
 	bool told_end;
@@ -187,7 +186,7 @@ static void free_migfd(struct kref *kref)
 	mutex_destroy(&f->io);
 	if (f->staging)
 		put_staging(f->staging);
-	put_device(&f->dev->vdev.device);
+	put_device(&f->mig->vdev->device);
 	kfree(f);
 }
 
@@ -199,18 +198,14 @@ static void put_migfd(struct tern_migfd *f)
 /* Lock the device. -ENODEV if the file's session is over; -EINTR. */
 static int lock_current(struct tern_migfd *f)
 {
-	if (mutex_lock_killable(&f->dev->state_mutex))
-		return -EINTR;
-	if (f->dev->migfd == f)
-		return 0;
-	mutex_unlock(&f->dev->state_mutex);
-	return -ENODEV;
-}
+	int ret = tern_migration_lock(f->mig);
 
-static void unlock_current(struct tern_migfd *f)
-{
-	tern_region_publish(f->dev);
-	mutex_unlock(&f->dev->state_mutex);
+	if (ret)
+		return ret;
+	if (f->mig->migfd == f)
+		return 0;
+	mutex_unlock(&f->mig->state_mutex);
+	return -ENODEV;
 }
 
 /* Wait for who reads or writes the file already, unless the file is not to wait. */
@@ -221,9 +216,9 @@ static int lock_io(struct tern_migfd *f, const struct file *file)
 	return mutex_trylock(&f->io) ? 0 : -EAGAIN;
 }
 
-static bool is_stopped(const struct tern_device *dev)
+static bool is_stopped(const struct tern_migration *mig)
 {
-	return dev->machine.phase == TERN_PHASE_STOPPED_SAVING;
+	return mig->machine.phase == TERN_PHASE_STOPPED_SAVING;
 }
 
 /*
@@ -239,17 +234,17 @@ static ssize_t peek(struct tern_migfd *f, struct staging **st, size_t *at)
 
 	if (ret)
 		return ret;
-	ret = tern_session_peek(f->dev->machine.session, at);
+	ret = tern_session_peek(f->mig->machine.session, at);
 	if (ret > 0) {
 		*st = f->staging;
 		kref_get(&f->staging->kref);
-	} else if (!ret && is_stopped(f->dev)) {
+	} else if (!ret && is_stopped(f->mig)) {
 		f->told_end = true;
 	} else if (!ret) {
 		schedule_delayed_work(&f->look, LOOK_EVERY);
 		ret = -ENOMSG;
 	}
-	unlock_current(f);
+	tern_migration_unlock(f->mig);
 	return ret;
 }
 
@@ -260,8 +255,8 @@ static int consume(struct tern_migfd *f, size_t n)
 	/* Its session ended while it was copied: nobody shall take it for good. */
 	if (ret)
 		return ret;
-	tern_session_consume(f->dev->machine.session, n);
-	unlock_current(f);
+	tern_session_consume(f->mig->machine.session, n);
+	tern_migration_unlock(f->mig);
 	return 0;
 }
 
@@ -300,8 +295,8 @@ static __poll_t save_poll(struct file *file, struct poll_table_struct *table)
 	poll_wait(file, &f->wait, table);
 	if (lock_current(f))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	readable = is_stopped(f->dev) || tern_session_pending(f->dev->machine.session);
-	mutex_unlock(&f->dev->state_mutex);
+	readable = is_stopped(f->mig) || tern_session_pending(f->mig->machine.session);
+	mutex_unlock(&f->mig->state_mutex);
 	if (readable)
 		return EPOLLIN | EPOLLRDNORM;
 	schedule_delayed_work(&f->look, LOOK_EVERY);
@@ -321,8 +316,8 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 	ret = lock_current(f);
 	if (ret)
 		return ret;
-	s = f->dev->machine.session;
-	if (is_stopped(f->dev)) {
+	s = f->mig->machine.session;
+	if (is_stopped(f->mig)) {
 		ret = -EINVAL;
 	} else {
 		/* A store between the two may take a count back that it had raised. */
@@ -331,7 +326,7 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 		info->initial_bytes = min_t(u64, tern_session_initial(s), pending);
 		info->dirty_bytes = pending - info->initial_bytes;
 	}
-	mutex_unlock(&f->dev->state_mutex);
+	mutex_unlock(&f->mig->state_mutex);
 	return ret;
 }
 
@@ -364,7 +359,7 @@ static struct staging *get_staging(struct tern_migfd *f)
 		return ERR_PTR(ret);
 	st = f->staging;
 	kref_get(&st->kref);
-	mutex_unlock(&f->dev->state_mutex);
+	mutex_unlock(&f->mig->state_mutex);
 	return st;
 }
 
@@ -374,8 +369,8 @@ static int feed(struct tern_migfd *f, const struct staging *st, size_t n)
 
 	if (ret)
 		return ret;
-	ret = tern_loader_feed(f->dev->machine.loader, st->bytes, n);
-	unlock_current(f);
+	ret = tern_loader_feed(f->mig->machine.loader, st->bytes, n);
+	tern_migration_unlock(f->mig);
 	return ret;
 }
 
@@ -431,7 +426,7 @@ static const struct file_operations load_fops = {
 	.release	= release,
 };
 
-static struct tern_migfd *create_migfd(struct tern_device *dev)
+static struct tern_migfd *create_migfd(struct tern_migration *mig)
 {
 	struct tern_migfd *f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 
@@ -448,14 +443,14 @@ static struct tern_migfd *create_migfd(struct tern_device *dev)
 	mutex_init(&f->io);
 	init_waitqueue_head(&f->wait);
 	INIT_DELAYED_WORK(&f->look, look);
-	get_device(&dev->vdev.device);
-	f->dev = dev;
+	get_device(&mig->vdev->device);
+	f->mig = mig;
 	return f;
 }
 
-static struct file *create_file(struct tern_device *dev, bool saving)
+static struct file *create_file(struct tern_migration *mig, bool saving)
 {
-	struct tern_migfd *f = create_migfd(dev);
+	struct tern_migfd *f = create_migfd(mig);
 	struct file *file;
 
 	if (!f)
@@ -473,19 +468,19 @@ static struct file *create_file(struct tern_device *dev, bool saving)
 
 /**
  * tern_migfd_end() - the session or the load is over: its file is stale
- * @dev: the device; may have none
+ * @mig: the migration; may have none
  *
  * Frees the staging buffer, unless a copy to or from user memory is under way: then
  * its end does. Context: state_mutex; the machine uses the buffer no more.
  */
-void tern_migfd_end(struct tern_device *dev)
+void tern_migfd_end(struct tern_migration *mig)
 {
-	struct tern_migfd *f = dev->migfd;
+	struct tern_migfd *f = mig->migfd;
 
-	lockdep_assert_held(&dev->state_mutex);
+	lockdep_assert_held(&mig->state_mutex);
 	if (!f)
 		return;
-	dev->migfd = NULL;
+	mig->migfd = NULL;
 	put_staging(f->staging);
 	f->staging = NULL;
 	wake_up_all(&f->wait);
@@ -496,34 +491,33 @@ void tern_migfd_end(struct tern_device *dev)
  * The arc to a phase that begins a session or a load. All that can fail is done
  * before the device changes; of the machine's own steps only the first can.
  */
-static struct file *take_first_arc(struct tern_device *dev, enum tern_phase to)
+static struct file *take_first_arc(struct tern_migration *mig, enum tern_phase to)
 {
 	struct tern_migfd *f;
 	struct file *file;
 	int ret;
 
-	/* Nobody would track what the device's DMA writes to guest memory. */
-	if (tern_phase_saving(to) && dev->on_iommufd && !dev->vdev.log_ops)
+	if (tern_phase_saving(to) && mig->untracked)
 		return ERR_PTR(-EOPNOTSUPP);
-	file = create_file(dev, tern_phase_saving(to));
+	file = create_file(mig, tern_phase_saving(to));
 	if (IS_ERR(file))
 		return file;
 	f = file->private_data;
-	tern_machine_stage(&dev->machine, f->staging->bytes, STAGING, true);
-	ret = tern_machine_go(&dev->machine, to);
+	tern_machine_stage(&mig->machine, f->staging->bytes, STAGING, true);
+	ret = tern_machine_go(&mig->machine, to);
 	if (ret) {
 		fput(file);
 		return ERR_PTR(ret);
 	}
 	kref_get(&f->kref);
-	dev->migfd = f;
+	mig->migfd = f;
 	return file;
 }
 
 /* Any other arc: of a session that goes on or ends, or without one. */
-static int take_arc(struct tern_device *dev, enum tern_phase to)
+static int take_arc(struct tern_migration *mig, enum tern_phase to)
 {
-	struct tern_machine *mc = &dev->machine;
+	struct tern_machine *mc = &mig->machine;
 	int ret;
 
 	/* A load is only left with the whole stream; to give it up is to reset. */
@@ -534,9 +528,9 @@ static int take_arc(struct tern_device *dev, enum tern_phase to)
 	if (ret)
 		return ret;
 	if (!tern_phase_saving(to))
-		tern_migfd_end(dev);
+		tern_migfd_end(mig);
 	else
-		wake_up_all(&dev->migfd->wait);
+		wake_up_all(&mig->migfd->wait);
 	return 0;
 }
 
@@ -546,131 +540,134 @@ static bool begins(enum tern_phase from, enum tern_phase to)
 }
 
 /* The phase of a state that may be asked for; TERN_PHASES if it is none. */
-static enum tern_phase find_phase(const struct tern_device *dev, enum vfio_device_mig_state state)
+static enum tern_phase find_phase(const struct tern_migration *mig, enum vfio_device_mig_state state)
 {
 	enum tern_phase phase;
 
 	for (phase = 0; phase < TERN_PHASES && states[phase] != state; phase++)
 		;
 	if ((phase == TERN_PHASE_RUNNING_SAVING || phase == TERN_PHASE_QUIESCED_SAVING) &&
-	    !(dev->vdev.migration_flags & VFIO_MIGRATION_PRE_COPY))
+	    !(tern_migfd_flags(mig) & VFIO_MIGRATION_PRE_COPY))
 		return TERN_PHASES;
 	return phase;
 }
 
 /* The next phase on the way; REFUSED if there is none. */
-static enum tern_phase find_next(struct tern_device *dev, enum tern_phase to)
+static enum tern_phase find_next(struct tern_migration *mig, enum tern_phase to)
 {
-	enum tern_phase from = dev->machine.phase, next = next_phase[from][to];
+	enum tern_phase from = mig->machine.phase, next = next_phase[from][to];
 	enum vfio_device_mig_state state;
 
 	state = next == REFUSED ? VFIO_DEVICE_STATE_ERROR : states[next];
-	WARN_ON_ONCE(!tern_compat_is_next_state(&dev->vdev, states[from], states[to], state));
+	WARN_ON_ONCE(!tern_compat_is_next_state(mig->vdev, states[from], states[to], state));
 	return next;
 }
 
-static struct file *go(struct tern_device *dev, enum tern_phase to)
+static struct file *go(struct tern_migration *mig, enum tern_phase to)
 {
 	struct file *file = NULL;
 	int ret;
 
-	while (dev->machine.phase != to) {
-		enum tern_phase from = dev->machine.phase, next = find_next(dev, to);
+	while (mig->machine.phase != to) {
+		enum tern_phase from = mig->machine.phase, next = find_next(mig, to);
 
 		if (next == REFUSED)
 			return ERR_PTR(-EINVAL);
 		if (begins(from, next)) {
-			file = take_first_arc(dev, next);
+			file = take_first_arc(mig, next);
 			if (IS_ERR(file))
 				return file;
 		} else {
-			ret = take_arc(dev, next);
+			ret = take_arc(mig, next);
 			if (ret)
 				return ERR_PTR(ret);
 		}
-		tern_region_publish(dev);
+		tern_status_publish(mig);
 	}
 	return file;
 }
 
-static struct file *set_state(struct vfio_device *vdev, enum vfio_device_mig_state state)
+/**
+ * tern_migfd_set_state() - VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, SET
+ * @mig: the migration of an open device
+ * @state: the state that is asked for
+ *
+ * Return: the data file of a session or load that the way there has begun, or NULL; or
+ * an ERR_PTR: -EINVAL, there is no such state or no way; -EBUSY, the other protocol has
+ * the device; -EINTR, the caller was killed; or what the failing arc says, in the state
+ * that it left. Context: takes state_mutex; may sleep.
+ */
+struct file *tern_migfd_set_state(struct tern_migration *mig, enum vfio_device_mig_state state)
 {
-	struct tern_device *dev = tern_device_of(vdev);
-	enum tern_phase to = find_phase(dev, state);
+	enum tern_phase to = find_phase(mig, state);
 	struct file *file;
 	int ret;
 
 	if (to == TERN_PHASES)
 		return ERR_PTR(-EINVAL);
-	if (mutex_lock_killable(&dev->state_mutex))
-		return ERR_PTR(-EINTR);
-	ret = tern_device_claim(dev, TERN_FRONT_MIGFD);
-	file = ret ? ERR_PTR(ret) : go(dev, to);
-	mutex_unlock(&dev->state_mutex);
+	ret = tern_migration_lock(mig);
+	if (ret)
+		return ERR_PTR(ret);
+	ret = tern_migration_claim(mig, TERN_FRONT_MIGFD);
+	file = ret ? ERR_PTR(ret) : go(mig, to);
+	/* Published already: monitors see each state on the way. */
+	mutex_unlock(&mig->state_mutex);
 	return file;
 }
 
-static int get_state(struct vfio_device *vdev, enum vfio_device_mig_state *state)
+/**
+ * tern_migfd_get_state() - VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, GET
+ * @mig: the migration of an open device
+ * @state: gets it
+ *
+ * Return: 0, or -EINTR if the caller was killed. Context: takes state_mutex.
+ */
+int tern_migfd_get_state(struct tern_migration *mig, enum vfio_device_mig_state *state)
 {
-	struct tern_device *dev = tern_device_of(vdev);
+	int ret = tern_migration_lock(mig);
 
-	if (mutex_lock_killable(&dev->state_mutex))
-		return -EINTR;
-	*state = states[dev->machine.phase];
-	mutex_unlock(&dev->state_mutex);
+	if (ret)
+		return ret;
+	*state = states[mig->machine.phase];
+	mutex_unlock(&mig->state_mutex);
 	return 0;
 }
 
 /**
  * tern_migfd_data_size() - VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
- * @vdev: an open device
+ * @mig: the migration of an open device
  * @bytes: gets what would be read if the device stopped now
  *
- * Guarantees that the number is not 0 before read() has told the end.
+ * Guarantees that the number is not 0 before read() has returned the end.
  *
- * Return: 0, or -EINTR if the caller was killed.
+ * Return: 0, or -EINTR if the caller was killed. Context: takes state_mutex.
  */
-int tern_migfd_data_size(struct vfio_device *vdev, unsigned long *bytes)
+int tern_migfd_data_size(struct tern_migration *mig, unsigned long *bytes)
 {
-	struct tern_device *dev = tern_device_of(vdev);
-	struct tern_machine *mc = &dev->machine;
+	struct tern_machine *mc = &mig->machine;
+	int ret = tern_migration_lock(mig);
 
-	if (mutex_lock_killable(&dev->state_mutex))
-		return -EINTR;
+	if (ret)
+		return ret;
 	if (mc->session)
 		*bytes = tern_session_remaining(mc->session);
 	else
 		*bytes = tern_session_estimate(mc->m);
 	/* All is read, and the reader does not know. */
-	if (!*bytes && dev->migfd && !dev->migfd->told_end)
+	if (!*bytes && mig->migfd && !mig->migfd->told_end)
 		*bytes = 1;
-	mutex_unlock(&dev->state_mutex);
+	mutex_unlock(&mig->state_mutex);
 	return 0;
 }
 
-static const struct vfio_migration_ops migration_ops = {
-	.migration_set_state	= set_state,
-	.migration_get_state	= get_state,
-	TERN_COMPAT_MIGRATION_OPS(tern_migfd_data_size)
-};
-
 /**
- * tern_migfd_init() - offer the protocol
- * @dev: the device, before it is registered
+ * tern_migfd_flags() - VFIO_DEVICE_FEATURE_MIGRATION
+ * @mig: the migration
+ *
+ * Return: VFIO_MIGRATION_* of what this open offers.
  */
-void tern_migfd_init(struct tern_device *dev)
+u64 tern_migfd_flags(const struct tern_migration *mig)
 {
-	dev->vdev.mig_ops = &migration_ops;
-	tern_migfd_open(dev);
-}
-
-/**
- * tern_migfd_open() - offer what this opening of the device has
- * @dev: the device
- */
-void tern_migfd_open(struct tern_device *dev)
-{
-	dev->vdev.migration_flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
-	if (dev->precopy)
-		dev->vdev.migration_flags |= VFIO_MIGRATION_PRE_COPY;
+	return VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
+	       (mig->precopy ? VFIO_MIGRATION_PRE_COPY : 0);
 }

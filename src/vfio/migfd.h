@@ -2,12 +2,15 @@
 #ifndef TERN_VFIO_MIGFD_H
 #define TERN_VFIO_MIGFD_H
 
-struct tern_device;
-struct vfio_device;
+#include <linux/vfio.h>
 
-void tern_migfd_init(struct tern_device *dev);
-void tern_migfd_open(struct tern_device *dev);
-void tern_migfd_end(struct tern_device *dev);
-int tern_migfd_data_size(struct vfio_device *vdev, unsigned long *bytes);
+struct file;
+struct tern_migration;
+
+struct file *tern_migfd_set_state(struct tern_migration *mig, enum vfio_device_mig_state state);
+int tern_migfd_get_state(struct tern_migration *mig, enum vfio_device_mig_state *state);
+int tern_migfd_data_size(struct tern_migration *mig, unsigned long *bytes);
+u64 tern_migfd_flags(const struct tern_migration *mig);
+void tern_migfd_end(struct tern_migration *mig);
 
 #endif /* TERN_VFIO_MIGFD_H */

@@ -27,10 +27,9 @@
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
-#include "core/loader.h"
-#include "vfio/device.h"
+#include "vfio/migration.h"
 #include "vfio/region.h"
-#include <uapi/tern/registers.h>
+#include <uapi/tern/region.h>
 
 #define REG(name)	offsetof(struct vfio_device_migration_info, name)
 
@@ -56,9 +55,26 @@ static const u32 state_bits[TERN_PHASES] = {
 	[TERN_PHASE_LOADING]		= VFIO_DEVICE_STATE_V1_RESUMING,
 };
 
-static void *window_of(const struct tern_device *dev)
+static void *window_of(const struct tern_migration *mig)
 {
-	return dev->window + WINDOW_IN_SHARED;
+	return mig->shared + WINDOW_IN_SHARED;
+}
+
+static u64 window_size(const struct tern_migration *mig)
+{
+	return (u64)mig->window_kib << 10;
+}
+
+/**
+ * tern_region_state() - the device_state register
+ * @mig: the migration of an open device
+ *
+ * Context: state_mutex.
+ */
+u32 tern_region_state(const struct tern_migration *mig)
+{
+	lockdep_assert_held(&mig->state_mutex);
+	return state_bits[mig->machine.phase];
 }
 
 /*
@@ -95,51 +111,45 @@ err_free:
 
 /**
  * tern_region_open() - allocate the window
- * @dev: the device, being opened
- * @config: gets what sessions need
+ * @mig: the migration of a device that is being opened
  *
  * Return: 0 or -ENOMEM. Context: state_mutex; may sleep.
  */
-int tern_region_open(struct tern_device *dev, struct tern_session_config *config)
+int tern_region_open(struct tern_migration *mig)
 {
-	dev->window = alloc_shared(WINDOW_IN_SHARED + tern_device_window_size(dev));
-	if (!dev->window)
-		return -ENOMEM;
-	config->precopy = dev->precopy;
-	config->staging = window_of(dev);
-	config->capacity = tern_device_window_size(dev);
-	return 0;
+	mig->shared = alloc_shared(WINDOW_IN_SHARED + window_size(mig));
+	return mig->shared ? 0 : -ENOMEM;
 }
 
 /**
  * tern_region_close() - free the window
- * @dev: the device, being closed: a mapping would keep it open
+ * @mig: the migration of a device that is being closed: a mapping would keep it open
  *
  * Context: state_mutex.
  */
-void tern_region_close(struct tern_device *dev)
+void tern_region_close(struct tern_migration *mig)
 {
-	vfree(dev->window);
-	dev->window = NULL;
+	vfree(mig->shared);
+	mig->shared = NULL;
 }
 
 /**
  * tern_region_size() - bytes of the region
- * @dev: an open device
+ * @mig: the migration of an open device
  */
-u64 tern_region_size(const struct tern_device *dev)
+u64 tern_region_size(const struct tern_migration *mig)
 {
-	return TERN_REGION_WINDOW + tern_device_window_size(dev);
+	return TERN_REGION_WINDOW + window_size(mig);
 }
 
 /**
  * tern_region_caps() - what makes it a migration region that can be mapped
- * @dev: an open device
+ * @mig: the migration of an open device
  * @caps: gets the capabilities
  *
  * Return: 0 or -ENOMEM.
  */
-int tern_region_caps(struct tern_device *dev, struct vfio_info_cap *caps)
+int tern_region_caps(struct tern_migration *mig, struct vfio_info_cap *caps)
 {
 	struct vfio_region_info_cap_type type = {
 		.header = { .id = VFIO_REGION_INFO_CAP_TYPE, .version = 1 },
@@ -154,7 +164,7 @@ int tern_region_caps(struct tern_device *dev, struct vfio_info_cap *caps)
 		.cap.nr_areas = 2,
 		.areas = {
 			{ .offset = TERN_REGION_STATUS, .size = WINDOW_IN_SHARED },
-			{ .offset = TERN_REGION_WINDOW, .size = tern_device_window_size(dev) },
+			{ .offset = TERN_REGION_WINDOW, .size = window_size(mig) },
 		},
 	};
 	int ret;
@@ -167,24 +177,24 @@ int tern_region_caps(struct tern_device *dev, struct vfio_info_cap *caps)
 
 /**
  * tern_region_mmap() - map the status page, the window, or both
- * @dev: an open device
+ * @mig: the migration of an open device
  * @vma: where to; must be shared
  * @pgoff: first page of the region
  *
  * Return: 0; -EINVAL for a private mapping, for the registers, or for a range
  * that reaches outside. Context: takes no lock.
  */
-int tern_region_mmap(struct tern_device *dev, struct vm_area_struct *vma,
+int tern_region_mmap(struct tern_migration *mig, struct vm_area_struct *vma,
 		     unsigned long pgoff)
 {
 	const unsigned long first = SHARED_OFFSET >> PAGE_SHIFT;
-	unsigned long pages = tern_region_size(dev) >> PAGE_SHIFT;
+	unsigned long pages = tern_region_size(mig) >> PAGE_SHIFT;
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (pgoff < first || pgoff >= pages || vma_pages(vma) > pages - pgoff)
 		return -EINVAL;
-	return remap_vmalloc_range(vma, dev->window, pgoff - first);
+	return remap_vmalloc_range(vma, mig->shared, pgoff - first);
 }
 
 static bool natural(u64 at, size_t n)
@@ -230,50 +240,50 @@ int tern_region_check(u64 at, size_t n, bool write)
 	}
 }
 
-static int write_state(struct tern_device *dev, u32 bits)
+static int write_state(struct tern_migration *mig, u32 bits)
 {
 	enum tern_phase to;
 
-	tern_machine_stage(&dev->machine, window_of(dev), tern_device_window_size(dev), false);
+	tern_machine_stage(&mig->machine, window_of(mig), window_size(mig), false);
 	for (to = 0; to < TERN_PHASES; to++)
 		if (state_bits[to] == bits)
-			return tern_machine_go(&dev->machine, to);
+			return tern_machine_go(&mig->machine, to);
 	return -EINVAL;
 }
 
-static int load_window(struct tern_device *dev, u64 size)
+static int load_window(struct tern_migration *mig, u64 size)
 {
-	if (dev->machine.phase != TERN_PHASE_LOADING || size > tern_device_window_size(dev))
+	if (mig->machine.phase != TERN_PHASE_LOADING || size > window_size(mig))
 		return -EINVAL;
-	return tern_loader_feed(dev->machine.loader, window_of(dev), size);
+	return tern_loader_feed(mig->machine.loader, window_of(mig), size);
 }
 
-static int write_register(struct tern_device *dev, u64 at, const void *buf)
+static int write_register(struct tern_migration *mig, u64 at, const void *buf)
 {
 	int ret;
 
-	ret = at == REG(reserved) ? 0 : tern_device_claim(dev, TERN_FRONT_REGION);
+	ret = at == REG(reserved) ? 0 : tern_migration_claim(mig, TERN_FRONT_REGION);
 	if (ret)
 		return ret;
 	switch (at) {
 	case REG(device_state):
-		return write_state(dev, *(const u32 *)buf);
+		return write_state(mig, *(const u32 *)buf);
 	case REG(data_size):
-		return load_window(dev, *(const u64 *)buf);
+		return load_window(mig, *(const u64 *)buf);
 	default:
 		return 0;
 	}
 }
 
 /* The session, unless another protocol reads it: then there is none here. */
-static struct tern_session *session_of_region(struct tern_device *dev)
+static struct tern_session *session_of_region(struct tern_migration *mig)
 {
-	return dev->front == TERN_FRONT_REGION ? dev->machine.session : NULL;
+	return mig->front == TERN_FRONT_REGION ? mig->machine.session : NULL;
 }
 
-static int read_register(struct tern_device *dev, u64 at, void *buf)
+static int read_register(struct tern_migration *mig, u64 at, void *buf)
 {
-	struct tern_session *s = session_of_region(dev);
+	struct tern_session *s = session_of_region(mig);
 	ssize_t size = 0;
 
 	if (s && (at == REG(data_offset) || at == REG(data_size))) {
@@ -283,7 +293,7 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
 	}
 	switch (at) {
 	case REG(device_state):
-		*(u32 *)buf = state_bits[dev->machine.phase];
+		*(u32 *)buf = tern_region_state(mig);
 		break;
 	case REG(reserved):
 		*(u32 *)buf = 0;
@@ -304,7 +314,7 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
 
 /**
  * tern_region_access() - read or write the region
- * @dev: an open device
+ * @mig: the migration of an open device
  * @at: offset, checked by tern_region_check()
  * @buf: kernel memory, 8-byte aligned
  * @n: bytes
@@ -315,10 +325,11 @@ static int read_register(struct tern_device *dev, u64 at, void *buf)
  * tern_machine_go(), tern_session_prepare() and tern_loader_feed() say. Context:
  * may sleep; takes state_mutex for the registers.
  */
-int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+int tern_region_access(struct tern_migration *mig, u64 at, void *buf, size_t n, bool write)
 {
-	void *shared = dev->window + at - SHARED_OFFSET;
+	void *shared = mig->shared + at - SHARED_OFFSET;
 	u64 pending;
+	bool saving;
 	int ret;
 
 	if (at >= SHARED_OFFSET) {
@@ -328,42 +339,16 @@ int tern_region_access(struct tern_device *dev, u64 at, void *buf, size_t n, boo
 			memcpy(buf, shared, n);
 		return 0;
 	}
-	if (mutex_lock_killable(&dev->state_mutex))
-		return -EINTR;
+	ret = tern_migration_lock(mig);
+	if (ret)
+		return ret;
 	if (write)
-		ret = write_register(dev, at, buf);
+		ret = write_register(mig, at, buf);
 	else
-		ret = read_register(dev, at, buf);
-	pending = tern_region_publish(dev);
+		ret = read_register(mig, at, buf);
+	saving = session_of_region(mig);
+	pending = tern_migration_unlock(mig);
 	if (!write && at == REG(pending_bytes))
-		*(u64 *)buf = session_of_region(dev) ? pending : 0;
-	mutex_unlock(&dev->state_mutex);
+		*(u64 *)buf = saving ? pending : 0;
 	return ret;
-}
-
-/**
- * tern_region_publish() - write the status page
- * @dev: an open device
- *
- * User space can map the page and scribble on it: it is written as a whole,
- * and never read.
- *
- * Return: pending_bytes as it was written. Context: state_mutex.
- */
-u64 tern_region_publish(struct tern_device *dev)
-{
-	struct tern_machine *mc = &dev->machine;
-	struct tern_status_page *page = dev->window;
-	u64 pending = mc->session ? tern_session_pending(mc->session) : 0;
-
-	lockdep_assert_held(&dev->state_mutex);
-	WRITE_ONCE(page->sequence, ++dev->status_sequence);
-	smp_wmb();	/* odd before the fields; the reader has the partner */
-	WRITE_ONCE(page->state, state_bits[mc->phase]);
-	WRITE_ONCE(page->pending_bytes, pending);
-	WRITE_ONCE(page->passes, mc->stats.passes);
-	WRITE_ONCE(page->chunks, mc->stats.chunks);
-	smp_wmb();	/* the fields before even */
-	WRITE_ONCE(page->sequence, ++dev->status_sequence);
-	return pending;
 }

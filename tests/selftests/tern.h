@@ -24,6 +24,7 @@
 #include <unistd.h>
 #include <linux/vfio.h>
 
+#include <tern/region.h>
 #include <tern/registers.h>
 #include <tern/stream.h>
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The migration of a device: one mutex, one machine, and the protocol that has it.
+ *
+ * Two protocols offer the same machine to user space. region.c is version 1 and
+ * migfd.c version 2; both translate, and see the device only as what stands here. A
+ * running device is free for either. The one that takes it out of running has it until
+ * it runs again or is reset: a VMM that mixes them gets -EBUSY and not a half state.
+ *
+ * To unlock is to publish: whatever may have changed under the mutex is on the status
+ * page before anything else can change it.
+ */
+#include "core/model.h"
+#include "vfio/migfd.h"
+#include "vfio/migration.h"
+#include "vfio/region.h"
+#include "vfio/status.h"
+
+/**
+ * tern_migration_init() - of a device that is not open
+ * @mig: the migration
+ * @vdev: its device
+ */
+void tern_migration_init(struct tern_migration *mig, struct vfio_device *vdev)
+{
+	mutex_init(&mig->state_mutex);
+	mig->vdev = vdev;
+}
+
+/**
+ * tern_migration_uninit() - the device is released
+ * @mig: the migration
+ */
+void tern_migration_uninit(struct tern_migration *mig)
+{
+	mutex_destroy(&mig->state_mutex);
+}
+
+/**
+ * tern_migration_open() - the device is opened: it runs, and has no session
+ * @mig: the migration
+ * @model: the device, powered on
+ *
+ * Return: 0, or -ENOMEM with nothing done. Context: state_mutex; may sleep.
+ */
+int tern_migration_open(struct tern_migration *mig, struct tern_model *model)
+{
+	struct tern_session_config config = { .precopy = mig->precopy };
+	int ret;
+
+	lockdep_assert_held(&mig->state_mutex);
+	ret = tern_region_open(mig);
+	if (ret)
+		return ret;
+	tern_machine_init(&mig->machine, model, &config);
+	tern_status_publish(mig);
+	mig->late_marks = 0;
+	mig->is_open = true;
+	return 0;
+}
+
+/**
+ * tern_migration_close() - the device is closed: no session or load lives on return
+ * @mig: the migration; its model is still powered on
+ *
+ * Context: state_mutex; may sleep.
+ */
+void tern_migration_close(struct tern_migration *mig)
+{
+	lockdep_assert_held(&mig->state_mutex);
+	mig->is_open = false;
+	tern_machine_uninit(&mig->machine);
+	tern_migfd_end(mig);
+	mig->late_marks = tern_dirty_late_marks(mig->machine.m->dirty);
+	tern_region_close(mig);
+}
+
+/**
+ * tern_migration_lock() - take state_mutex for a caller that may be killed
+ * @mig: the migration
+ *
+ * Return: 0, or -EINTR.
+ */
+int tern_migration_lock(struct tern_migration *mig)
+{
+	return mutex_lock_killable(&mig->state_mutex) ? -EINTR : 0;
+}
+
+/**
+ * tern_migration_unlock() - publish, and let go of state_mutex
+ * @mig: the migration of an open device
+ *
+ * Return: the pending bytes that were published. Context: state_mutex.
+ */
+u64 tern_migration_unlock(struct tern_migration *mig)
+{
+	u64 pending = tern_status_publish(mig);
+
+	mutex_unlock(&mig->state_mutex);
+	return pending;
+}
+
+/**
+ * tern_migration_claim() - may this protocol change the device's state?
+ * @mig: the migration of an open device
+ * @front: the protocol
+ *
+ * Return: 0, and a running device is that protocol's now; -EBUSY if it is the other's.
+ * Context: state_mutex.
+ */
+int tern_migration_claim(struct tern_migration *mig, enum tern_front front)
+{
+	lockdep_assert_held(&mig->state_mutex);
+	if (mig->machine.phase == TERN_PHASE_RUNNING)
+		mig->front = front;
+	return mig->front == front ? 0 : -EBUSY;
+}
+
+/**
+ * tern_migration_reset() - reset the device, whatever is under way
+ * @mig: the migration of an open device
+ *
+ * Return: 0, and no session or load lives; -EINTR if the caller was killed while another
+ * had the mutex, and nothing was done. Context: takes state_mutex; may sleep.
+ */
+int tern_migration_reset(struct tern_migration *mig)
+{
+	atomic_long_t *resets = &mig->machine.m->resets;
+	int ret;
+
+	/* Whatever is done under the mutex will be in vain. */
+	atomic_long_inc(resets);
+	ret = tern_migration_lock(mig);
+	atomic_long_dec(resets);
+	if (ret)
+		return ret;
+	tern_machine_reset(&mig->machine);
+	tern_migfd_end(mig);
+	tern_migration_unlock(mig);
+	return 0;
+}
