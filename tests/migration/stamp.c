@@ -83,6 +83,8 @@
 #define DMA_VECTOR	15	/* not rung by the doorbell, and not masked */
 #define DMA_BIT		(1U << DMA_VECTOR)
 #define VECTOR_BITS	(DMA_BIT - 1)
+#define PMCSR		0x44	/* in config space: the power state */
+#define D3HOT		3
 #define DMA_PAGES	64	/* that one transfer moves */
 #define SLOTS		512	/* pages of guest memory for it */
 #define LIST_BYTES	(2UL << 20)	/* in one piece: a huge page */
@@ -130,6 +132,7 @@ static struct {
 	unsigned long page, slot;
 } transfer;
 
+static bool in_d3hot; /* the device does not answer: it is left alone */
 static int irq_fd;
 static unsigned long dma_rate, dma_entry = PAGE, transfers, interrupts;
 static bool tell_dma, asked_to_verify;
@@ -452,7 +455,7 @@ static void end_transfer(void)
 
 static bool transfer_due(uint64_t *since_ms, uint64_t now)
 {
-	if (transfer.busy || !dma_rate || now - *since_ms < 1000 / dma_rate)
+	if (transfer.busy || !dma_rate || in_d3hot || now - *since_ms < 1000 / dma_rate)
 		return false;
 	*since_ms = now;
 	begin_transfer();
@@ -522,6 +525,47 @@ static void show_config(void)
 	say("config of %s: %zd bytes\n", strrchr(device, '/') + 1, n);
 }
 
+static int open_device_file(const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", device, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+static void set_power(uint16_t state)
+{
+	int fd = open_device_file("config");
+
+	if (pwrite(fd, &state, sizeof(state), PMCSR) != sizeof(state))
+		die("PMCSR");
+	close(fd);
+	in_d3hot = state == D3HOT;
+	/* In D3hot the driver acknowledges in vain, if it was interrupted just before. */
+	if (!in_d3hot)
+		*reg(TERN_REG_IRQ_STATUS) = DMA_BIT;
+	say("power %u\n", state);
+}
+
+/* The kernel does it, by a function-level reset: it finds no other way. */
+static void reset_device(void)
+{
+	int fd = open_device_file("reset");
+
+	if (write(fd, "1", 1) != 1)
+		die("reset");
+	close(fd);
+	memset(generations, 0, pages * sizeof(*generations));
+	memset(scratch, 0, sizeof(scratch));
+	irq_status = 0;
+	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
+	say("reset\n");
+}
+
 static unsigned long at_most_pages(unsigned long n)
 {
 	return n < pages ? n : pages;
@@ -546,6 +590,10 @@ static void obey(const char *line)
 		dma_rate = n;
 		dma_entry = bytes >= 32 && PAGE % bytes == 0 ? bytes : PAGE;
 		tell_dma = true;
+	} else if (sscanf(line, "power %lu", &n) == 1) {
+		set_power(n);
+	} else if (!strcmp(line, "reset")) {
+		reset_device();
 	} else if (!strcmp(line, "verify")) {
 		asked_to_verify = true;
 	} else if (!strcmp(line, "config")) {
@@ -597,7 +645,7 @@ static bool stamp_due(uint64_t *since_ms, uint64_t now)
 {
 	unsigned long due, i;
 
-	if (!rate || !working_set) {
+	if (!rate || !working_set || in_d3hot) {
 		*since_ms = now;
 		return false;
 	}
@@ -636,7 +684,7 @@ static void run(void)
 			asked_to_verify = false;
 			verify();
 		}
-		if (now - turned >= REGISTERS_MS) {
+		if (!in_d3hot && now - turned >= REGISTERS_MS) {
 			turn_registers();
 			turned = now;
 		}
@@ -648,7 +696,7 @@ static void run(void)
 		fds[0].events = POLLIN | (out_len ? POLLOUT : 0);
 		if (poll(fds, 2, busy ? 0 : TICK_MS) <= 0)
 			continue;
-		if (fds[1].revents)
+		if (fds[1].revents && !in_d3hot)
 			end_transfer();
 		if (fds[0].revents)
 			take_orders();

@@ -95,6 +95,16 @@ class Guest:
         self.tell("dma 1000 32")
         self.wait("dma 1000")
 
+    def power(self, state):
+        """Put the device into D0 or D3hot (3), where it is left alone."""
+        self._ask(f"power {state}")
+
+    def reset_device(self):
+        """Have the guest's kernel reset the device, which does nothing meanwhile."""
+        self.stop()
+        self.tell("reset")
+        self.wait("reset")
+
     def fill(self, pages):
         self.tell(f"fill {pages}")
         self.wait(f"filled {pages}")

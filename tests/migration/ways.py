@@ -230,6 +230,41 @@ class Ways:
         check_goes_on(guest)
         self._lab.end(guest)
 
+    def in_d3hot(self):
+        """A device in D3hot, and a transfer that waits there: D0 finishes it, once."""
+        guest = self.guest()
+        guest.transfer_slowly()
+        saved = self._folder / "d3hot"
+        for _ in range(20):
+            guest.goes_on()
+            guest.power(3)
+            guest.vmm.save(saved, DOWNTIME_MS)
+            under_way = Saved(saved).transfer_in_flight()
+            if under_way:
+                break
+            guest.vmm.qmp.command("cont")
+            guest.power(0)
+        assert under_way, "20 times no transfer was on its way"
+        self._tap.note(f"{under_way[0]} of {under_way[1]} bytes were done in D3hot")
+        self._lab.end(guest)
+        guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {saved}")
+        guest.power(0)
+        check_verdict(guest.verify(), self._pages)
+        guest.pages = self._pages
+        check_goes_on(guest)
+        self._lab.end(guest)
+
+    def device_reset(self):
+        """The guest resets the device, which is then migrated as if it was new."""
+        guest = self.guest()
+        guest.reset_device()
+        equal(guest.verify().bad, 0, "bad pages of a device that was reset")
+        guest.fill(guest.pages * 3 // 4)
+        guest.load(**FULL_LOAD)
+        check_goes_on(guest)
+        self.whole(guest)
+        self._lab.end(guest)
+
     def line(self):
         """W-18 INT-6: the interrupt line, and a transfer that is under way at each stop."""
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
@@ -449,6 +484,8 @@ WAYS = (
     ("W-4 P-34 savevm and loadvm", Ways.snapshots),
     ("W-6 P-14 the guest reboots in mid-migration", Ways.reboots),
     ("W-17 DMA-9 a transfer under way at the stop", Ways.in_flight),
+    ("W-20 V1-18 P-28 a device in D3hot", Ways.in_d3hot),
+    ("W-21 P-14 P-30 the guest resets the device", Ways.device_reset),
     ("W-18 INT-6 P-28 interrupts by the line, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
     ("W-19 P-36 the device is removed while the VM runs", Ways.removed),
