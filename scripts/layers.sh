@@ -49,8 +49,8 @@ complain "the protocols see struct tern_migration, not the device" "$(
 		src/vfio/status.[ch] src/vfio/migration.[ch] 2>/dev/null |
 		grep -v 'container_of(kref\|container_of(work\|to_delayed_work' || true)"
 complain "no model's name in core, function, vfio or bus" "$(
-	grep -rnwiE 'tern_(mem|null|nvme)|tern-(mem|null|nvme)|tern_(mem|null|nvme)_[a-z_]+|TERN_MODEL_[A-Z]+' \
-		src/core src/function src/vfio src/bus || true)"
+	grep -rnwE "tern[-_]($models)(_[a-z_]+)?|TERN_MODEL_[A-Z]+" src/core src/function src/vfio src/bus |
+		grep -v '_H$' || true)"
 complain "core has no tests of the kernel" "$(
 	grep -rnE '#\s*if(def|ndef)? .*(CONFIG_|LINUX_VERSION|TERN_HAS)' src/core || true)"
 complain "only compat asks what the kernel has" "$(

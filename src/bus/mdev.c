@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The mdev parent "tern", its one type, and the life of an mdev.
+ * The mdev bus: a parent "tern" with one type per model, and the life of an mdev.
  */
 #include <linux/device.h>
 #include <linux/err.h>
@@ -8,56 +8,50 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "vfio/attributes.h"
-#include "vfio/device.h"
-#include "function/limits.h"
 #include "bus/mdev.h"
+#include "function/function.h"
+#include "function/limits.h"
+#include "vfio/device.h"
 
-#define MEMORY_MIB_DEFAULT	64
-#define WINDOW_KIB_DEFAULT	4096
+/**
+ * struct mdev_model - a model as an mdev type
+ * @type: what the mdev core knows
+ * @ops: the model
+ */
+struct mdev_model {
+	struct mdev_type type;
+	const struct tern_function_ops *ops;
+};
+
+static const struct tern_function_ops *model_of(struct mdev_type *type)
+{
+	return container_of(type, struct mdev_model, type)->ops;
+}
 
 static int probe(struct mdev_device *mdev)
 {
-	struct tern_device *dev;
+	struct tern_function *fn = model_of(mdev->type)->create();
 	int ret;
 
-	ret = tern_limits_change(0, MEMORY_MIB_DEFAULT);
+	if (IS_ERR(fn))
+		return PTR_ERR(fn);
+	ret = tern_device_register(&mdev->dev, fn);
 	if (ret)
-		return ret;
-	dev = vfio_alloc_device(tern_device, vdev, &mdev->dev, &tern_device_ops);
-	if (IS_ERR(dev)) {
-		ret = PTR_ERR(dev);
-		goto err_unreserve;
-	}
-	dev->memory_mib = MEMORY_MIB_DEFAULT;
-	dev->migration.window_kib = WINDOW_KIB_DEFAULT;
-	dev->migration.precopy = true;
-	dev_set_drvdata(&mdev->dev, dev);
-	ret = vfio_register_emulated_iommu_dev(&dev->vdev);
-	if (ret)
-		goto err_put;
-	return 0;
-
-err_put:
-	vfio_put_device(&dev->vdev);
-err_unreserve:
-	tern_limits_change(MEMORY_MIB_DEFAULT, 0);
+		fn->ops->destroy(fn);
 	return ret;
 }
 
 static void remove(struct mdev_device *mdev)
 {
-	struct tern_device *dev = dev_get_drvdata(&mdev->dev);
+	struct tern_function *fn = dev_get_drvdata(&mdev->dev);
 
-	/* Waits for the user, who is asked by tern_irqs_request(). */
-	vfio_unregister_group_dev(&dev->vdev);
-	tern_limits_change(dev->memory_mib, 0);
-	vfio_put_device(&dev->vdev);
+	tern_device_unregister(&mdev->dev, fn);
+	fn->ops->destroy(fn);
 }
 
 static ssize_t show_description(struct mdev_type *type, char *buf)
 {
-	return sysfs_emit(buf, "memory that live-migrates: protocols v1 and v2\n");
+	return sysfs_emit(buf, "%s: protocols v1 and v2\n", model_of(type)->description);
 }
 
 static struct mdev_driver driver = {
@@ -69,23 +63,46 @@ static struct mdev_driver driver = {
 		.name		= "tern",
 		.owner		= THIS_MODULE,
 		.mod_name	= KBUILD_MODNAME,
-		.dev_groups	= tern_attribute_groups,
 	},
 };
-
-/* The name of the type is the parent's driver string and this: "tern-mem". */
-static struct mdev_type type_mem = {
-	.sysfs_name	= "mem",
-	.pretty_name	= "Tern migratable memory",
-};
-
-static struct mdev_type *types[] = { &type_mem };
 
 static struct {
 	struct class *class;
 	struct device *dev;
 	struct mdev_parent mdev;
+	struct mdev_model *models;
+	struct mdev_type **types;
+	unsigned int n;
 } parent;
+
+/* A type's name is the driver's, a dash and the model's: "tern-MODEL". */
+static int make_types(void)
+{
+	unsigned int i;
+
+	while (tern_models[parent.n])
+		parent.n++;
+	parent.models = kcalloc(parent.n, sizeof(*parent.models), GFP_KERNEL);
+	parent.types = kcalloc(parent.n, sizeof(*parent.types), GFP_KERNEL);
+	if (!parent.models || !parent.types)
+		return -ENOMEM;
+	for (i = 0; i < parent.n; i++) {
+		struct mdev_model *model = &parent.models[i];
+
+		model->ops = tern_models[i];
+		model->type.sysfs_name = model->ops->type;
+		model->type.pretty_name = model->ops->name;
+		parent.types[i] = &model->type;
+	}
+	return 0;
+}
+
+static void free_types(void)
+{
+	kfree(parent.types);
+	kfree(parent.models);
+	parent.n = 0;
+}
 
 /**
  * tern_mdev_register() - from now on devices can be created
@@ -96,10 +113,13 @@ int tern_mdev_register(void)
 {
 	int ret;
 
+	ret = make_types();
+	if (ret)
+		goto err_free_types;
 	driver.max_instances = tern_limits_devices();
 	ret = mdev_register_driver(&driver);
 	if (ret)
-		return ret;
+		goto err_free_types;
 	parent.class = tern_compat_class_create("tern");
 	if (IS_ERR(parent.class)) {
 		ret = PTR_ERR(parent.class);
@@ -110,7 +130,7 @@ int tern_mdev_register(void)
 		ret = PTR_ERR(parent.dev);
 		goto err_destroy_class;
 	}
-	ret = mdev_register_parent(&parent.mdev, parent.dev, &driver, types, ARRAY_SIZE(types));
+	ret = mdev_register_parent(&parent.mdev, parent.dev, &driver, parent.types, parent.n);
 	if (ret)
 		goto err_unregister_device;
 	return 0;
@@ -121,6 +141,8 @@ err_destroy_class:
 	class_destroy(parent.class);
 err_unregister_driver:
 	mdev_unregister_driver(&driver);
+err_free_types:
+	free_types();
 	return ret;
 }
 
@@ -135,4 +157,5 @@ void tern_mdev_unregister(void)
 	device_unregister(parent.dev);
 	class_destroy(parent.class);
 	mdev_unregister_driver(&driver);
+	free_types();
 }

@@ -6,23 +6,16 @@
  * compares it when a guest arrives.
  */
 #include <linux/kernel.h>
-#include <linux/pci_regs.h>
+#include <linux/pci.h>
 #include <linux/string.h>
 #include <asm/byteorder.h>
 
 #include "function/config_space.h"
-#include <uapi/tern/registers.h>
-
-/* Where the capabilities stand. */
-#define CAP_PM		0x40
-#define CAP_MSIX	0x48
-#define CAP_EXP		0x60
 
 /* PCI_PM_CTRL_STATE_MASK: the values of the power state. */
 #define PM_D0		0
 #define PM_D3HOT	3
 
-#define BAR_BITS(size)	(~((u32)(size) - 1))
 #define COMMAND_BITS	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
 			 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
 #define CAPABILITY(id, next)	((id) | (next) << 8)
@@ -35,46 +28,34 @@ struct field {
 	u32 writable;
 };
 
+/* What every function has. */
 static const struct field fields[] = {
-	{ PCI_VENDOR_ID,		2, TERN_PCI_VENDOR, 0 },
-	{ PCI_DEVICE_ID,		2, TERN_PCI_DEVICE, 0 },
 	{ PCI_COMMAND,			2, 0, COMMAND_BITS },
 	{ PCI_STATUS,			2, PCI_STATUS_CAP_LIST, 0 },
-	{ PCI_CLASS_REVISION,		4, TERN_PCI_CLASS << 8 | 1, 0 },
 	{ PCI_CACHE_LINE_SIZE,		1, 0, 0xff },
-	{ PCI_BASE_ADDRESS_0,		4, PCI_BASE_ADDRESS_MEM_TYPE_32,
-					   BAR_BITS(TERN_BAR0_SIZE) },
-	{ PCI_BASE_ADDRESS_4,		4, PCI_BASE_ADDRESS_MEM_TYPE_32,
-					   BAR_BITS(TERN_BAR4_SIZE) },
-	{ PCI_SUBSYSTEM_VENDOR_ID,	2, TERN_PCI_VENDOR, 0 },
-	{ PCI_SUBSYSTEM_ID,		2, TERN_PCI_DEVICE, 0 },
-	{ PCI_CAPABILITY_LIST,		1, CAP_PM, 0 },
+	{ PCI_CAPABILITY_LIST,		1, TERN_CAP_PM, 0 },
 	{ PCI_INTERRUPT_LINE,		1, 0, 0xff },
 	{ PCI_INTERRUPT_PIN,		1, 1, 0 },
 
-	{ CAP_PM,			2, CAPABILITY(PCI_CAP_ID_PM, CAP_MSIX), 0 },
-	{ CAP_PM + PCI_PM_PMC,		2, 3, 0 },
-	{ CAP_PM + PCI_PM_CTRL,		2, PCI_PM_CTRL_NO_SOFT_RESET,
+	{ TERN_CAP_PM,			2, CAPABILITY(PCI_CAP_ID_PM, TERN_CAP_MSIX), 0 },
+	{ TERN_CAP_PM + PCI_PM_PMC,		2, 3, 0 },
+	{ TERN_CAP_PM + PCI_PM_CTRL,		2, PCI_PM_CTRL_NO_SOFT_RESET,
 					   PCI_PM_CTRL_STATE_MASK },
 
-	{ CAP_MSIX,			2, CAPABILITY(PCI_CAP_ID_MSIX, CAP_EXP), 0 },
-	{ CAP_MSIX + PCI_MSIX_FLAGS,	2, TERN_VECTORS - 1,
-					   PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL },
-	{ CAP_MSIX + PCI_MSIX_TABLE,	4, TERN_MSIX_TABLE | 4, 0 },
-	{ CAP_MSIX + PCI_MSIX_PBA,	4, TERN_MSIX_PBA | 4, 0 },
+	{ TERN_CAP_MSIX,			2, CAPABILITY(PCI_CAP_ID_MSIX, TERN_CAP_EXP), 0 },
 
-	{ CAP_EXP,			2, CAPABILITY(PCI_CAP_ID_EXP, 0), 0 },
-	{ CAP_EXP + PCI_EXP_FLAGS,	2, 2 | PCI_EXP_TYPE_ENDPOINT << 4, 0 },
-	{ CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR, 0 },
-	{ CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN |
+	{ TERN_CAP_EXP,			2, CAPABILITY(PCI_CAP_ID_EXP, 0), 0 },
+	{ TERN_CAP_EXP + PCI_EXP_FLAGS,	2, 2 | PCI_EXP_TYPE_ENDPOINT << 4, 0 },
+	{ TERN_CAP_EXP + PCI_EXP_DEVCAP,	4, PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR, 0 },
+	{ TERN_CAP_EXP + PCI_EXP_DEVCTL,	2, PCI_EXP_DEVCTL_RELAX_EN |
 					   PCI_EXP_DEVCTL_READRQ_512B,
 					   PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE |
 					   PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE |
 					   PCI_EXP_DEVCTL_RELAX_EN | PCI_EXP_DEVCTL_PAYLOAD |
 					   PCI_EXP_DEVCTL_READRQ },
-	{ CAP_EXP + PCI_EXP_LNKCAP,	4, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4, 0 },
-	{ CAP_EXP + PCI_EXP_LNKCTL,	2, 0, PCI_EXP_LNKCTL_ASPMC | PCI_EXP_LNKCTL_CCC },
-	{ CAP_EXP + PCI_EXP_LNKSTA,	2, PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1, 0 },
+	{ TERN_CAP_EXP + PCI_EXP_LNKCAP,	4, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4, 0 },
+	{ TERN_CAP_EXP + PCI_EXP_LNKCTL,	2, 0, PCI_EXP_LNKCTL_ASPMC | PCI_EXP_LNKCTL_CCC },
+	{ TERN_CAP_EXP + PCI_EXP_LNKSTA,	2, PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1, 0 },
 };
 
 static void put_field(struct tern_config_space *cfg, const struct field *f)
@@ -85,26 +66,58 @@ static void put_field(struct tern_config_space *cfg, const struct field *f)
 	memcpy(cfg->writable + f->offset, &writable, f->size);
 }
 
-/**
- * tern_config_space_init() - config space as at power-on
- * @cfg: the config space
- * @memory_size: size of BAR2, a power of two
- */
-void tern_config_space_init(struct tern_config_space *cfg, u64 memory_size)
+static void put_identity(struct tern_config_space *cfg, const struct tern_identity *id)
 {
-	const u64 bits = ~(memory_size - 1);
-	const struct field bar2[] = {
-		{ PCI_BASE_ADDRESS_2, 4, PCI_BASE_ADDRESS_MEM_TYPE_64 |
-			PCI_BASE_ADDRESS_MEM_PREFETCH, lower_32_bits(bits) },
-		{ PCI_BASE_ADDRESS_3, 4, 0, upper_32_bits(bits) },
+	const struct field own[] = {
+		{ PCI_VENDOR_ID,	   2, id->vendor, 0 },
+		{ PCI_DEVICE_ID,	   2, id->device, 0 },
+		{ PCI_CLASS_REVISION,	   4, id->class << 8 | id->revision, 0 },
+		{ PCI_SUBSYSTEM_VENDOR_ID, 2, id->vendor, 0 },
+		{ PCI_SUBSYSTEM_ID,	   2, id->device, 0 },
+		{ TERN_CAP_MSIX + PCI_MSIX_FLAGS, 2, id->vectors - 1,
+			PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL },
+		{ TERN_CAP_MSIX + PCI_MSIX_TABLE, 4, id->msix_table | id->msix_bar, 0 },
+		{ TERN_CAP_MSIX + PCI_MSIX_PBA,	  4, id->msix_pba | id->msix_bar, 0 },
 	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(own); i++)
+		put_field(cfg, &own[i]);
+}
+
+/* A guest sizes a BAR by the address bits that it can write. */
+static void put_bar(struct tern_config_space *cfg, unsigned int i, const struct tern_config_bar *bar)
+{
+	const u64 bits = ~(bar->size - 1);
+	const struct field low = {
+		PCI_BASE_ADDRESS_0 + 4 * i, 4, bar->flags, lower_32_bits(bits),
+	};
+	const struct field high = { low.offset + 4, 4, 0, upper_32_bits(bits) };
+
+	if (!bar->size)
+		return;
+	put_field(cfg, &low);
+	if (bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		put_field(cfg, &high);
+}
+
+/**
+ * tern_config_space_init() - config space in its reset state
+ * @cfg: the config space
+ * @id: the model's own values
+ * @bars: the six BARs
+ */
+void tern_config_space_init(struct tern_config_space *cfg, const struct tern_identity *id,
+			    const struct tern_config_bar *bars)
+{
 	unsigned int i;
 
 	memset(cfg, 0, sizeof(*cfg));
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
 		put_field(cfg, &fields[i]);
-	for (i = 0; i < ARRAY_SIZE(bar2); i++)
-		put_field(cfg, &bar2[i]);
+	put_identity(cfg, id);
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		put_bar(cfg, i, &bars[i]);
 	tern_config_space_clear(cfg);
 }
 
@@ -155,7 +168,7 @@ static bool is_power_state(u8 pmcsr)
 void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 			     const void *from, size_t len)
 {
-	u8 *pmcsr = &cfg->bytes[CAP_PM + PCI_PM_CTRL];
+	u8 *pmcsr = &cfg->bytes[TERN_CAP_PM + PCI_PM_CTRL];
 	u8 state = *pmcsr & PCI_PM_CTRL_STATE_MASK;
 	const u8 *byte = from;
 	size_t i;
@@ -181,7 +194,7 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
  */
 bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len)
 {
-	const unsigned int at = CAP_EXP + PCI_EXP_DEVCTL + 1;
+	const unsigned int at = TERN_CAP_EXP + PCI_EXP_DEVCTL + 1;
 	const u8 *byte = from;
 
 	return offset <= at && at - offset < len &&
@@ -196,7 +209,7 @@ bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len)
  */
 bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
 {
-	return (cfg->bytes[CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) == PM_D3HOT;
+	return (cfg->bytes[TERN_CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) == PM_D3HOT;
 }
 
 /**
@@ -215,36 +228,37 @@ void tern_config_space_load(struct tern_config_space *cfg, const struct tern_con
 	tern_config_space_write(cfg, 0, from->bytes, sizeof(from->bytes));
 }
 
-/* Read-only bits that the device did not always have: 0 in streams of older ones. */
-static u8 added_later(size_t offset)
+/* The bits of a byte that older devices of this model lacked. */
+static u8 added_later(const struct tern_config_later *later, unsigned int n, size_t offset)
 {
-	switch (offset) {
-	case PCI_INTERRUPT_PIN:
-		return 1;
-	case CAP_EXP + PCI_EXP_DEVCAP + 3:
-		return PCI_EXP_DEVCAP_FLR >> 24;
-	default:
-		return 0;
-	}
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (later[i].offset == offset)
+			return later[i].bits;
+	return 0;
 }
 
 /**
- * tern_config_space_validate() - is this a config space of this device?
+ * tern_config_space_validate() - is this a config space of this function?
  * @cfg: the config space
  * @from: a state from a stream
+ * @later: the bits that older devices of the model lacked
+ * @n: how many bytes have such bits
  *
  * Return: 0, or -EDOM if a bit differs that no guest can have written, and that older
- * devices did not leave out.
+ * devices did not lack.
  */
 int tern_config_space_validate(const struct tern_config_space *cfg,
-			       const struct tern_config_state *from)
+			       const struct tern_config_state *from,
+			       const struct tern_config_later *later, unsigned int n)
 {
 	size_t i;
 
 	for (i = 0; i < TERN_CONFIG_SIZE; i++) {
 		u8 differs = (from->bytes[i] ^ cfg->reset[i]) & ~cfg->writable[i];
 
-		if (differs & ~(added_later(i) & ~from->bytes[i]))
+		if (differs & ~(added_later(later, n, i) & ~from->bytes[i]))
 			return -EDOM;
 	}
 	return 0;

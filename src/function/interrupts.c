@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts: 16 MSI-X vectors or one line, delivered through eventfds.
+ * Interrupts: MSI-X vectors or one line, delivered through eventfds.
  *
  * An interrupt is never lost: what is raised while the device is stopped, or
  * while nobody listens to the vector, stays pending, migrates, and is
@@ -22,28 +22,54 @@
  * is signalled when it runs. While somebody listens to the line, the vectors stay
  * silent and nothing of them is pending, as PCI has it for MSI-X disabled.
  */
-#include <linux/bits.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/eventfd.h>
 #include <linux/pci_regs.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
+#include "function/config_space.h"
 #include "function/interrupts.h"
-#include <uapi/tern/registers.h>
 
 #define MSIX_MASKED	1
-#define MSIX_WORDS	(TERN_VECTORS * 4)
 
 static_assert(sizeof(struct tern_msix_entry) == 4 * sizeof(u32));
 
 /**
- * tern_interrupts_init() - vectors as at power-on, connected to nothing
+ * tern_interrupts_init() - vectors in their reset state, connected to nothing
  * @irqs: the interrupts
+ * @id: how many vectors there are, and where a guest finds them
+ *
+ * Return: 0 or -ENOMEM. Context: may sleep.
  */
-void tern_interrupts_init(struct tern_interrupts *irqs)
+int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id)
 {
 	memset(irqs, 0, sizeof(*irqs));
 	spin_lock_init(&irqs->lock);
+	irqs->n = id->vectors;
+	irqs->table_at = id->msix_table;
+	irqs->pba_at = id->msix_pba;
+	irqs->pending = bitmap_zalloc(irqs->n, GFP_KERNEL);
+	irqs->trigger = kcalloc(irqs->n, sizeof(*irqs->trigger), GFP_KERNEL);
+	irqs->table = kcalloc(irqs->n, sizeof(*irqs->table), GFP_KERNEL);
+	if (!irqs->pending || !irqs->trigger || !irqs->table) {
+		tern_interrupts_uninit(irqs);
+		return -ENOMEM;
+	}
 	tern_interrupts_clear(irqs);
+	return 0;
+}
+
+/**
+ * tern_interrupts_uninit() - free what tern_interrupts_init() allocated
+ * @irqs: the interrupts, connected to nothing; may be half made
+ */
+void tern_interrupts_uninit(struct tern_interrupts *irqs)
+{
+	bitmap_free(irqs->pending);
+	kfree(irqs->trigger);
+	kfree(irqs->table);
 }
 
 /**
@@ -56,13 +82,13 @@ void tern_interrupts_clear(struct tern_interrupts *irqs)
 	unsigned int i;
 
 	spin_lock(&irqs->lock);
-	irqs->pending = 0;
+	bitmap_zero(irqs->pending, irqs->n);
 	irqs->master = false;
 	irqs->d3hot = false;
 	irqs->intx.asserted = false;
 	irqs->intx.disabled = false;
-	memset(irqs->table, 0, sizeof(irqs->table));
-	for (i = 0; i < TERN_VECTORS; i++)
+	memset(irqs->table, 0, irqs->n * sizeof(*irqs->table));
+	for (i = 0; i < irqs->n; i++)
 		irqs->table[i].control = cpu_to_le32(MSIX_MASKED);
 	spin_unlock(&irqs->lock);
 }
@@ -77,7 +103,7 @@ static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
 	lockdep_assert_held(&irqs->lock);
 	if (is_silent(irqs) || !irqs->master || !irqs->trigger[vector])
 		return;
-	irqs->pending &= ~BIT(vector);
+	__clear_bit(vector, irqs->pending);
 	tern_compat_eventfd_signal(irqs->trigger[vector]);
 }
 
@@ -85,9 +111,8 @@ static void deliver_pending_locked(struct tern_interrupts *irqs)
 {
 	unsigned int i;
 
-	for (i = 0; i < TERN_VECTORS; i++)
-		if (irqs->pending & BIT(i))
-			deliver_locked(irqs, i);
+	for_each_set_bit(i, irqs->pending, irqs->n)
+		deliver_locked(irqs, i);
 }
 
 static void deliver_line_locked(struct tern_interrupts *irqs)
@@ -129,13 +154,13 @@ void tern_interrupts_stop(struct tern_interrupts *irqs)
 /**
  * tern_interrupts_raise() - raise a vector: now, or when it can be delivered
  * @irqs: the interrupts
- * @vector: below TERN_VECTORS
+ * @vector: below the number of vectors
  */
 void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
 {
 	spin_lock(&irqs->lock);
 	if (!irqs->intx.trigger) {
-		irqs->pending |= BIT(vector);
+		__set_bit(vector, irqs->pending);
 		deliver_locked(irqs, vector);
 	}
 	spin_unlock(&irqs->lock);
@@ -164,7 +189,7 @@ void tern_interrupts_configure(struct tern_interrupts *irqs, u16 command, bool d
 /**
  * tern_interrupts_connect() - where a vector is delivered
  * @irqs: the interrupts
- * @vector: below TERN_VECTORS
+ * @vector: below the number of vectors
  * @trigger: its eventfd, whose reference becomes ours; NULL for nowhere
  *
  * Context: may sleep.
@@ -177,7 +202,7 @@ void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 	spin_lock(&irqs->lock);
 	old = irqs->trigger[vector];
 	irqs->trigger[vector] = trigger;
-	if (irqs->pending & BIT(vector))
+	if (test_bit(vector, irqs->pending))
 		deliver_locked(irqs, vector);
 	spin_unlock(&irqs->lock);
 	if (old)
@@ -222,11 +247,26 @@ void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_c
 	irqs->intx.trigger = trigger;
 	irqs->intx.masked = false;
 	if (trigger)
-		irqs->pending = 0;
+		bitmap_zero(irqs->pending, irqs->n);
 	deliver_line_locked(irqs);
 	spin_unlock(&irqs->lock);
 	if (old)
 		eventfd_ctx_put(old);
+}
+
+/**
+ * tern_interrupts_disconnect() - nothing is delivered anywhere
+ * @irqs: the interrupts
+ *
+ * Context: may sleep.
+ */
+void tern_interrupts_disconnect(struct tern_interrupts *irqs)
+{
+	unsigned int i;
+
+	tern_interrupts_connect_line(irqs, NULL);
+	for (i = 0; i < irqs->n; i++)
+		tern_interrupts_connect(irqs, i, NULL);
 }
 
 /**
@@ -269,7 +309,7 @@ static void test_locked(struct tern_interrupts *irqs, struct eventfd_ctx *trigge
 /**
  * tern_interrupts_test() - signal a vector's eventfd, if it has one
  * @irqs: the interrupts
- * @vector: below TERN_VECTORS
+ * @vector: below the number of vectors
  *
  * For a VMM that tests its own wiring: nothing of the device has a part in it.
  */
@@ -293,8 +333,18 @@ void tern_interrupts_test_line(struct tern_interrupts *irqs)
 	spin_unlock(&irqs->lock);
 }
 
+/* A byte of the pending bits, which are quadwords on the bus. */
+static u8 pending_byte(const struct tern_interrupts *irqs, unsigned int i)
+{
+	unsigned int bit = 8 * i;
+
+	if (bit >= irqs->n)
+		return 0;
+	return irqs->pending[BIT_WORD(bit)] >> bit % BITS_PER_LONG;
+}
+
 /**
- * tern_interrupts_read() - read BAR4
+ * tern_interrupts_read() - read the BAR of the MSI-X table
  * @irqs: the interrupts
  * @offset: first byte; the range lies inside the BAR
  * @to: gets the table, the pending bits, and 0 where there is neither
@@ -303,6 +353,7 @@ void tern_interrupts_test_line(struct tern_interrupts *irqs)
 void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len)
 {
+	const size_t table_size = irqs->n * sizeof(*irqs->table);
 	const u8 *table = (const u8 *)irqs->table;
 	u8 *byte = to;
 	size_t i;
@@ -311,10 +362,10 @@ void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 	for (i = 0; i < len; i++) {
 		unsigned int at = offset + i;
 
-		if (at < sizeof(irqs->table))
-			byte[i] = table[at];
-		else if (at >= TERN_MSIX_PBA && at < TERN_MSIX_PBA + sizeof(u32))
-			byte[i] = irqs->pending >> 8 * (at - TERN_MSIX_PBA);
+		if (at >= irqs->table_at && at - irqs->table_at < table_size)
+			byte[i] = table[at - irqs->table_at];
+		else if (at >= irqs->pba_at)
+			byte[i] = pending_byte(irqs, at - irqs->pba_at);
 		else
 			byte[i] = 0;
 	}
@@ -322,7 +373,7 @@ void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 }
 
 /**
- * tern_interrupts_write() - write BAR4
+ * tern_interrupts_write() - write the BAR of the MSI-X table
  * @irqs: the interrupts
  * @offset: first byte; the range lies inside the BAR
  * @from: what lands in the table is kept, the rest ignored
@@ -332,6 +383,7 @@ void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
 			   const void *from, size_t len)
 {
+	const size_t words = irqs->n * sizeof(*irqs->table) / sizeof(u32);
 	__le32 *table = (__le32 *)irqs->table;
 	const __le32 *word = from;
 	size_t i;
@@ -340,10 +392,11 @@ void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
 		return;
 	spin_lock(&irqs->lock);
 	for (i = 0; i < len / sizeof(u32); i++) {
-		size_t at = offset / sizeof(u32) + i;
+		size_t at = offset / sizeof(u32) + i - irqs->table_at / sizeof(u32);
 		bool control = at % 4 == 3;
 
-		if (at < MSIX_WORDS)
+		/* Before the table it wraps around, and is beyond it. */
+		if (at < words)
 			table[at] = control ? word[i] & cpu_to_le32(MSIX_MASKED) : word[i];
 	}
 	spin_unlock(&irqs->lock);
@@ -352,45 +405,46 @@ void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
 /**
  * tern_interrupts_save() - the state, for a stream
  * @irqs: the interrupts
- * @to: gets it
+ * @pending: gets one bit per vector
+ * @table: gets the MSI-X table
  */
-void tern_interrupts_save(struct tern_interrupts *irqs, struct tern_interrupts_state *to)
+void tern_interrupts_save(struct tern_interrupts *irqs, unsigned long *pending,
+			  struct tern_msix_entry *table)
 {
 	spin_lock(&irqs->lock);
-	to->pending = cpu_to_le32(irqs->pending);
-	to->reserved = 0;
-	memcpy(to->table, irqs->table, sizeof(to->table));
+	bitmap_copy(pending, irqs->pending, irqs->n);
+	memcpy(table, irqs->table, irqs->n * sizeof(*table));
 	spin_unlock(&irqs->lock);
 }
 
 /**
- * tern_interrupts_validate() - can the vectors be so?
- * @from: a state from a stream
+ * tern_interrupts_validate() - can an MSI-X table be so?
+ * @table: from a stream
+ * @n: its entries
  *
  * Return: 0, or -EDOM.
  */
-int tern_interrupts_validate(const struct tern_interrupts_state *from)
+int tern_interrupts_validate(const struct tern_msix_entry *table, unsigned int n)
 {
 	unsigned int i;
 
-	if (le32_to_cpu(from->pending) >> TERN_VECTORS || from->reserved)
-		return -EDOM;
-	for (i = 0; i < TERN_VECTORS; i++)
-		if (le32_to_cpu(from->table[i].control) & ~MSIX_MASKED)
+	for (i = 0; i < n; i++)
+		if (le32_to_cpu(table[i].control) & ~MSIX_MASKED)
 			return -EDOM;
 	return 0;
 }
 
 /**
- * tern_interrupts_load() - become what a stream says; the eventfds stay
+ * tern_interrupts_load() - restore a state from a stream; the eventfds stay
  * @irqs: the interrupts, stopped
- * @from: a validated state
+ * @pending: one bit per vector
+ * @table: a validated table
  */
-void tern_interrupts_load(struct tern_interrupts *irqs,
-			  const struct tern_interrupts_state *from)
+void tern_interrupts_load(struct tern_interrupts *irqs, const unsigned long *pending,
+			  const struct tern_msix_entry *table)
 {
 	spin_lock(&irqs->lock);
-	irqs->pending = le32_to_cpu(from->pending);
-	memcpy(irqs->table, from->table, sizeof(irqs->table));
+	bitmap_copy(irqs->pending, pending, irqs->n);
+	memcpy(irqs->table, table, irqs->n * sizeof(*table));
 	spin_unlock(&irqs->lock);
 }

@@ -8,6 +8,7 @@
 #include <uapi/tern/stream.h>
 
 struct eventfd_ctx;
+struct tern_identity;
 
 /**
  * struct tern_intx - the interrupt line of a device
@@ -29,7 +30,10 @@ struct tern_intx {
  * @running: vectors may be delivered
  * @master: the guest has enabled bus mastering, without which no vector is
  * @d3hot: the guest has put the device into D3hot: nothing is delivered
- * @pending: a bit a vector: raised, not delivered yet
+ * @n: vectors; immutable
+ * @table_at: where in its BAR the table begins; immutable
+ * @pba_at: where in its BAR the pending bits begin; immutable
+ * @pending: one bit per vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL
  * @table: the MSI-X table, as it was written; the VMM acts on it
  * @intx: the line
@@ -39,13 +43,17 @@ struct tern_interrupts {
 	bool running;
 	bool master;
 	bool d3hot;
-	u32 pending;
-	struct eventfd_ctx *trigger[TERN_VECTORS];
-	struct tern_msix_entry table[TERN_VECTORS];
+	unsigned int n;
+	u32 table_at;
+	u32 pba_at;
+	unsigned long *pending;
+	struct eventfd_ctx **trigger;
+	struct tern_msix_entry *table;
 	struct tern_intx intx;
 };
 
-void tern_interrupts_init(struct tern_interrupts *irqs);
+int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id);
+void tern_interrupts_uninit(struct tern_interrupts *irqs);
 void tern_interrupts_clear(struct tern_interrupts *irqs);
 void tern_interrupts_start(struct tern_interrupts *irqs);
 void tern_interrupts_stop(struct tern_interrupts *irqs);
@@ -56,6 +64,7 @@ void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted);
 bool tern_interrupts_line(struct tern_interrupts *irqs);
 void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
+void tern_interrupts_disconnect(struct tern_interrupts *irqs);
 bool tern_interrupts_line_connected(struct tern_interrupts *irqs);
 int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked);
 void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector);
@@ -64,9 +73,10 @@ void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len);
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
 			   const void *from, size_t len);
-void tern_interrupts_save(struct tern_interrupts *irqs, struct tern_interrupts_state *to);
-int tern_interrupts_validate(const struct tern_interrupts_state *from);
-void tern_interrupts_load(struct tern_interrupts *irqs,
-			  const struct tern_interrupts_state *from);
+void tern_interrupts_save(struct tern_interrupts *irqs, unsigned long *pending,
+			  struct tern_msix_entry *table);
+int tern_interrupts_validate(const struct tern_msix_entry *table, unsigned int n);
+void tern_interrupts_load(struct tern_interrupts *irqs, const unsigned long *pending,
+			  const struct tern_msix_entry *table);
 
 #endif /* TERN_FUNCTION_INTERRUPTS_H */

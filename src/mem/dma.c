@@ -3,59 +3,28 @@
  * The DMA engine: moves bytes between guest memory and device memory, fills
  * device memory, and sums it up, on a thread of its own.
  *
- * A transfer is a few registers and how far it has come, and goes on in pieces:
- *
- *   lock; copy the transfer, say that a piece is moving; unlock
- *   move the piece: no lock is held, for guest memory can make us wait
- *   lock; the transfer is so much further; interrupt at its end; unlock
- *
- * So between two pieces the registers are the whole truth, and that is when a
- * device stops: to freeze is to let no further piece begin and to wait for the
- * one that moves. On return no byte of guest memory or of device memory changes
- * and no interrupt is on its way. What is left migrates with the registers, and
- * goes on where the device runs next, once: a piece is either done or not begun.
- *
- * The thread works in the opener's address space, and in its control groups. There
- * guest memory is found, and to them the processor's time and the memory are charged
- * that a transfer makes the device use. The opener is a process: its life decides,
- * not that of the thread that opened the device, nor of its main thread. Once it has
- * ended, or has given up its address space by execve(), there is no guest memory any
- * more, and every transfer fails; what a forked child does with the device goes to
- * the memory of the opener.
- *
- * A fault may wait for the process that serves that memory, so whatever must not wait
- * indefinitely (close, or a freeze whose caller was killed) kills the piece: SIGKILL
- * ends the fault, and the transfer fails. A watchdog does so for an opener that was
- * killed: the piece may hold what it needs to come to its end, and so to close. Some
- * faults cannot be killed, such as one that waits for a FUSE daemon that has taken the
- * request: then close sleeps until the daemon answers or its connection is aborted.
+ * A transfer is a few registers and how far it has come, and goes on in pieces of a
+ * worker (function/worker.h): a piece works on a copy of the transfer, which becomes the
+ * registers at its end. So between two pieces the registers are the whole truth. What is
+ * left of a transfer when the device stops migrates with them, and goes on where the
+ * device runs next, once.
  *
  * To aim the engine at the device's own memory, mapped as guest memory, is
  * allowed: the stores fault and are marked as a guest's would be, for the thread
  * holds none of our locks while it moves.
  */
-#include <linux/cgroup.h>
 #include <linux/crc32c.h>
-#include <linux/err.h>
-#include <linux/kthread.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "mem/dma.h"
 #include "function/memory.h"
+#include "mem/dma.h"
 #include <uapi/tern/registers.h>
 
 /* What moves at once, and what a freeze may have to wait for. */
 #define PIECE	65536UL
-
-/* How often the watchdog looks. */
-#define WATCH_EVERY	(HZ / 2)
 
 #define VECTOR_OF(command)	((command) >> 8 & 0xff)
 #define COMMAND_BITS		(TERN_DMA_OP | TERN_DMA_LIST | TERN_DMA_INTERRUPT | 0xff00)
@@ -197,35 +166,27 @@ static u32 sum_piece(struct tern_dma *dma, struct tern_transfer *t, void *buf)
 }
 
 /* Of the whole process: its main thread may have ended long before. */
-static bool opener_dies(const struct tern_dma *dma)
+static void do_piece(struct tern_worker *w, bool mm)
 {
-	const struct signal_struct *process = dma->opener->signal;
+	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
+	struct tern_transfer *t = &dma->piece;
 
-	return READ_ONCE(process->flags) & SIGNAL_GROUP_EXIT || !atomic_read(&process->live);
-}
-
-static u32 move_piece(struct tern_dma *dma, struct tern_transfer *t)
-{
-	u32 error;
-
-	/* The opener is gone: so is guest memory. */
-	if (opener_dies(dma) || !mmget_not_zero(dma->mm))
-		return TERN_DMA_ERROR_ADDRESS;
-	kthread_use_mm(dma->mm);
+	/* The opener's address space is gone: so is guest memory. */
+	if (!mm) {
+		dma->error = TERN_DMA_ERROR_ADDRESS;
+		return;
+	}
 	switch (t->command & TERN_DMA_OP) {
 	case TERN_DMA_OP_FILL:
-		error = fill_piece(dma, t, dma->bounce);
+		dma->error = fill_piece(dma, t, dma->bounce);
 		break;
 	case TERN_DMA_OP_CRC:
-		error = sum_piece(dma, t, dma->bounce);
+		dma->error = sum_piece(dma, t, dma->bounce);
 		break;
 	default:
-		error = move_guest_piece(dma, t, dma->bounce);
+		dma->error = move_guest_piece(dma, t, dma->bounce);
 		break;
 	}
-	kthread_unuse_mm(dma->mm);
-	mmput(dma->mm);
-	return error;
 }
 
 static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 status)
@@ -236,65 +197,39 @@ static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 stat
 		dma->ops->interrupt(dma, VECTOR_OF(t->command));
 }
 
-static bool has_work(const struct tern_dma *dma)
+static bool has_work(const struct tern_worker *w)
 {
-	return !READ_ONCE(dma->frozen) && !READ_ONCE(dma->d3hot) &&
-	       (READ_ONCE(dma->transfer.status) & TERN_DMA_STATE) == TERN_DMA_BUSY;
+	const struct tern_dma *dma = container_of(w, struct tern_dma, worker);
+
+	return (READ_ONCE(dma->transfer.status) & TERN_DMA_STATE) == TERN_DMA_BUSY;
 }
 
-static void do_piece(struct tern_dma *dma)
+static void begin_piece(struct tern_worker *w)
 {
-	struct tern_transfer t;
-	u32 error;
+	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
 
-	mutex_lock(dma->lock);
-	if (!has_work(dma)) {
-		mutex_unlock(dma->lock);
-		return;
-	}
-	t = dma->transfer;
-	/* A kill that came too late for the last piece is not meant for this one. */
-	flush_signals(current);
-	dma->moving = true;
-	mutex_unlock(dma->lock);
+	lockdep_assert_held(dma->lock);
+	dma->piece = dma->transfer;
+}
 
-	error = move_piece(dma, &t);
+static void end_piece(struct tern_worker *w)
+{
+	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
 
-	mutex_lock(dma->lock);
-	dma->transfer = t;
-	if (error)
-		end_transfer(dma, &dma->transfer, FAILED(error));
-	else if (t.done == t.length)
+	lockdep_assert_held(dma->lock);
+	dma->transfer = dma->piece;
+	if (dma->error)
+		end_transfer(dma, &dma->transfer, FAILED(dma->error));
+	else if (dma->transfer.done == dma->transfer.length)
 		end_transfer(dma, &dma->transfer, TERN_DMA_DONE);
-	WRITE_ONCE(dma->pieces, dma->pieces + 1);
-	/* Pairs with the load in is_idle(): who stops the device sees the piece. */
-	smp_store_release(&dma->moving, false);
-	mutex_unlock(dma->lock);
-	wake_up(&dma->idle);
 }
 
-static int run(void *data)
-{
-	struct tern_dma *dma = data;
-
-	/* Root may kill a piece, too. */
-	allow_signal(SIGKILL);
-	while (!kthread_should_stop()) {
-		wait_event_idle(dma->wake, has_work(dma) || kthread_should_stop());
-		do_piece(dma);
-		cond_resched();
-	}
-	return 0;
-}
-
-static void watch_opener(struct work_struct *work)
-{
-	struct tern_dma *dma = container_of(work, struct tern_dma, watchdog.work);
-
-	if (READ_ONCE(dma->moving) && opener_dies(dma))
-		send_sig(SIGKILL, dma->thread, 1);
-	schedule_delayed_work(&dma->watchdog, WATCH_EVERY);
-}
+static const struct tern_worker_ops worker_ops = {
+	.has_work	= has_work,
+	.begin		= begin_piece,
+	.piece		= do_piece,
+	.end		= end_piece,
+};
 
 /**
  * tern_dma_init() - an engine of a device that is not open
@@ -307,114 +242,44 @@ void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct 
 	memset(dma, 0, sizeof(*dma));
 	dma->ops = ops;
 	dma->lock = lock;
-	init_waitqueue_head(&dma->wake);
-	init_waitqueue_head(&dma->idle);
-	INIT_DELAYED_WORK(&dma->watchdog, watch_opener);
-}
-
-/*
- * The thread, in the control groups of the opener. It is not awake before it is there.
- */
-static struct task_struct *create_thread(struct tern_dma *dma)
-{
-	struct task_struct *thread = kthread_create(run, dma, "tern-dma");
-	int ret;
-
-	/* A fork that was interrupted by a kill has no better word. */
-	if (IS_ERR(thread))
-		return ERR_PTR(-ENOMEM);
-	ret = cgroup_attach_task_all(current, thread);
-	if (ret) {
-		kthread_stop(thread);
-		return ERR_PTR(ret);
-	}
-	wake_up_process(thread);
-	return thread;
+	tern_worker_init(&dma->worker, &worker_ops, lock);
 }
 
 /**
- * tern_dma_open() - power on: no transfer, and the thread waits for one
+ * tern_dma_open() - power on: no transfer, and the worker waits for one
  * @dma: the engine
  * @memory: device memory
  *
- * Return: 0; -ENOMEM, or why the thread may not join the caller's control groups,
- * with nothing done. Context: the opener's; may sleep.
+ * Return: 0; -ENOMEM, or what tern_worker_open() returns, with nothing done. Context:
+ * the opener's process; may sleep.
  */
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 {
-	struct task_struct *thread;
+	int ret;
 
 	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT);
 	if (!dma->bounce)
 		return -ENOMEM;
 	dma->memory = memory;
-	dma->moving = false;
-	dma->frozen = false;
-	dma->mm = current->mm;
-	dma->opener = current->group_leader;
+	/* No one else knows the engine yet; what clears it otherwise has the lock. */
+	mutex_lock(dma->lock);
 	tern_dma_clear(dma);
-	thread = create_thread(dma);
-	if (IS_ERR(thread)) {
+	mutex_unlock(dma->lock);
+	ret = tern_worker_open(&dma->worker, "tern-dma");
+	if (ret)
 		kvfree(dma->bounce);
-		return PTR_ERR(thread);
-	}
-	mmgrab(dma->mm);
-	get_task_struct(dma->opener);
-	dma->thread = thread;
-	schedule_delayed_work(&dma->watchdog, WATCH_EVERY);
-	return 0;
-}
-
-static bool is_idle(struct tern_dma *dma)
-{
-	/* Pairs with the release in do_piece(). */
-	return !smp_load_acquire(&dma->moving);
-}
-
-static bool has_ended(struct tern_dma *dma, unsigned long piece)
-{
-	return is_idle(dma) || READ_ONCE(dma->pieces) != piece;
-}
-
-/*
- * Kill a piece, and wait for its end. Once: the signal stays pending until the next
- * piece begins. If the fault that it waits in cannot be killed, so does the caller
- * wait, without a report of a hung task: it is the memory's server that hangs.
- */
-static void kill_piece(struct tern_dma *dma, unsigned long piece)
-{
-	mutex_lock(dma->lock);
-	if (!has_ended(dma, piece))
-		send_sig(SIGKILL, dma->thread, 1);
-	mutex_unlock(dma->lock);
-	wait_event_idle(dma->idle, has_ended(dma, piece));
-}
-
-static void set_frozen(struct tern_dma *dma, bool frozen)
-{
-	mutex_lock(dma->lock);
-	WRITE_ONCE(dma->frozen, frozen);
-	mutex_unlock(dma->lock);
+	return ret;
 }
 
 /**
- * tern_dma_close() - power off: the thread is gone on return
+ * tern_dma_close() - power off: the worker has exited on return
  * @dma: the engine
  *
- * A piece that is under way is killed. Context: may sleep, for as long as a fault of
- * that piece can neither go on nor be killed.
+ * Context: as tern_worker_close().
  */
 void tern_dma_close(struct tern_dma *dma)
 {
-	set_frozen(dma, true);
-	kill_piece(dma, READ_ONCE(dma->pieces));
-	cancel_delayed_work_sync(&dma->watchdog);
-	kthread_stop(dma->thread);
-	dma->thread = NULL;
-	put_task_struct(dma->opener);
-	dma->opener = NULL;
-	mmdrop(dma->mm);
-	dma->mm = NULL;
+	tern_worker_close(&dma->worker);
 	kvfree(dma->bounce);
 	dma->bounce = NULL;
 	dma->memory = NULL;
@@ -422,75 +287,15 @@ void tern_dma_close(struct tern_dma *dma)
 
 /**
  * tern_dma_clear() - as at power-on
- * @dma: the engine, frozen or not yet open
- *
- * Context: the io lock, if the device is open.
- */
-void tern_dma_clear(struct tern_dma *dma)
-{
-	memset(&dma->transfer, 0, sizeof(dma->transfer));
-	dma->transfer.crc = ~0U;
-}
-
-/**
- * tern_dma_freeze() - on return the engine changes nothing any more
- * @dma: the engine
- *
- * Waits for the piece that is under way; if the caller is killed meanwhile, kills
- * it. Registers can still be written; a transfer begins when the engine thaws.
- *
- * Context: no io lock; may sleep.
- */
-void tern_dma_freeze(struct tern_dma *dma)
-{
-	set_frozen(dma, true);
-	if (wait_event_killable(dma->idle, is_idle(dma)))
-		kill_piece(dma, READ_ONCE(dma->pieces));
-}
-
-/**
- * tern_dma_thaw() - go on where it was frozen
- * @dma: the engine
- *
- * Context: no io lock.
- */
-void tern_dma_thaw(struct tern_dma *dma)
-{
-	set_frozen(dma, false);
-	wake_up(&dma->wake);
-}
-
-/**
- * tern_dma_set_d3hot() - the power state was written
- * @dma: the engine
- * @d3hot: whether it is D3hot, in which no piece begins
- *
- * What is left of a transfer waits. A piece that is under way ends by itself:
- * tern_dma_settle() waits for it.
+ * @dma: the engine, frozen
  *
  * Context: the io lock.
  */
-void tern_dma_set_d3hot(struct tern_dma *dma, bool d3hot)
+void tern_dma_clear(struct tern_dma *dma)
 {
-	WRITE_ONCE(dma->d3hot, d3hot);
-	wake_up(&dma->wake);
-}
-
-/**
- * tern_dma_settle() - on return the piece that was under way has ended
- * @dma: the engine
- *
- * For who has changed what a piece may do: what follows goes by that. If the caller
- * is killed meanwhile, the piece is.
- *
- * Context: no io lock; may sleep.
- */
-void tern_dma_settle(struct tern_dma *dma)
-{
-	unsigned long piece = READ_ONCE(dma->pieces);
-
-	if (wait_event_killable(dma->idle, has_ended(dma, piece)))
-		kill_piece(dma, piece);
+	lockdep_assert_held(dma->lock);
+	memset(&dma->transfer, 0, sizeof(dma->transfer));
+	dma->transfer.crc = ~0U;
 }
 
 static void start_transfer(struct tern_dma *dma, u32 command)
@@ -509,7 +314,7 @@ static void start_transfer(struct tern_dma *dma, u32 command)
 		return;
 	}
 	WRITE_ONCE(t->status, TERN_DMA_BUSY);
-	wake_up(&dma->wake);
+	tern_worker_kick(&dma->worker);
 }
 
 /**

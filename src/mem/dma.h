@@ -3,14 +3,11 @@
 #define TERN_MEM_DMA_H
 
 #include <linux/types.h>
-#include <linux/wait.h>
-#include <linux/workqueue.h>
 
+#include "function/worker.h"
 #include <uapi/tern/stream.h>
 
-struct mm_struct;
 struct mutex;
-struct task_struct;
 struct tern_dma;
 struct tern_memory;
 
@@ -57,37 +54,23 @@ struct tern_transfer {
 
 /**
  * struct tern_dma - the DMA engine of a device
+ * @worker: does the pieces
  * @ops: immutable
  * @lock: the device's io lock
  * @memory: device memory; there while the device is open
  * @transfer: the registers [lock]
- * @frozen: no piece begins [lock]
- * @d3hot: the device is in D3hot: no piece begins, either [lock]
- * @moving: a piece is under way: set under @lock, cleared with release order
- * @wake: the thread waits here for something to do
- * @pieces: how many have ended [written under @lock]
- * @idle: who freezes the engine waits here for @moving to end
- * @thread: moves the pieces; there while the device is open
- * @opener: main thread of the process that opened the device, dead or alive
- * @watchdog: looks now and then whether it does
- * @mm: whose memory it is charged to, and guest memory: the opener's
- * @bounce: one piece; the thread's
+ * @piece: the transfer as the piece in progress advances it; the worker's
+ * @error: of that piece, TERN_DMA_ERROR_* or 0; the worker's
+ * @bounce: one piece; the worker's
  */
 struct tern_dma {
+	struct tern_worker worker;
 	const struct tern_dma_ops *ops;
 	struct mutex *lock;
 	struct tern_memory *memory;
 	struct tern_transfer transfer;
-	bool frozen;
-	bool d3hot;
-	bool moving;
-	unsigned long pieces;
-	wait_queue_head_t wake;
-	wait_queue_head_t idle;
-	struct task_struct *thread;
-	struct task_struct *opener;
-	struct delayed_work watchdog;
-	struct mm_struct *mm;
+	struct tern_transfer piece;
+	u32 error;
 	void *bounce;
 };
 
@@ -95,10 +78,6 @@ void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct 
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory);
 void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);
-void tern_dma_freeze(struct tern_dma *dma);
-void tern_dma_thaw(struct tern_dma *dma);
-void tern_dma_set_d3hot(struct tern_dma *dma, bool d3hot);
-void tern_dma_settle(struct tern_dma *dma);
 u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset);
 void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 value);
 void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to);

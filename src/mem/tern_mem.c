@@ -1,17 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tern-mem, the device model: memory, registers, config space, interrupts and
- * the DMA engine, put together as the core wants them (core/model.h). Another
- * model would be another file like this one.
+ * tern-mem, the first model: memory, registers and a DMA engine, put together as the
+ * core (core/model.h), a bus and vfio (function/function.h) want them. Another model is
+ * another folder like this one, and a line in src/models.c.
  */
+#include <linux/device.h>
 #include <linux/err.h>
+#include <linux/log2.h>
 #include <linux/pci_regs.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
 
+#include "function/limits.h"
 #include "mem/tern_mem.h"
+#include <uapi/tern/registers.h>
+
+#define MEMORY_MIB_DEFAULT	64
+#define MEMORY_MIB_MAX		65536U
+
+static struct tern_mem *of_function(struct tern_function *fn)
+{
+	return container_of(fn, struct tern_mem, fn);
+}
 
 static struct tern_mem *to_mem(struct tern_model *m)
 {
-	return container_of(m, struct tern_mem, model);
+	return container_of(m, struct tern_mem, fn.model);
 }
 
 static int page_get(struct tern_model *m, unsigned long page, void **handle)
@@ -50,51 +64,29 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	return tern_memory_write(to_mem(m)->memory, offset, from, len);
 }
 
-static u16 command(struct tern_mem *mem)
-{
-	__le16 word;
-
-	lockdep_assert_held(&mem->io);
-	tern_config_space_read(&mem->config, PCI_COMMAND, &word, sizeof(word));
-	return le16_to_cpu(word);
-}
-
-/* Config space has changed: tell the parts that go by it. */
-static void config_changed(struct tern_mem *mem)
-{
-	bool d3hot = tern_config_space_in_d3hot(&mem->config);
-
-	lockdep_assert_held(&mem->io);
-	WRITE_ONCE(mem->d3hot, d3hot);
-	tern_dma_set_d3hot(&mem->dma, d3hot);
-	tern_interrupts_configure(&mem->irqs, command(mem), d3hot);
-}
-
 /* A reset leaves nothing of this device, so it is a wipe, too. */
 static void reset(struct tern_model *m)
 {
 	struct tern_mem *mem = to_mem(m);
 
 	tern_memory_clear(mem->memory);
-	mutex_lock(&mem->io);
+	mutex_lock(&mem->fn.io);
 	tern_registers_clear(&mem->regs);
-	tern_config_space_clear(&mem->config);
-	tern_interrupts_clear(&mem->irqs);
 	tern_dma_clear(&mem->dma);
-	config_changed(mem);
-	mutex_unlock(&mem->io);
+	tern_function_reset(&mem->fn);
+	mutex_unlock(&mem->fn.io);
 }
 
 static void start(struct tern_model *m)
 {
-	tern_interrupts_start(&to_mem(m)->irqs);
-	tern_dma_thaw(&to_mem(m)->dma);
+	tern_interrupts_start(&to_mem(m)->fn.irqs);
+	tern_worker_thaw(&to_mem(m)->dma.worker);
 }
 
 static void quiesce(struct tern_model *m)
 {
-	tern_dma_freeze(&to_mem(m)->dma);
-	tern_interrupts_start(&to_mem(m)->irqs);
+	tern_worker_freeze(&to_mem(m)->dma.worker);
+	tern_interrupts_start(&to_mem(m)->fn.irqs);
 }
 
 static void stop(struct tern_model *m)
@@ -102,20 +94,20 @@ static void stop(struct tern_model *m)
 	struct tern_mem *mem = to_mem(m);
 
 	/* First what raises interrupts by itself. */
-	tern_dma_freeze(&mem->dma);
+	tern_worker_freeze(&mem->dma.worker);
 	/* A doorbell that is being rung is either delivered or pending. */
-	mutex_lock(&mem->io);
-	tern_interrupts_stop(&mem->irqs);
-	mutex_unlock(&mem->io);
+	mutex_lock(&mem->fn.io);
+	tern_interrupts_stop(&mem->fn.irqs);
+	mutex_unlock(&mem->fn.io);
 }
 
 static void save_registers(struct tern_model *m, void *to)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
+	mutex_lock(&mem->fn.io);
 	tern_registers_save(&mem->regs, to);
-	mutex_unlock(&mem->io);
+	mutex_unlock(&mem->fn.io);
 }
 
 static int validate_registers(struct tern_model *m, const void *from)
@@ -127,57 +119,71 @@ static void load_registers(struct tern_model *m, const void *from)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
+	mutex_lock(&mem->fn.io);
 	tern_registers_load(&mem->regs, from);
-	mutex_unlock(&mem->io);
+	mutex_unlock(&mem->fn.io);
 }
 
 static void save_config_space(struct tern_model *m, void *to)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
-	tern_config_space_read(&mem->config, 0, to, TERN_CONFIG_SIZE);
-	mutex_unlock(&mem->io);
+	mutex_lock(&mem->fn.io);
+	tern_config_space_read(&mem->fn.config, 0, to, TERN_CONFIG_SIZE);
+	mutex_unlock(&mem->fn.io);
 }
+
+/* Before there was INTx, and before there was a function-level reset. */
+static const struct tern_config_later config_later[] = {
+	{ PCI_INTERRUPT_PIN, 1 },
+	{ TERN_CAP_EXP + PCI_EXP_DEVCAP + 3, PCI_EXP_DEVCAP_FLR >> 24 },
+};
 
 static int validate_config_space(struct tern_model *m, const void *from)
 {
-	return tern_config_space_validate(&to_mem(m)->config, from);
+	return tern_config_space_validate(&to_mem(m)->fn.config, from, config_later,
+					  ARRAY_SIZE(config_later));
 }
 
 static void load_config_space(struct tern_model *m, const void *from)
 {
-	struct tern_mem *mem = to_mem(m);
-
-	mutex_lock(&mem->io);
-	tern_config_space_load(&mem->config, from);
-	config_changed(mem);
-	mutex_unlock(&mem->io);
+	tern_function_load_config(&to_mem(m)->fn, from);
 }
 
 static void save_interrupts(struct tern_model *m, void *to)
 {
-	tern_interrupts_save(&to_mem(m)->irqs, to);
+	DECLARE_BITMAP(pending, TERN_VECTORS);
+	struct tern_interrupts_state *state = to;
+
+	tern_interrupts_save(&to_mem(m)->fn.irqs, pending, state->table);
+	state->pending = cpu_to_le32(pending[0]);
+	state->reserved = 0;
 }
 
 static int validate_interrupts(struct tern_model *m, const void *from)
 {
-	return tern_interrupts_validate(from);
+	const struct tern_interrupts_state *state = from;
+
+	if (le32_to_cpu(state->pending) >> TERN_VECTORS || state->reserved)
+		return -EDOM;
+	return tern_interrupts_validate(state->table, TERN_VECTORS);
 }
 
 static void load_interrupts(struct tern_model *m, const void *from)
 {
-	tern_interrupts_load(&to_mem(m)->irqs, from);
+	const struct tern_interrupts_state *state = from;
+	DECLARE_BITMAP(pending, TERN_VECTORS) = { le32_to_cpu(state->pending) };
+
+	tern_interrupts_load(&to_mem(m)->fn.irqs, pending, state->table);
 }
 
 static void save_dma(struct tern_model *m, void *to)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
+	mutex_lock(&mem->fn.io);
 	tern_dma_save(&mem->dma, to);
-	mutex_unlock(&mem->io);
+	mutex_unlock(&mem->fn.io);
 }
 
 static int validate_dma(struct tern_model *m, const void *from)
@@ -189,9 +195,9 @@ static void load_dma(struct tern_model *m, const void *from)
 {
 	struct tern_mem *mem = to_mem(m);
 
-	mutex_lock(&mem->io);
+	mutex_lock(&mem->fn.io);
 	tern_dma_load(&mem->dma, from);
-	mutex_unlock(&mem->io);
+	mutex_unlock(&mem->fn.io);
 }
 
 static const struct tern_section sections[] = {
@@ -227,6 +233,7 @@ static const struct tern_section sections[] = {
 };
 
 static_assert(ARRAY_SIZE(sections) <= TERN_SECTIONS_MAX);
+static_assert(TERN_VECTORS <= BITS_PER_LONG);
 static_assert(sizeof(struct tern_registers_state) == 72);
 static_assert(sizeof(struct tern_config_state) == 4096);
 static_assert(sizeof(struct tern_interrupts_state) == 264);
@@ -253,81 +260,10 @@ static const struct tern_model_ops tern_mem_ops = {
 	.stop		= stop,
 };
 
-/**
- * tern_mem_read_config() - read config space
- * @mem: an open device
- * @offset: first byte; the range lies inside
- * @to: gets the bytes
- * @len: how many
- *
- * The level of the interrupt line is in the status, as PCI 3.0 has it (6.2.3): it
- * is no state, and is not in a stream. Context: takes the io lock.
- */
-void tern_mem_read_config(struct tern_mem *mem, unsigned int offset, void *to, size_t len)
-{
-	u8 *byte = to;
-
-	mutex_lock(&mem->io);
-	tern_config_space_read(&mem->config, offset, to, len);
-	if (offset <= PCI_STATUS && PCI_STATUS - offset < len && tern_interrupts_line(&mem->irqs))
-		byte[PCI_STATUS - offset] |= PCI_STATUS_INTERRUPT;
-	mutex_unlock(&mem->io);
-}
-
-/**
- * tern_mem_in_d3hot() - has the guest put the device into D3hot?
- * @mem: an open device
- *
- * Then nothing answers but config space. Context: any.
- */
-bool tern_mem_in_d3hot(const struct tern_mem *mem)
-{
-	return READ_ONCE(mem->d3hot);
-}
-
-/**
- * tern_mem_write_config() - write config space
- * @mem: an open device
- * @offset: first byte; the range lies inside
- * @from: the bytes
- * @len: how many
- *
- * On return from clearing bus mastering guest memory is not used any more, for a guest
- * gives it back then; and in D3hot device memory is not, either. Context: takes the io
- * lock; may wait for a piece of a transfer.
- */
-void tern_mem_write_config(struct tern_mem *mem, unsigned int offset, const void *from,
-			   size_t len)
-{
-	bool was_master, was_in_d0, ended;
-
-	mutex_lock(&mem->io);
-	was_master = command(mem) & PCI_COMMAND_MASTER;
-	was_in_d0 = !mem->d3hot;
-	tern_config_space_write(&mem->config, offset, from, len);
-	config_changed(mem);
-	ended = (was_master && !(command(mem) & PCI_COMMAND_MASTER)) ||
-		(was_in_d0 && mem->d3hot);
-	mutex_unlock(&mem->io);
-	if (ended)
-		tern_dma_settle(&mem->dma);
-}
-
-static bool is_bus_master(struct tern_mem *mem)
-{
-	u16 bits;
-
-	mutex_lock(&mem->io);
-	bits = command(mem);
-	mutex_unlock(&mem->io);
-	return bits & PCI_COMMAND_MASTER;
-}
-
 static int dma_guest(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write)
 {
-	struct tern_mem *mem = container_of(dma, struct tern_mem, dma);
-
-	return is_bus_master(mem) ? mem->guest(mem, address, buf, len, write) : -EACCES;
+	return tern_function_guest(&container_of(dma, struct tern_mem, dma)->fn, address, buf,
+				   len, write);
 }
 
 static void dma_interrupt(struct tern_dma *dma, unsigned int vector)
@@ -340,32 +276,113 @@ static const struct tern_dma_ops dma_ops = {
 	.interrupt	= dma_interrupt,
 };
 
-/**
- * tern_mem_init() - a device that is not open
- * @mem: the device
- * @guest: how it reaches guest memory
- */
-void tern_mem_init(struct tern_mem *mem, tern_guest_fn guest)
+static int access_registers(struct tern_function *fn, u64 at, void *buf, size_t n, bool write)
 {
-	mutex_init(&mem->io);
-	mem->guest = guest;
-	tern_interrupts_init(&mem->irqs);
-	tern_dma_init(&mem->dma, &dma_ops, &mem->io);
-	mem->model.ops = &tern_mem_ops;
+	struct tern_mem *mem = of_function(fn);
+
+	mutex_lock(&fn->io);
+	if (write)
+		tern_registers_write(&mem->regs, at, buf, n);
+	else
+		tern_registers_read(&mem->regs, at, buf, n);
+	mutex_unlock(&fn->io);
+	return 0;
 }
 
-/**
- * tern_mem_open() - power on: fresh memory, and the device runs
- * @mem: the device
- * @memory_size: bytes of memory, a power of two
- *
- * Return: 0, or -errno with nothing done. Context: state_mutex; may sleep.
- */
-int tern_mem_open(struct tern_mem *mem, u64 memory_size)
+static int access_memory(struct tern_function *fn, u64 at, void *buf, size_t n, bool write)
 {
-	struct tern_memory *memory = tern_memory_create(memory_size);
+	if (write)
+		return tern_memory_write(of_function(fn)->memory, at, buf, n);
+	return tern_memory_read(of_function(fn)->memory, at, buf, n);
+}
+
+static int mmap_memory(struct tern_function *fn, struct vm_area_struct *vma, unsigned long pgoff)
+{
+	return tern_memory_mmap(of_function(fn)->memory, vma, pgoff);
+}
+
+static const struct tern_bar registers_bar = {
+	.size	= TERN_BAR0_SIZE,
+	.access	= access_registers,
+};
+
+static const struct tern_bar msix_bar = {
+	.size	= TERN_BAR4_SIZE,
+	.access	= tern_function_access_msix,
+};
+
+static const struct tern_bar no_bar;
+
+static const struct tern_bar *find_bar(struct tern_function *fn, unsigned int index)
+{
+	switch (index) {
+	case 0:
+		return &registers_bar;
+	case 2:
+		return &of_function(fn)->memory_bar;
+	case 4:
+		return &msix_bar;
+	default:
+		return &no_bar;
+	}
+}
+
+static void set_memory_mib(struct tern_mem *mem, u32 mib)
+{
+	WRITE_ONCE(mem->memory_mib, mib);
+	mem->memory_bar.size = (u64)mib << 20;
+}
+
+static struct tern_function *create(void)
+{
+	struct tern_mem *mem;
 	int ret;
 
+	ret = tern_limits_change(0, MEMORY_MIB_DEFAULT);
+	if (ret)
+		return ERR_PTR(ret);
+	mem = kzalloc(sizeof(*mem), GFP_KERNEL);
+	if (!mem) {
+		ret = -ENOMEM;
+		goto err_unreserve;
+	}
+	ret = tern_function_init(&mem->fn, &tern_mem_function);
+	if (ret)
+		goto err_free;
+	tern_dma_init(&mem->dma, &dma_ops, &mem->fn.io);
+	mem->memory_bar = (struct tern_bar){
+		.flags	= PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
+		.access	= access_memory,
+		.mmap	= mmap_memory,
+	};
+	set_memory_mib(mem, MEMORY_MIB_DEFAULT);
+	return &mem->fn;
+
+err_free:
+	kfree(mem);
+err_unreserve:
+	tern_limits_change(MEMORY_MIB_DEFAULT, 0);
+	return ERR_PTR(ret);
+}
+
+static void destroy(struct tern_function *fn)
+{
+	struct tern_mem *mem = of_function(fn);
+
+	tern_limits_change(mem->memory_mib, 0);
+	tern_function_uninit(fn);
+	kfree(mem);
+}
+
+/* Fresh memory, and the device runs. */
+static int open(struct tern_function *fn)
+{
+	struct tern_mem *mem = of_function(fn);
+	u64 size = mem->memory_bar.size;
+	struct tern_memory *memory;
+	int ret;
+
+	memory = tern_memory_create(size);
 	if (IS_ERR(memory))
 		return PTR_ERR(memory);
 	ret = tern_dma_open(&mem->dma, memory);
@@ -374,35 +391,100 @@ int tern_mem_open(struct tern_mem *mem, u64 memory_size)
 		return ret;
 	}
 	mem->memory = memory;
-	mem->model.dirty = &memory->dirty;
-	mem->model.memory_size = memory_size;
-	mem->model.page_size = PAGE_SIZE;
-	tern_registers_init(&mem->regs, &mem->irqs, &mem->dma, memory_size);
-	tern_config_space_init(&mem->config, memory_size);
-	tern_interrupts_clear(&mem->irqs);
-	mutex_lock(&mem->io);
-	config_changed(mem);
-	mutex_unlock(&mem->io);
-	tern_interrupts_start(&mem->irqs);
+	fn->model.dirty = &memory->dirty;
+	fn->model.memory_size = size;
+	fn->model.page_size = PAGE_SIZE;
+	tern_registers_init(&mem->regs, &fn->irqs, &mem->dma, size);
+	tern_function_power_on(fn);
 	return 0;
 }
 
-/**
- * tern_mem_close() - power off
- * @mem: the device; its memory stays as long as somebody has it mapped
- *
- * Context: state_mutex; may sleep.
- */
-void tern_mem_close(struct tern_mem *mem)
+/* The memory stays while it is mapped. */
+static void close(struct tern_function *fn)
 {
-	unsigned int i;
+	struct tern_mem *mem = of_function(fn);
 
 	tern_dma_close(&mem->dma);
-	tern_interrupts_stop(&mem->irqs);
-	tern_interrupts_connect_line(&mem->irqs, NULL);
-	for (i = 0; i < TERN_VECTORS; i++)
-		tern_interrupts_connect(&mem->irqs, i, NULL);
+	tern_function_power_off(fn);
 	tern_memory_put(mem->memory);
 	mem->memory = NULL;
-	mem->model.dirty = NULL;
+	fn->model.dirty = NULL;
 }
+
+static void set_d3hot(struct tern_function *fn, bool d3hot)
+{
+	tern_worker_pause(&of_function(fn)->dma.worker, d3hot);
+}
+
+static void settle(struct tern_function *fn)
+{
+	tern_worker_settle(&of_function(fn)->dma.worker);
+}
+
+static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	struct tern_mem *mem = of_function(dev_get_drvdata(d));
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(mem->memory_mib));
+}
+
+static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
+				const char *buf, size_t count)
+{
+	struct tern_function *fn = dev_get_drvdata(d);
+	struct tern_mem *mem = of_function(fn);
+	u32 mib;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &mib);
+	if (ret)
+		return ret;
+	if (!is_power_of_2(mib) || mib > MEMORY_MIB_MAX)
+		return -EINVAL;
+	ret = tern_function_lock_closed(fn);
+	if (ret)
+		return ret;
+	ret = tern_limits_change(mem->memory_mib, mib);
+	if (!ret)
+		set_memory_mib(mem, mib);
+	mutex_unlock(fn->state_mutex);
+	return ret ? ret : count;
+}
+static DEVICE_ATTR_RW(memory_mib);
+
+static struct attribute *attributes[] = {
+	&dev_attr_memory_mib.attr,
+	NULL
+};
+
+static const struct attribute_group attribute_group = {
+	.name	= "tern",
+	.attrs	= attributes,
+};
+
+static const struct tern_identity identity = {
+	.vendor		= TERN_PCI_VENDOR,
+	.device		= TERN_PCI_DEVICE,
+	.class		= TERN_PCI_CLASS,
+	.revision	= 1,
+	.vectors	= TERN_VECTORS,
+	.msix_bar	= 4,
+	.msix_table	= TERN_MSIX_TABLE,
+	.msix_pba	= TERN_MSIX_PBA,
+};
+
+const struct tern_function_ops tern_mem_function = {
+	.model		= &tern_mem_ops,
+	.type		= "mem",
+	.name		= "Tern migratable memory",
+	.description	= "memory that live-migrates",
+	.identity	= &identity,
+	.attributes	= &attribute_group,
+	.create		= create,
+	.destroy	= destroy,
+	.open		= open,
+	.close		= close,
+	.bar		= find_bar,
+	.set_d3hot	= set_d3hot,
+	.settle		= settle,
+};

@@ -1,67 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The attributes of an mdev, in its folder "tern": three to write while it is
- * closed, the rest to watch it by. A number that is refused changes nothing.
+ * The attributes of a device, in its folder "tern": two to write while it is closed, the
+ * rest to watch it by; a model adds its own. A number that is refused changes nothing.
  */
 #include <linux/device.h>
-#include <linux/log2.h>
 #include <linux/sysfs.h>
 
 #include "vfio/attributes.h"
 #include "vfio/device.h"
-#include "function/limits.h"
 
-#define MEMORY_MIB_MAX		65536U
 #define WINDOW_KIB_MIN		128U
 #define WINDOW_KIB_MAX		65536U
 
 static_assert(WINDOW_KIB_MIN * 1024 >= TERN_CHUNK_MIN);
-static_assert(WINDOW_KIB_MIN * 1024 >= TERN_CONFIG_SIZE + TERN_RECORD_HEAD);
+static_assert(WINDOW_KIB_MIN * 1024 >= TERN_SECTION_BYTES_MAX + TERN_RECORD_HEAD);
 
-/* A closed device, locked; or -EBUSY, or -EINTR. */
-static int lock_closed(struct tern_device *dev)
+static struct tern_device *device_of(struct device *d)
 {
-	if (tern_migration_lock(&dev->migration))
-		return -EINTR;
-	if (!dev->migration.is_open)
-		return 0;
-	mutex_unlock(&dev->migration.state_mutex);
-	return -EBUSY;
+	struct tern_function *fn = dev_get_drvdata(d);
+
+	return fn->owner;
 }
-
-static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, char *buf)
-{
-	struct tern_device *dev = dev_get_drvdata(d);
-
-	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->memory_mib));
-}
-
-static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
-				const char *buf, size_t count)
-{
-	struct tern_device *dev = dev_get_drvdata(d);
-	u32 mib;
-	int ret;
-
-	ret = kstrtou32(buf, 0, &mib);
-	if (ret)
-		return ret;
-	if (!is_power_of_2(mib) || mib > MEMORY_MIB_MAX)
-		return -EINVAL;
-	ret = lock_closed(dev);
-	if (ret)
-		return ret;
-	ret = tern_limits_change(dev->memory_mib, mib);
-	if (!ret)
-		WRITE_ONCE(dev->memory_mib, mib);
-	mutex_unlock(&dev->migration.state_mutex);
-	return ret ? ret : count;
-}
-static DEVICE_ATTR_RW(memory_mib);
 
 static ssize_t precopy_show(struct device *d, struct device_attribute *attr, char *buf)
 {
-	struct tern_device *dev = dev_get_drvdata(d);
+	struct tern_device *dev = device_of(d);
 
 	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.precopy));
 }
@@ -69,7 +32,7 @@ static ssize_t precopy_show(struct device *d, struct device_attribute *attr, cha
 static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
 			     const char *buf, size_t count)
 {
-	struct tern_device *dev = dev_get_drvdata(d);
+	struct tern_device *dev = device_of(d);
 	u32 precopy;
 	int ret;
 
@@ -78,7 +41,7 @@ static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
 		return ret;
 	if (precopy > 1)
 		return -EINVAL;
-	ret = lock_closed(dev);
+	ret = tern_function_lock_closed(dev->fn);
 	if (ret)
 		return ret;
 	WRITE_ONCE(dev->migration.precopy, precopy);
@@ -89,7 +52,7 @@ static DEVICE_ATTR_RW(precopy);
 
 static ssize_t window_kib_show(struct device *d, struct device_attribute *attr, char *buf)
 {
-	struct tern_device *dev = dev_get_drvdata(d);
+	struct tern_device *dev = device_of(d);
 
 	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.window_kib));
 }
@@ -97,7 +60,7 @@ static ssize_t window_kib_show(struct device *d, struct device_attribute *attr, 
 static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
 				const char *buf, size_t count)
 {
-	struct tern_device *dev = dev_get_drvdata(d);
+	struct tern_device *dev = device_of(d);
 	u32 kib;
 	int ret;
 
@@ -106,7 +69,7 @@ static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
 		return ret;
 	if (kib < WINDOW_KIB_MIN || kib > WINDOW_KIB_MAX || kib % (PAGE_SIZE / 1024))
 		return -EINVAL;
-	ret = lock_closed(dev);
+	ret = tern_function_lock_closed(dev->fn);
 	if (ret)
 		return ret;
 	WRITE_ONCE(dev->migration.window_kib, kib);
@@ -166,7 +129,7 @@ static ssize_t show_stopped_bytes(struct tern_device *dev, char *buf)
 
 static ssize_t show_late_marks(struct tern_device *dev, char *buf)
 {
-	const struct tern_dirty *d = dev->mem.model.dirty;
+	const struct tern_dirty *d = dev->fn->model.dirty;
 
 	return sysfs_emit(buf, "%lu\n", d ? tern_dirty_late_marks(d) : dev->migration.late_marks);
 }
@@ -175,7 +138,7 @@ static ssize_t show_late_marks(struct tern_device *dev, char *buf)
 #define WATCH(name)							\
 static ssize_t name##_show(struct device *d, struct device_attribute *attr, char *buf) \
 {									\
-	struct tern_device *dev = dev_get_drvdata(d);			\
+	struct tern_device *dev = device_of(d);			\
 	ssize_t ret;							\
 									\
 	if (tern_migration_lock(&dev->migration))			\
@@ -194,7 +157,6 @@ WATCH(stopped_bytes);
 WATCH(late_marks);
 
 static struct attribute *attributes[] = {
-	&dev_attr_memory_mib.attr,
 	&dev_attr_precopy.attr,
 	&dev_attr_window_kib.attr,
 	&dev_attr_state.attr,
@@ -211,7 +173,35 @@ static const struct attribute_group group = {
 	.attrs	= attributes,
 };
 
-const struct attribute_group *tern_attribute_groups[] = {
-	&group,
-	NULL
-};
+/**
+ * tern_attributes_add() - give a device its folder "tern"
+ * @parent: the device of the bus; its drvdata is the function
+ * @fn: the function, whose model may have attributes of its own
+ *
+ * Return: 0, or -errno with nothing done. Context: may sleep.
+ */
+int tern_attributes_add(struct device *parent, struct tern_function *fn)
+{
+	int ret = sysfs_create_group(&parent->kobj, &group);
+
+	if (ret || !fn->ops->attributes)
+		return ret;
+	ret = sysfs_merge_group(&parent->kobj, fn->ops->attributes);
+	if (ret)
+		sysfs_remove_group(&parent->kobj, &group);
+	return ret;
+}
+
+/**
+ * tern_attributes_remove() - take it away; nobody reads or writes one on return
+ * @parent: the device of the bus
+ * @fn: the function
+ *
+ * Context: may sleep.
+ */
+void tern_attributes_remove(struct device *parent, struct tern_function *fn)
+{
+	if (fn->ops->attributes)
+		sysfs_unmerge_group(&parent->kobj, fn->ops->attributes);
+	sysfs_remove_group(&parent->kobj, &group);
+}

@@ -2,8 +2,10 @@
 #ifndef TERN_VFIO_ATTRIBUTES_H
 #define TERN_VFIO_ATTRIBUTES_H
 
-struct attribute_group;
+struct device;
+struct tern_function;
 
-extern const struct attribute_group *tern_attribute_groups[];
+int tern_attributes_add(struct device *parent, struct tern_function *fn);
+void tern_attributes_remove(struct device *parent, struct tern_function *fn);
 
 #endif /* TERN_VFIO_ATTRIBUTES_H */

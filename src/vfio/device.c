@@ -14,129 +14,92 @@
 #include <linux/vmalloc.h>
 
 #include "compat/vfio.h"
+#include "vfio/attributes.h"
 #include "vfio/device.h"
 #include "vfio/irqs.h"
 #include "vfio/migfd.h"
 #include "vfio/region.h"
-#include <uapi/tern/registers.h>
 
 /* Accesses up to this size need no allocation. */
 #define SMALL_ACCESS	64
 
-/**
- * tern_device_memory_size() - size of BAR2
- * @dev: an open device
- */
-u64 tern_device_memory_size(const struct tern_device *dev)
-{
-	return (u64)dev->memory_mib << 20;
-}
+#define READ_WRITE	(VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
 
-static int access_config(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+/**
+ * struct region - a region of the device, as it is now
+ * @size: bytes; 0: there is no such region
+ * @flags: VFIO_REGION_INFO_FLAG_*
+ * @bar: of the function, or NULL: memory space, which does not answer in D3hot
+ * @check: may this access be done at all? Asked before anything is; or NULL
+ * @access: do it. The range lies inside.
+ */
+struct region {
+	u64 size;
+	u32 flags;
+	const struct tern_bar *bar;
+	int (*check)(u64 at, size_t n, bool write);
+	int (*access)(struct tern_device *dev, const struct region *r, u64 at, void *buf,
+		      size_t n, bool write);
+};
+
+static int access_config(struct tern_device *dev, const struct region *r, u64 at, void *buf,
+			 size_t n, bool write)
 {
 	if (!write) {
-		tern_mem_read_config(&dev->mem, at, buf, n);
+		tern_function_read_config(dev->fn, at, buf, n);
 		return 0;
 	}
 	/* VFIO_DEVICE_RESET by another way. What else is written with it is reset, too. */
 	if (tern_config_space_is_flr(at, buf, n))
 		return tern_migration_reset(&dev->migration);
-	tern_mem_write_config(&dev->mem, at, buf, n);
+	tern_function_write_config(dev->fn, at, buf, n);
 	return 0;
 }
 
-static int access_registers(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+static int access_bar(struct tern_device *dev, const struct region *r, u64 at, void *buf,
+		      size_t n, bool write)
 {
-	mutex_lock(&dev->mem.io);
-	if (write)
-		tern_registers_write(&dev->mem.regs, at, buf, n);
-	else
-		tern_registers_read(&dev->mem.regs, at, buf, n);
-	mutex_unlock(&dev->mem.io);
+	if (!tern_function_in_d3hot(dev->fn))
+		return r->bar->access(dev->fn, at, buf, n, write);
+	/* As the bus answers for a device that does not. A write is dropped. */
+	memset(buf, 0xff, n);
 	return 0;
 }
 
-static int access_memory(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
-{
-	if (write)
-		return tern_memory_write(dev->mem.memory, at, buf, n);
-	return tern_memory_read(dev->mem.memory, at, buf, n);
-}
-
-static int access_migration(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
+static int access_migration(struct tern_device *dev, const struct region *r, u64 at, void *buf,
+			    size_t n, bool write)
 {
 	return tern_region_access(&dev->migration, at, buf, n, write);
 }
 
-static u64 migration_size(const struct tern_device *dev)
+static struct region find_region(struct tern_device *dev, unsigned int index)
 {
-	return tern_region_size(&dev->migration);
-}
+	const struct tern_bar *bar;
 
-static int access_msix(struct tern_device *dev, u64 at, void *buf, size_t n, bool write)
-{
-	if (write)
-		tern_interrupts_write(&dev->mem.irqs, at, buf, n);
-	else
-		tern_interrupts_read(&dev->mem.irqs, at, buf, n);
-	return 0;
-}
-
-/**
- * struct region - a region of the device
- * @size: bytes, if they are always the same
- * @size_of: else, bytes of this device's
- * @flags: VFIO_REGION_INFO_FLAG_*
- * @is_bar: memory space, which does not answer in D3hot
- * @check: whether this access may be done at all, before anything is; or NULL
- * @access: do it. The range lies inside.
- */
-struct region {
-	u64 size;
-	u64 (*size_of)(const struct tern_device *dev);
-	u32 flags;
-	bool is_bar;
-	int (*check)(u64 at, size_t n, bool write);
-	int (*access)(struct tern_device *dev, u64 at, void *buf, size_t n, bool write);
-};
-
-#define READ_WRITE	(VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE)
-
-static const struct region regions[TERN_REGIONS] = {
-	[VFIO_PCI_BAR0_REGION_INDEX] = {
-		.size	= TERN_BAR0_SIZE,
-		.flags	= READ_WRITE,
-		.is_bar	= true,
-		.access	= access_registers,
-	},
-	[VFIO_PCI_BAR2_REGION_INDEX] = {
-		.size_of = tern_device_memory_size,
-		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
-		.is_bar	= true,
-		.access	= access_memory,
-	},
-	[VFIO_PCI_BAR4_REGION_INDEX] = {
-		.size	= TERN_BAR4_SIZE,
-		.flags	= READ_WRITE,
-		.is_bar	= true,
-		.access	= access_msix,
-	},
-	[VFIO_PCI_CONFIG_REGION_INDEX] = {
-		.size	= TERN_CONFIG_SIZE,
-		.flags	= READ_WRITE,
-		.access	= access_config,
-	},
-	[TERN_REGION_MIGRATION] = {
-		.size_of = migration_size,
-		.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
-		.check	= tern_region_check,
-		.access	= access_migration,
-	},
-};
-
-static u64 region_size(const struct tern_device *dev, const struct region *r)
-{
-	return r->size_of ? r->size_of(dev) : r->size;
+	if (index < TERN_BARS) {
+		bar = dev->fn->ops->bar(dev->fn, index);
+		return (struct region){
+			.size	= bar->size,
+			.flags	= (bar->size ? READ_WRITE : 0) |
+				  (bar->mmap ? VFIO_REGION_INFO_FLAG_MMAP : 0),
+			.bar	= bar,
+			.access	= access_bar,
+		};
+	}
+	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
+		return (struct region){
+			.size	= TERN_CONFIG_SIZE,
+			.flags	= READ_WRITE,
+			.access	= access_config,
+		};
+	if (index == TERN_REGION_MIGRATION)
+		return (struct region){
+			.size	= tern_region_size(&dev->migration),
+			.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
+			.check	= tern_region_check,
+			.access	= access_migration,
+		};
+	return (struct region){};
 }
 
 /* Move one piece. @bounce is kernel memory of its size. */
@@ -150,14 +113,9 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 	/* Where a read acts (a register), it must not act for a buffer that is not there. */
 	if (!write && r->check && n <= sizeof(u64) && clear_user(buf, n))
 		return -EFAULT;
-	if (r->is_bar && tern_mem_in_d3hot(&dev->mem)) {
-		/* As the bus answers for a device that does not. A write is dropped. */
-		memset(bounce, 0xff, n);
-	} else {
-		ret = r->access(dev, at, bounce, n, write);
-		if (ret)
-			return ret;
-	}
+	ret = r->access(dev, r, at, bounce, n, write);
+	if (ret)
+		return ret;
 	if (!write && copy_to_user(buf, bounce, n))
 		return -EFAULT;
 	return 0;
@@ -168,23 +126,21 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 {
 	u64 index = (u64)*ppos >> TERN_OFFSET_SHIFT, at = *ppos & TERN_OFFSET_MASK;
 	u64 small[SMALL_ACCESS / sizeof(u64)];
-	const struct region *r;
 	size_t done, n, room;
 	void *bounce = small;
-	u64 size;
+	struct region r;
 	int ret = 0;
 
-	if (index >= ARRAY_SIZE(regions))
+	if (index >= TERN_REGIONS)
 		return -EINVAL;
-	r = &regions[index];
-	size = region_size(dev, r);
-	if (at >= size || count > size - at)
+	r = find_region(dev, index);
+	if (at >= r.size || count > r.size - at)
 		return -EINVAL;
 	/* As read(2) and write(2) have it: no register acts, whatever its size. */
 	if (!count)
 		return 0;
-	if (r->check) {
-		ret = r->check(at, count, write);
+	if (r.check) {
+		ret = r.check(at, count, write);
 		if (ret)
 			return ret;
 	}
@@ -201,7 +157,7 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 			break;
 		}
 		n = min(count - done, room);
-		ret = access_piece(dev, r, at + done, buf + done, bounce, n, write);
+		ret = access_piece(dev, &r, at + done, buf + done, bounce, n, write);
 		if (ret)
 			break;
 	}
@@ -231,11 +187,14 @@ static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	unsigned long pgoff = vma->vm_pgoff & ((1UL << shift) - 1);
 	struct tern_device *dev = tern_device_of(vdev);
 
-	if (index == VFIO_PCI_BAR2_REGION_INDEX)
-		return tern_memory_mmap(dev->mem.memory, vma, pgoff);
+	const struct tern_bar *bar;
+
 	if (index == TERN_REGION_MIGRATION)
 		return tern_region_mmap(&dev->migration, vma, pgoff);
-	return -EINVAL;
+	if (index >= TERN_BARS)
+		return -EINVAL;
+	bar = dev->fn->ops->bar(dev->fn, index);
+	return bar->mmap ? bar->mmap(dev->fn, vma, pgoff) : -EINVAL;
 }
 
 static int get_info(struct tern_device *dev, void __user *arg)
@@ -258,13 +217,13 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 			   struct vfio_info_cap *caps)
 {
 	struct tern_device *dev = tern_device_of(vdev);
-	const struct region *r;
+	struct region r;
 
-	if (info->index >= ARRAY_SIZE(regions))
+	if (info->index >= TERN_REGIONS)
 		return -EINVAL;
-	r = &regions[info->index];
-	info->size = region_size(dev, r);
-	info->flags = r->flags;
+	r = find_region(dev, info->index);
+	info->size = r.size;
+	info->flags = r.flags;
 	info->offset = (u64)info->index << TERN_OFFSET_SHIFT;
 	info->cap_offset = 0;
 	if (info->index == TERN_REGION_MIGRATION)
@@ -283,7 +242,7 @@ static long device_ioctl(struct vfio_device *vdev, unsigned int cmd, unsigned lo
 	case VFIO_DEVICE_GET_REGION_INFO:
 		return tern_compat_get_region_info(vdev, uarg, get_region_info);
 	case VFIO_DEVICE_GET_IRQ_INFO:
-		return tern_irqs_info(uarg);
+		return tern_irqs_info(dev, uarg);
 	case VFIO_DEVICE_SET_IRQS:
 		return tern_irqs_set(dev, uarg);
 	case VFIO_DEVICE_RESET:
@@ -344,12 +303,12 @@ static int open_device(struct vfio_device *vdev)
 	int ret;
 
 	mutex_lock(&mig->state_mutex);
-	ret = tern_mem_open(&dev->mem, tern_device_memory_size(dev));
+	ret = tern_function_open(dev->fn);
 	if (ret)
 		goto out;
-	ret = tern_migration_open(mig, &dev->mem.model);
+	ret = tern_migration_open(mig, &dev->fn->model);
 	if (ret)
-		tern_mem_close(&dev->mem);
+		tern_function_close(dev->fn);
 	else
 		vdev->migration_flags = tern_migfd_flags(mig);
 out:
@@ -365,14 +324,14 @@ static void close_device(struct vfio_device *vdev)
 	mutex_lock(&mig->state_mutex);
 	tern_irqs_disconnect(dev);
 	tern_migration_close(mig);
-	tern_mem_close(&dev->mem);
+	tern_function_close(dev->fn);
 	tern_dma_log_close(dev);
 	mutex_unlock(&mig->state_mutex);
 }
 
-static int access_guest(struct tern_mem *mem, u64 address, void *buf, size_t len, bool write)
+static int access_guest(struct tern_function *fn, u64 address, void *buf, size_t len, bool write)
 {
-	struct tern_device *dev = container_of(mem, struct tern_device, mem);
+	struct tern_device *dev = fn->owner;
 	int ret;
 
 	ret = vfio_dma_rw(&dev->vdev, address, buf, len, write);
@@ -388,7 +347,6 @@ static int init_device(struct vfio_device *vdev)
 
 	tern_migration_init(&dev->migration, vdev);
 	tern_irqs_init(dev);
-	tern_mem_init(&dev->mem, access_guest);
 	vdev->mig_ops = &migration_ops;
 	vdev->migration_flags = tern_migfd_flags(&dev->migration);
 	tern_dma_log_init(dev);
@@ -404,7 +362,7 @@ static void release_device(struct vfio_device *vdev)
 	tern_compat_vfio_release(vdev);
 }
 
-const struct vfio_device_ops tern_device_ops = {
+static const struct vfio_device_ops device_ops = {
 	.name		= "tern",
 	.init		= init_device,
 	.release	= release_device,
@@ -418,3 +376,61 @@ const struct vfio_device_ops tern_device_ops = {
 	.request	= tern_irqs_request,
 	TERN_COMPAT_VFIO_OPS(get_region_info, bind_iommufd, unbind_iommufd)
 };
+
+#define WINDOW_KIB_DEFAULT	4096
+
+/**
+ * tern_device_register() - offer a function to user space
+ * @parent: the device of the bus; its drvdata becomes the function
+ * @fn: the function, closed; the caller's again after tern_device_unregister()
+ *
+ * Return: 0, or -errno with nothing done. Context: may sleep.
+ */
+int tern_device_register(struct device *parent, struct tern_function *fn)
+{
+	struct tern_device *dev;
+	int ret;
+
+	dev = vfio_alloc_device(tern_device, vdev, parent, &device_ops);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	dev->fn = fn;
+	dev->migration.window_kib = WINDOW_KIB_DEFAULT;
+	dev->migration.precopy = true;
+	fn->guest = access_guest;
+	fn->owner = dev;
+	fn->state_mutex = &dev->migration.state_mutex;
+	dev_set_drvdata(parent, fn);
+	ret = vfio_register_emulated_iommu_dev(&dev->vdev);
+	if (ret)
+		goto err_put;
+	ret = tern_attributes_add(parent, fn);
+	if (ret)
+		goto err_unregister;
+	return 0;
+
+err_unregister:
+	vfio_unregister_group_dev(&dev->vdev);
+err_put:
+	vfio_put_device(&dev->vdev);
+	return ret;
+}
+
+/**
+ * tern_device_unregister() - take a function away from user space
+ * @parent: the device of the bus
+ * @fn: the function
+ *
+ * On return nothing uses @fn. Context: may sleep, until the user has closed the device,
+ * who is asked by tern_irqs_request().
+ */
+void tern_device_unregister(struct device *parent, struct tern_function *fn)
+{
+	struct tern_device *dev = fn->owner;
+
+	tern_attributes_remove(parent, fn);
+	vfio_unregister_group_dev(&dev->vdev);
+	/* A data file may keep the device longer, and finds it without a session. */
+	dev->fn = NULL;
+	vfio_put_device(&dev->vdev);
+}

@@ -6,11 +6,12 @@
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
 
-#include "mem/tern_mem.h"
+#include "function/function.h"
 #include "vfio/dma_log.h"
 #include "vfio/migration.h"
 #include "vfio/watch.h"
 
+struct device;
 struct eventfd_ctx;
 
 /* Regions: those of vfio-pci, and the migration region. */
@@ -22,12 +23,11 @@ struct eventfd_ctx;
 #define TERN_OFFSET_MASK	((1ULL << TERN_OFFSET_SHIFT) - 1)
 
 /**
- * struct tern_device - an mdev
+ * struct tern_device - a function that vfio offers
  * @vdev: what vfio sees; must be first
  * @migration: its migration, and the mutex over the device's states
- * @mem: the function
+ * @fn: the function
  * @dma_log: guest memory that its DMA has written
- * @memory_mib: size of the memory at the next open [state_mutex]
  * @req_lock: guards @req_trigger; a leaf
  * @req_trigger: asks the user to give the device back, or NULL
  * @irqs_mutex: one VFIO_DEVICE_SET_IRQS at a time; guards @irqs_enabled, @mask and
@@ -39,9 +39,8 @@ struct eventfd_ctx;
 struct tern_device {
 	struct vfio_device vdev;
 	struct tern_migration migration;
-	struct tern_mem mem;
+	struct tern_function *fn;
 	struct tern_dma_log dma_log;
-	u32 memory_mib;
 	spinlock_t req_lock;
 	struct eventfd_ctx *req_trigger;
 	struct mutex irqs_mutex;
@@ -49,8 +48,6 @@ struct tern_device {
 	struct tern_watch mask;
 	struct tern_watch unmask;
 };
-
-extern const struct vfio_device_ops tern_device_ops;
 
 /**
  * tern_device_of() - the device of what vfio hands us
@@ -61,6 +58,7 @@ static inline struct tern_device *tern_device_of(struct vfio_device *vdev)
 	return container_of(vdev, struct tern_device, vdev);
 }
 
-u64 tern_device_memory_size(const struct tern_device *dev);
+int tern_device_register(struct device *parent, struct tern_function *fn);
+void tern_device_unregister(struct device *parent, struct tern_function *fn);
 
 #endif /* TERN_VFIO_DEVICE_H */

@@ -9,12 +9,14 @@
 #include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "vfio/device.h"
 #include "vfio/irqs.h"
 
+/* The count of MSI-X is the function's. */
 static const struct {
 	u32 count;
 	u32 flags;
@@ -24,25 +26,30 @@ static const struct {
 				     VFIO_IRQ_INFO_AUTOMASKED,
 	},
 	[VFIO_PCI_MSIX_IRQ_INDEX] = {
-		.count = TERN_VECTORS, .flags = VFIO_IRQ_INFO_EVENTFD,
+		.flags = VFIO_IRQ_INFO_EVENTFD,
 	},
 	[VFIO_PCI_REQ_IRQ_INDEX] = {
 		.count = 1, .flags = VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE,
 	},
 };
 
+static u32 count_of(const struct tern_device *dev, u32 index)
+{
+	return index == VFIO_PCI_MSIX_IRQ_INDEX ? dev->fn->irqs.n : kinds[index].count;
+}
+
 static void mask_told(struct tern_watch *watch)
 {
 	struct tern_device *dev = container_of(watch, struct tern_device, mask);
 
-	tern_interrupts_mask_line(&dev->mem.irqs, true);
+	tern_interrupts_mask_line(&dev->fn->irqs, true);
 }
 
 static void unmask_told(struct tern_watch *watch)
 {
 	struct tern_device *dev = container_of(watch, struct tern_device, unmask);
 
-	tern_interrupts_mask_line(&dev->mem.irqs, false);
+	tern_interrupts_mask_line(&dev->fn->irqs, false);
 }
 
 /**
@@ -59,12 +66,13 @@ void tern_irqs_init(struct tern_device *dev)
 
 /**
  * tern_irqs_info() - VFIO_DEVICE_GET_IRQ_INFO
+ * @dev: an open device
  * @arg: struct vfio_irq_info of the user's
  *
  * Return: 0; -EFAULT; -EINVAL for an index that does not exist, or for the
  * error interrupt: a device made of software reports none.
  */
-int tern_irqs_info(void __user *arg)
+int tern_irqs_info(struct tern_device *dev, void __user *arg)
 {
 	const size_t minsz = offsetofend(struct vfio_irq_info, count);
 	struct vfio_irq_info info;
@@ -74,7 +82,7 @@ int tern_irqs_info(void __user *arg)
 	if (info.argsz < minsz || info.index >= ARRAY_SIZE(kinds) ||
 	    info.index == VFIO_PCI_ERR_IRQ_INDEX)
 		return -EINVAL;
-	info.count = kinds[info.index].count;
+	info.count = count_of(dev, info.index);
 	info.flags = kinds[info.index].flags;
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
@@ -91,7 +99,7 @@ static void connect_line(struct tern_device *dev, struct eventfd_ctx *trigger)
 	/* The eventfds that mask it go with it. */
 	if (!trigger)
 		end_watches(dev);
-	tern_interrupts_connect_line(&dev->mem.irqs, trigger);
+	tern_interrupts_connect_line(&dev->fn->irqs, trigger);
 }
 
 static void connect_request(struct tern_device *dev, struct eventfd_ctx *trigger)
@@ -113,7 +121,7 @@ static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventf
 		connect_line(dev, trigger);
 		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
-		tern_interrupts_connect(&dev->mem.irqs, i, trigger);
+		tern_interrupts_connect(&dev->fn->irqs, i, trigger);
 		break;
 	default:
 		connect_request(dev, trigger);
@@ -126,10 +134,10 @@ static void test_one(struct tern_device *dev, u32 index, u32 i)
 {
 	switch (index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		tern_interrupts_test_line(&dev->mem.irqs);
+		tern_interrupts_test_line(&dev->fn->irqs);
 		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
-		tern_interrupts_test(&dev->mem.irqs, i);
+		tern_interrupts_test(&dev->fn->irqs, i);
 		break;
 	default:
 		tern_irqs_request(&dev->vdev, 0);
@@ -141,10 +149,13 @@ static void test_one(struct tern_device *dev, u32 index, u32 i)
 static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr,
 			const s32 *fds)
 {
-	struct eventfd_ctx *triggers[TERN_VECTORS];
+	struct eventfd_ctx **triggers;
+	int ret = 0;
 	u32 i;
-	int ret;
 
+	triggers = kcalloc(max(hdr->count, 1U), sizeof(*triggers), GFP_KERNEL_ACCOUNT);
+	if (!triggers)
+		return -ENOMEM;
 	for (i = 0; i < hdr->count; i++) {
 		triggers[i] = fds[i] < 0 ? NULL : eventfd_ctx_fdget(fds[i]);
 		if (fds[i] < -1)
@@ -158,12 +169,14 @@ static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr,
 		connect_one(dev, hdr->index, hdr->start + i, triggers[i]);
 	if (hdr->count)
 		dev->irqs_enabled |= BIT(hdr->index);
-	return 0;
+	goto out;
 
 err_put:
 	while (i--)
 		if (triggers[i])
 			eventfd_ctx_put(triggers[i]);
+out:
+	kfree(triggers);
 	return ret;
 }
 
@@ -171,7 +184,7 @@ static void disable_index(struct tern_device *dev, u32 index)
 {
 	u32 i;
 
-	for (i = 0; i < kinds[index].count; i++)
+	for (i = 0; i < count_of(dev, index); i++)
 		connect_one(dev, index, i, NULL);
 	dev->irqs_enabled &= ~BIT(index);
 }
@@ -218,7 +231,7 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 
 static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
 {
-	if (fd != -1 && !tern_interrupts_line_connected(&dev->mem.irqs))
+	if (fd != -1 && !tern_interrupts_line_connected(&dev->fn->irqs))
 		return -EINVAL;
 	return tern_watch_start(watch, fd);
 }
@@ -231,9 +244,9 @@ static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, con
 		return -EINVAL;
 	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
 	case VFIO_IRQ_SET_DATA_NONE:
-		return tern_interrupts_mask_line(&dev->mem.irqs, masked);
+		return tern_interrupts_mask_line(&dev->fn->irqs, masked);
 	case VFIO_IRQ_SET_DATA_BOOL:
-		return *(const u8 *)data ? tern_interrupts_mask_line(&dev->mem.irqs, masked) : 0;
+		return *(const u8 *)data ? tern_interrupts_mask_line(&dev->fn->irqs, masked) : 0;
 	case VFIO_IRQ_SET_DATA_EVENTFD:
 		return set_watch(dev, masked ? &dev->mask : &dev->unmask, *(const s32 *)data);
 	default:
@@ -263,7 +276,7 @@ static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, con
  *
  * Works in every migration state: where interrupts go is the host's business.
  *
- * Return: 0; -EFAULT, -EINVAL or -EBADF with nothing changed. An index that is not
+ * Return: 0; -EFAULT, -EINVAL, -EBADF or -ENOMEM with nothing changed. An index that is not
  * enabled can be neither tested nor disabled (-EINVAL). Context: may
  * sleep.
  */
@@ -279,7 +292,7 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 		return -EFAULT;
 	if (hdr.index >= ARRAY_SIZE(kinds))
 		return -EINVAL;
-	ret = vfio_set_irqs_validate_and_prepare(&hdr, kinds[hdr.index].count,
+	ret = vfio_set_irqs_validate_and_prepare(&hdr, count_of(dev, hdr.index),
 						 VFIO_PCI_NUM_IRQS, &data_size);
 	if (ret)
 		return ret;
