@@ -7,6 +7,7 @@
 # Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,
 # in a folder of its own, and what the compiler has to say goes to stderr.
+# For uml-debug the test models are in it.
 
 set -euo pipefail
 
@@ -20,6 +21,8 @@ case $kernel in
 uml-*) entry=$("$scripts/cache.sh" uml "${kernel#uml-}") ;;
 *) entry=$("$scripts/cache.sh" kernel "$kernel") ;;
 esac
+models=()
+[ "$kernel" != uml-debug ] || models=(TEST_MODELS=1)
 arch=
 [ ! -e "$entry/arch" ] || arch=ARCH=$(<"$entry/arch")
 
@@ -44,7 +47,7 @@ if [ $# -gt 0 ] || [ ! -e "$dir/tern.ko" ] ||
 	rsync -rc --delete --exclude='*.o' --exclude='.*.cmd' Kbuild src include "$dir/"
 	exec {messages}>>"$dir/log"
 	[ $# -eq 0 ] || exec {messages}>&2
-	make -C "$entry/kdir" M="$dir" ${arch:+"$arch"} -j "$(nproc)" "$@" modules >>"$dir/log" 2>&"$messages" || {
+	make -C "$entry/kdir" M="$dir" ${arch:+"$arch"} -j "$(nproc)" "${models[@]}" "$@" modules >>"$dir/log" 2>&"$messages" || {
 		[ $# -gt 0 ] || cat "$dir/log" >&2
 		echo "build-module: tern.ko does not build for $kernel" >&2
 		exit 1

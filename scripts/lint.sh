@@ -192,6 +192,7 @@ numbers_defined() {
 try "every file has its SPDX line" spdx
 try "checkpatch --strict: no error, no warning" checkpatch
 try "the layers point one way" scripts/layers.sh
+try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
 try "kernel-doc is well-formed" kernel_doc
 try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
