@@ -129,9 +129,10 @@ static ssize_t show_stopped_bytes(struct tern_device *dev, char *buf)
 
 static ssize_t show_late_marks(struct tern_device *dev, char *buf)
 {
-	const struct tern_dirty *d = dev->fn->model.dirty;
+	const struct tern_migration *mig = &dev->migration;
 
-	return sysfs_emit(buf, "%lu\n", d ? tern_dirty_late_marks(d) : dev->migration.late_marks);
+	return sysfs_emit(buf, "%lu\n", mig->is_open ? tern_dirty_late_marks(mig->machine.m->dirty) :
+							mig->late_marks);
 }
 
 /* An attribute that is read under state_mutex, and does not acknowledge. */
