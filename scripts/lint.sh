@@ -194,6 +194,7 @@ try "checkpatch --strict: no error, no warning" checkpatch
 try "the layers point one way" scripts/layers.sh
 try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
 try "kernel-doc is well-formed" kernel_doc
+try "a function that needs a lock asserts it" python3 scripts/locks.py
 try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
 try "Python files" python

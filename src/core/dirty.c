@@ -166,15 +166,17 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
 /**
  * tern_dirty_begin() - a session begins: what was ever touched is dirty
  * @d: the tracker
+ * @lock: the session's, which what follows asserts until tern_dirty_thaw(); or NULL
  *
  * Works word by word: a session of a large memory begins in milliseconds.
  *
  * Context: nothing else knows the session yet; may sleep.
  */
-void tern_dirty_begin(struct tern_dirty *d)
+void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock)
 {
 	unsigned long i, word, old;
 
+	d->lock = lock;
 	d->frozen = false;
 	d->late_marks = 0;
 	d->cursor = 0;
@@ -199,6 +201,7 @@ void tern_dirty_begin(struct tern_dirty *d)
  */
 void tern_dirty_freeze(struct tern_dirty *d)
 {
+	tern_assert_held(d->lock);
 	d->frozen = true;
 	d->cursor = 0;
 }
@@ -214,6 +217,7 @@ void tern_dirty_thaw(struct tern_dirty *d)
 {
 	d->late_marks = tern_dirty_late_marks(d);
 	d->frozen = false;
+	d->lock = NULL;
 }
 
 /**
@@ -239,6 +243,7 @@ unsigned long tern_dirty_late_marks(const struct tern_dirty *d)
  */
 void tern_dirty_rewind(struct tern_dirty *d)
 {
+	tern_assert_held(d->lock);
 	d->cursor = 0;
 }
 
@@ -251,6 +256,7 @@ void tern_dirty_rewind(struct tern_dirty *d)
  */
 void tern_dirty_finish(struct tern_dirty *d)
 {
+	tern_assert_held(d->lock);
 	d->cursor = d->pages;
 }
 
@@ -262,6 +268,7 @@ void tern_dirty_finish(struct tern_dirty *d)
  */
 bool tern_dirty_ahead(const struct tern_dirty *d)
 {
+	tern_assert_held(d->lock);
 	return find_next_bit(d->dirty, d->pages, d->cursor) < d->pages;
 }
 
@@ -274,6 +281,7 @@ bool tern_dirty_ahead(const struct tern_dirty *d)
  */
 bool tern_dirty_any(const struct tern_dirty *d)
 {
+	tern_assert_held(d->lock);
 	if (!atomic_long_read(&d->count))
 		return false;
 	if (tern_dirty_ahead(d))
@@ -319,6 +327,7 @@ unsigned int tern_dirty_next_window(const struct tern_dirty *d,
 {
 	unsigned long page = d->cursor;
 
+	tern_assert_held(d->lock);
 	max = min_t(unsigned int, max, TERN_BATCH_PAGES);
 	for (b->n = 0; b->n < max; b->n++) {
 		page = find_next_bit(d->dirty, d->pages, page);
@@ -369,6 +378,7 @@ int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
 	unsigned int got, i;
 	int ret;
 
+	tern_assert_held(d->lock);
 	for (got = 0; got < b->n; got++) {
 		ret = m->ops->page_get(m, b->page[got], &b->handle[got]);
 		if (ret)

@@ -19,6 +19,7 @@ struct tern_model;
  * @touched_count: the same of @touched
  * @late_marks: of the last session: pages that its last pass left dirty [session lock]
  * @frozen: the device is stopped and saving: one pass is left [session lock]
+ * @lock: the lock of the session that lives; NULL: there is none
  * @cursor: first page that this pass has not looked at [session lock]
  */
 struct tern_dirty {
@@ -29,6 +30,7 @@ struct tern_dirty {
 	atomic_long_t touched_count;
 	unsigned long late_marks;
 	bool frozen;
+	struct mutex *lock;
 	unsigned long cursor;
 };
 
@@ -49,7 +51,7 @@ void tern_dirty_uninit(struct tern_dirty *d);
 void tern_dirty_clear(struct tern_dirty *d);
 void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n);
 bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page);
-void tern_dirty_begin(struct tern_dirty *d);
+void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock);
 void tern_dirty_freeze(struct tern_dirty *d);
 void tern_dirty_thaw(struct tern_dirty *d);
 unsigned long tern_dirty_late_marks(const struct tern_dirty *d);

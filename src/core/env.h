@@ -36,6 +36,16 @@ static inline bool tern_killed(void)
 }
 
 /**
+ * tern_assert_held() - the caller holds this lock
+ * @lock: a lock that the owner of a structure handed to it; NULL: it handed none
+ */
+static inline void tern_assert_held(const struct mutex *lock)
+{
+	if (lock)
+		lockdep_assert_held(lock);
+}
+
+/**
  * tern_step_point() - a named point between two steps whose order matters
  * @name: of the step that was just taken
  * @page: of it

@@ -230,6 +230,7 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 	enum tern_reader_event event;
 	int ret;
 
+	tern_assert_held(l->m->state_mutex);
 	if (l->error)
 		return l->error;
 	while (len) {

@@ -106,9 +106,11 @@ static int (*const steps[TERN_STEPS])(struct tern_machine *mc) = {
  * @m: the device: running, as at power-on
  * @config: for its sessions; copied. Where they stage, tern_machine_stage() can
  *	say later.
+ * @state_mutex: guards the machine, its session and its load; held by the caller of
+ *	everything below. NULL: there is only one thread.
  */
 void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
-		       const struct tern_session_config *config)
+		       const struct tern_session_config *config, struct mutex *state_mutex)
 {
 	unsigned int i;
 
@@ -118,6 +120,7 @@ void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
 			     m->ops->sections[i].length % 8);
 	memset(mc, 0, sizeof(*mc));
 	mc->m = m;
+	m->state_mutex = state_mutex;
 	mc->config = *config;
 	mc->phase = TERN_PHASE_RUNNING;
 }
@@ -130,6 +133,7 @@ void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
  */
 void tern_machine_uninit(struct tern_machine *mc)
 {
+	tern_assert_held(mc->m->state_mutex);
 	if (mc->session)
 		step_end_save(mc);
 	if (mc->loader)
@@ -148,6 +152,7 @@ void tern_machine_uninit(struct tern_machine *mc)
  */
 void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity, bool in_place)
 {
+	tern_assert_held(mc->m->state_mutex);
 	mc->config.staging = staging;
 	mc->config.capacity = capacity;
 	mc->config.in_place = in_place;
@@ -170,6 +175,7 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
 	const enum tern_step *step = tern_phase_arc(mc->phase, to);
 	int ret;
 
+	tern_assert_held(mc->m->state_mutex);
 	if (!step)
 		return -EINVAL;
 	for (; *step != TERN_STEP_END; step++) {
@@ -196,6 +202,7 @@ int tern_machine_commit(struct tern_machine *mc)
 {
 	int ret;
 
+	tern_assert_held(mc->m->state_mutex);
 	if (mc->phase != TERN_PHASE_LOADING)
 		return -EINVAL;
 	ret = step_commit_load(mc);
@@ -214,6 +221,7 @@ int tern_machine_commit(struct tern_machine *mc)
  */
 void tern_machine_reset(struct tern_machine *mc)
 {
+	tern_assert_held(mc->m->state_mutex);
 	mc->m->ops->stop(mc->m);
 	tern_machine_uninit(mc);
 	mc->m->ops->reset(mc->m);

@@ -30,7 +30,7 @@ struct tern_machine {
 };
 
 void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
-		       const struct tern_session_config *config);
+		       const struct tern_session_config *config, struct mutex *state_mutex);
 void tern_machine_uninit(struct tern_machine *mc);
 void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity, bool in_place);
 int tern_machine_go(struct tern_machine *mc, enum tern_phase to);

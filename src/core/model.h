@@ -103,6 +103,7 @@ struct tern_model_ops {
  * @dirty: tracker of its memory
  * @memory_size: bytes of device memory
  * @page_size: bytes that one bit of @dirty stands for
+ * @state_mutex: its owner's, which the core asserts; NULL where there is none
  * @resets: how many wait to reset the device: long work is in vain [atomic]
  *
  * Immutable while the device is open, but for @resets.
@@ -112,6 +113,7 @@ struct tern_model {
 	struct tern_dirty *dirty;
 	u64 memory_size;
 	u32 page_size;
+	struct mutex *state_mutex;
 	atomic_long_t resets;
 };
 

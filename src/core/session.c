@@ -105,6 +105,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 {
 	struct tern_session *s;
 
+	tern_assert_held(m->state_mutex);
 	if (WARN_ON_ONCE(config->capacity < TERN_CHUNK_MIN))
 		return NULL;
 	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
@@ -124,7 +125,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s->fresh = true;
 	memset(stats, 0, sizeof(*stats));
 	tern_writer_init(&s->writer);
-	tern_dirty_begin(m->dirty);
+	tern_dirty_begin(m->dirty, &s->lock);
 	s->snapshot = tern_dirty_count(m->dirty);
 	s->initial = ~0ULL;
 	return s;
@@ -139,6 +140,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
  */
 void tern_session_destroy(struct tern_session *s)
 {
+	tern_assert_held(s->m->state_mutex);
 	tern_dirty_thaw(s->m->dirty);
 	/* Outside a session there is no old data, not even in the window. */
 	memset(s->config.staging, 0, s->staged);
@@ -155,6 +157,7 @@ void tern_session_destroy(struct tern_session *s)
  */
 void tern_session_stop(struct tern_session *s)
 {
+	tern_assert_held(s->m->state_mutex);
 	mutex_lock(&s->lock);
 	s->stopped = true;
 	tern_dirty_freeze(s->m->dirty);
@@ -296,6 +299,7 @@ u64 tern_session_remaining(struct tern_session *s)
  */
 u64 tern_session_estimate(const struct tern_model *m)
 {
+	tern_assert_held(m->state_mutex);
 	return begin_record() + tern_dirty_touched_count(m->dirty) * memory_record(m) +
 	       final_records(m, 0);
 }

@@ -6,6 +6,8 @@
  * compares it when a guest arrives.
  */
 #include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/string.h>
 #include <asm/byteorder.h>
@@ -106,13 +108,15 @@ static void put_bar(struct tern_config_space *cfg, unsigned int i, const struct 
  * @cfg: the config space
  * @id: the model's own values
  * @bars: the six BARs
+ * @lock: the function's io lock, which guards it
  */
 void tern_config_space_init(struct tern_config_space *cfg, const struct tern_identity *id,
-			    const struct tern_config_bar *bars)
+			    const struct tern_config_bar *bars, struct mutex *lock)
 {
 	unsigned int i;
 
 	memset(cfg, 0, sizeof(*cfg));
+	cfg->lock = lock;
 	for (i = 0; i < ARRAY_SIZE(fields); i++)
 		put_field(cfg, &fields[i]);
 	put_identity(cfg, id);
@@ -142,6 +146,7 @@ void tern_config_space_clear(struct tern_config_space *cfg)
 void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset,
 			    void *to, size_t len)
 {
+	lockdep_assert_held(cfg->lock);
 	memcpy(to, cfg->bytes + offset, len);
 }
 
@@ -173,6 +178,7 @@ void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
 	const u8 *byte = from;
 	size_t i;
 
+	lockdep_assert_held(cfg->lock);
 	for (i = 0; i < len; i++) {
 		u8 writable = cfg->writable[offset + i];
 		u8 *at = &cfg->bytes[offset + i];
@@ -209,6 +215,7 @@ bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len)
  */
 bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
 {
+	lockdep_assert_held(cfg->lock);
 	return (cfg->bytes[TERN_CAP_PM + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK) == PM_D3HOT;
 }
 
@@ -224,6 +231,7 @@ bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
  */
 void tern_config_space_load(struct tern_config_space *cfg, const struct tern_config_state *from)
 {
+	lockdep_assert_held(cfg->lock);
 	tern_config_space_clear(cfg);
 	tern_config_space_write(cfg, 0, from->bytes, sizeof(from->bytes));
 }

@@ -6,6 +6,8 @@
 
 #include <uapi/tern/stream.h>
 
+struct mutex;
+
 /* Where the capabilities stand. */
 #define TERN_CAP_PM	0x40
 #define TERN_CAP_MSIX	0x48
@@ -55,6 +57,7 @@ struct tern_config_later {
 
 /**
  * struct tern_config_space - PCI config space
+ * @lock: the function's io lock; immutable
  * @bytes: as the guest reads it
  * @writable: a bit for each bit of @bytes that the guest can write; immutable
  *	while the device is open
@@ -63,13 +66,14 @@ struct tern_config_later {
  * Guarded by the device's io lock.
  */
 struct tern_config_space {
+	struct mutex *lock;
 	u8 bytes[TERN_CONFIG_SIZE];
 	u8 writable[TERN_CONFIG_SIZE];
 	u8 reset[TERN_CONFIG_SIZE];
 };
 
 void tern_config_space_init(struct tern_config_space *cfg, const struct tern_identity *id,
-			    const struct tern_config_bar *bars);
+			    const struct tern_config_bar *bars, struct mutex *lock);
 void tern_config_space_clear(struct tern_config_space *cfg);
 void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset,
 			    void *to, size_t len);

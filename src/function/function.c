@@ -122,7 +122,7 @@ void tern_function_power_on(struct tern_function *fn)
 
 		bars[i] = (struct tern_config_bar){ bar->size, bar->flags };
 	}
-	tern_config_space_init(&fn->config, fn->ops->identity, bars);
+	tern_config_space_init(&fn->config, fn->ops->identity, bars, &fn->io);
 	mutex_lock(&fn->io);
 	tern_function_reset(fn);
 	mutex_unlock(&fn->io);

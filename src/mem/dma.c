@@ -328,6 +328,7 @@ u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset)
 {
 	const struct tern_transfer *t = &dma->transfer;
 
+	lockdep_assert_held(dma->lock);
 	switch (offset) {
 	case TERN_DMA_COMMAND:
 		return t->command;
@@ -383,6 +384,7 @@ void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 valu
 {
 	struct tern_transfer *t = &dma->transfer;
 
+	lockdep_assert_held(dma->lock);
 	if (is_busy(t))
 		return;
 	switch (offset) {
@@ -427,6 +429,7 @@ void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to)
 {
 	const struct tern_transfer *t = &dma->transfer;
 
+	lockdep_assert_held(dma->lock);
 	to->command = cpu_to_le32(t->command);
 	to->status = cpu_to_le32(t->status);
 	to->address = cpu_to_le64(t->address);
@@ -491,5 +494,6 @@ int tern_dma_validate(const struct tern_dma *dma, const struct tern_dma_state *f
  */
 void tern_dma_load(struct tern_dma *dma, const struct tern_dma_state *from)
 {
+	lockdep_assert_held(dma->lock);
 	parse(&dma->transfer, from);
 }

@@ -158,6 +158,7 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
  */
 void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
 {
+	lockdep_assert_held(regs->dma->lock);
 	regs->irq_status |= BIT(vector);
 	update_line(regs);
 	raise(regs, BIT(vector));
@@ -175,6 +176,7 @@ void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
 void tern_registers_read(struct tern_registers *regs, unsigned int offset,
 			 void *to, size_t len)
 {
+	lockdep_assert_held(regs->dma->lock);
 	while (len) {
 		unsigned int in = offset % sizeof(u32);
 		size_t n = min(len, sizeof(u32) - in);
@@ -202,6 +204,7 @@ void tern_registers_write(struct tern_registers *regs, unsigned int offset,
 	const __le32 *word = from;
 	size_t i;
 
+	lockdep_assert_held(regs->dma->lock);
 	if (offset % sizeof(u32) || len % sizeof(u32))
 		return;
 	for (i = 0; i < len / sizeof(u32); i++)

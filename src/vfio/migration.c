@@ -52,7 +52,7 @@ int tern_migration_open(struct tern_migration *mig, struct tern_model *model)
 	ret = tern_region_open(mig);
 	if (ret)
 		return ret;
-	tern_machine_init(&mig->machine, model, &config);
+	tern_machine_init(&mig->machine, model, &config, &mig->state_mutex);
 	tern_status_publish(mig);
 	mig->late_marks = 0;
 	mig->is_open = true;
@@ -94,8 +94,10 @@ int tern_migration_lock(struct tern_migration *mig)
  */
 u64 tern_migration_unlock(struct tern_migration *mig)
 {
-	u64 pending = tern_status_publish(mig);
+	u64 pending;
 
+	lockdep_assert_held(&mig->state_mutex);
+	pending = tern_status_publish(mig);
 	mutex_unlock(&mig->state_mutex);
 	return pending;
 }

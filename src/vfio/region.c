@@ -117,6 +117,7 @@ err_free:
  */
 int tern_region_open(struct tern_migration *mig)
 {
+	lockdep_assert_held(&mig->state_mutex);
 	mig->shared = alloc_shared(WINDOW_IN_SHARED + window_size(mig));
 	return mig->shared ? 0 : -ENOMEM;
 }
@@ -129,6 +130,7 @@ int tern_region_open(struct tern_migration *mig)
  */
 void tern_region_close(struct tern_migration *mig)
 {
+	lockdep_assert_held(&mig->state_mutex);
 	vfree(mig->shared);
 	mig->shared = NULL;
 }

@@ -259,7 +259,10 @@ void feeder_init_with(struct feeder *f, unsigned long pages, bool precopy, size_
 	f->dev = host_device_create(pages);
 	f->staging = malloc(capacity);
 	config.staging = f->staging;
-	tern_machine_init(&f->mc, &f->dev->m, &config);
+	/* One thread has it from the beginning to the end. */
+	mutex_init(&f->state_mutex);
+	mutex_lock(&f->state_mutex);
+	tern_machine_init(&f->mc, &f->dev->m, &config, &f->state_mutex);
 }
 
 void feeder_uninit(struct feeder *f)

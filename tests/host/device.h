@@ -68,6 +68,7 @@ void host_device_dress(struct host_device *dev, u32 seed);
  * struct feeder - the third front end: a machine whose stream is an array
  * @dev: the device
  * @mc: its machine
+ * @state_mutex: as its owner has it
  * @staging: the chunk
  * @stream: all bytes read so far
  * @len: how many
@@ -76,6 +77,7 @@ void host_device_dress(struct host_device *dev, u32 seed);
 struct feeder {
 	struct host_device *dev;
 	struct tern_machine mc;
+	struct mutex state_mutex;
 	u8 *staging;
 	u8 *stream;
 	size_t len;

@@ -135,6 +135,12 @@ struct mutex { bool held; };
 #define mutex_unlock(m)		((void)(assert((m)->held), (m)->held = false))
 #define lockdep_assert_held(m)	assert((m)->held)
 
+static inline void tern_assert_held(const struct mutex *lock)
+{
+	if (lock)
+		lockdep_assert_held(lock);
+}
+
 #define cond_resched()		do { } while (0)
 
 /* Memory. */

@@ -103,7 +103,7 @@ static void naive_step(struct host_device *dev)
 		dev->m.ops->wipe(&dev->m);
 		memset(&naive, 0, offsetof(typeof(naive), late));
 	} else if (!naive.session) {
-		tern_dirty_begin(d);
+		tern_dirty_begin(d, NULL);
 		naive.session = true;
 		naive.late = naive.cursor = 0;
 		for (i = 0; i < PAGES; i++)
@@ -153,7 +153,7 @@ static void test_second_store_is_free(void)
 	host_store(dev, 2, 1);
 	host_store(dev, 2, 2);
 	CHECK_EQ(dev->faults, 1);
-	tern_dirty_begin(&dev->dirty);
+	tern_dirty_begin(&dev->dirty, NULL);
 	host_store(dev, 2, 3);
 	CHECK_EQ(dev->faults, 1);
 	CHECK_EQ(tern_dirty_next_window(&dev->dirty, &b, 9), 1);
@@ -427,7 +427,7 @@ static void test_stores_after_the_stop(void)
 
 	host_store(dev, 4, 1);
 	host_store(dev, 5, 1);
-	tern_dirty_begin(&dev->dirty);
+	tern_dirty_begin(&dev->dirty, NULL);
 	tern_dirty_freeze(&dev->dirty);
 	host_store(dev, 2, 1);
 	host_store(dev, 5, 2);
@@ -451,7 +451,7 @@ static void test_stores_after_the_stop(void)
 	/* The number stays until the next session, which sends them all. */
 	tern_dirty_thaw(&dev->dirty);
 	CHECK_EQ(tern_dirty_late_marks(&dev->dirty), 8);
-	tern_dirty_begin(&dev->dirty);
+	tern_dirty_begin(&dev->dirty, NULL);
 	CHECK_EQ(tern_dirty_late_marks(&dev->dirty), 0);
 	CHECK_EQ(take_some(dev, 8), 8);
 	host_device_destroy(dev);
@@ -464,7 +464,7 @@ static void test_given_up_after_the_stop(void)
 
 	host_store(dev, 1, 1);
 	host_store(dev, 5, 1);
-	tern_dirty_begin(&dev->dirty);
+	tern_dirty_begin(&dev->dirty, NULL);
 	tern_dirty_freeze(&dev->dirty);
 	CHECK_EQ(take_some(dev, 1), 1);
 	host_store(dev, 0, 1);
@@ -491,7 +491,7 @@ static void test_whole_words(void)
 		CHECK_EQ(tern_dirty_count(d), 0);
 		/* One is dirty already: it counts once. */
 		host_store(dev, 0, 2);
-		tern_dirty_begin(d);
+		tern_dirty_begin(d, NULL);
 		CHECK_EQ(tern_dirty_count(d), touched);
 		CHECK_EQ(bitmap_weight(d->dirty, d->pages), touched);
 		CHECK_EQ(tern_dirty_touched_count(d), touched);

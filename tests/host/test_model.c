@@ -131,7 +131,7 @@ static struct lab *lab_create(u8 seed)
 	lab->d.running = true;
 	for (i = 0; i < SECTIONS; i++)
 		memset(lab->d.section[i], seed ? seed + i : 0, lengths[i]);
-	tern_machine_init(&lab->mc, &lab->d.m, &config);
+	tern_machine_init(&lab->mc, &lab->d.m, &config, NULL);
 	return lab;
 }
 
