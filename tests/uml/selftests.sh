@@ -13,6 +13,11 @@ for job; do
 		bad=1
 	}
 done
+# A module built with COVERAGE=1 gives the blocks that ran, a page at a time.
+hits=/sys/module/tern/parameters/coverage
+while [ -e $hits ] && cat $hits >/tmp/hits && [ -s /tmp/hits ]; do
+	cat /tmp/hits >>/out/hits
+done
 [ "$(cat /sys/module/tern/refcnt)" = 0 ] || {
 	echo "not ok - no reference to the module is left"
 	bad=1
