@@ -22,6 +22,8 @@ COVERED = (
     "README.md",
     "Documentation/**/*",
     "tests/README.md",
+    "src/**/*.[ch]",
+    "include/**/*.h",
 )
 
 LITERAL = re.compile(r"``(.+?)``")

@@ -46,7 +46,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define tern_compat_class_create(name)	class_create(THIS_MODULE, name)
 #endif
 
-/* Where iova_bitmap is of iommufd, its symbols are for who says so. */
+/* Where iommufd exports iova_bitmap, a module must import the namespace. */
 #if defined(TERN_HAS_IOVA_BITMAP_STUBS) && IS_ENABLED(CONFIG_IOMMUFD_DRIVER)
 #ifdef TERN_HAS_NAMESPACE_STRINGS
 #define TERN_COMPAT_IMPORTS	MODULE_IMPORT_NS("IOMMUFD")

@@ -3,11 +3,11 @@
  * The dirty tracker: which pages must be sent, and how one is taken so that no
  * store is lost.
  *
- * Two bits a page. "touched": written since the memory was last cleared.
+ * Two bits per page. "touched": written since the memory was last cleared.
  * "dirty": written since the page was last taken. mark() sets both, session or
- * not. There is no flag that says whether anybody is listening, so there is
- * none to race with; outside a session nobody re-arms, so a page's second
- * store costs nothing. A session begins with dirty |= touched: the snapshot is
+ * not. There is no flag that says whether a session lives, so there is none to
+ * race with; outside a session no page is re-armed, so a page's second store
+ * costs nothing. A session begins with dirty |= touched: the snapshot is
  * a dirty iteration in which everything is dirty.
  *
  * Vocabulary: to mark is to say that a page was written; to take is to clear
@@ -68,7 +68,7 @@ int tern_dirty_init(struct tern_dirty *d, unsigned long pages)
 }
 
 /**
- * tern_dirty_uninit() - free a tracker that nobody can mark any more
+ * tern_dirty_uninit() - free a tracker that nothing can mark any more
  * @d: the tracker; may be half made
  */
 void tern_dirty_uninit(struct tern_dirty *d)
@@ -156,7 +156,7 @@ void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
  * @d: the tracker
  * @page: the page
  *
- * Return: false if nobody wrote it since the last clear.
+ * Return: false if it was not written since the last clear.
  */
 bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
 {

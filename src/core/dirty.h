@@ -12,8 +12,8 @@ struct tern_model;
 /**
  * struct tern_dirty - which pages of a device's memory have changed
  * @pages: number of pages; immutable
- * @touched: a bit a page: written since the last clear [atomic bit operations]
- * @dirty: a bit a page: written since it was last taken [atomic bit operations]
+ * @touched: one bit per page: written since the last clear [atomic bit operations]
+ * @dirty: one bit per page: written since it was last taken [atomic bit operations]
  * @count: at least the number of bits in @dirty: raised before a bit is set,
  *	lowered after one is cleared
  * @touched_count: the same of @touched

@@ -28,7 +28,7 @@
 /**
  * tern_killed() - has the caller been killed?
  *
- * Then nobody waits for what it does, and it is to come to an end.
+ * Then no process waits for the result, and long work must end early.
  */
 static inline bool tern_killed(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The loader: becomes what a stream says, or stays blank.
+ * The loader: restores a device from a stream, or leaves it in its reset state.
  *
  * MEMORY goes straight to device memory. The sections are validated as they
  * come and staged; when END is consumed and everything is there, they are
@@ -24,7 +24,7 @@
  *   a section twice, or one that is not the model's or newer than the stream;
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
- *   device memory could not be had		-ENOMEM
+ *   device memory could not be allocated		-ENOMEM
  *   a session begins, and the caller was killed
  *   or a reset waits				-EINTR
  */
@@ -41,7 +41,7 @@
  * @version: that the stream says it is of
  * @bytes: of the distinct records so far
  * @staged: the sections that came, by their place in the model's table
- * @have: a bit a section
+ * @have: one bit per section
  *
  * All guarded by state_mutex.
  */
@@ -74,7 +74,7 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 	l->m = m;
 	if (tern_reader_init(&l->reader, m->ops))
 		goto err_destroy;
-	/* All that a load can need is had now: a stream never allocates. */
+	/* All that a load can need is allocated now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {
 		l->staged[i] = kvmalloc(m->ops->sections[i].length, GFP_KERNEL_ACCOUNT);
 		if (!l->staged[i])
@@ -248,7 +248,7 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 }
 
 /**
- * tern_loader_complete() - is the device what a whole stream said?
+ * tern_loader_complete() - is the device restored from a whole stream?
  * @l: the loader
  *
  * Return: true if END was consumed, and nothing of another record after it. The

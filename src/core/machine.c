@@ -39,7 +39,7 @@ static int step_begin_load(struct tern_machine *mc)
 	return mc->loader ? 0 : -ENOMEM;
 }
 
-/* What was loaded in part is nobody's state. */
+/* What was loaded in part is no valid state. */
 static void drop_loader(struct tern_machine *mc)
 {
 	if (!tern_loader_complete(mc->loader))
@@ -191,11 +191,11 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
  * tern_machine_commit() - stop loading with a whole stream
  * @mc: the machine
  *
- * To go to TERN_PHASE_STOPPED leaves a load that is not whole behind; this is
- * for who says that it is.
+ * tern_machine_go() to TERN_PHASE_STOPPED discards a load that is not whole. This
+ * one is for a front end that requires a whole one.
  *
  * Return: 0, and the device is stopped, with the stream's state; -EIO if the
- * stream was not whole or was refused, and it goes on loading; -EINVAL if it is
+ * stream was not whole or was refused, and the load continues; -EINVAL if it is
  * not loading. Context: state_mutex; may sleep.
  */
 int tern_machine_commit(struct tern_machine *mc)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a device model offers the core. A model is an ops table, a dirty
- * tracker and a few numbers; the core knows nothing else of it.
+ * The interface of a device model to the core: an ops table, a dirty tracker and a
+ * few numbers.
  */
 #ifndef TERN_CORE_MODEL_H
 #define TERN_CORE_MODEL_H
@@ -54,7 +54,7 @@ struct tern_section {
  * @page_unlock: end of the lock; the reference stays
  * @page_rearm: make the next store to each of these pages call mark(). Called
  *	with no page locked.
- * @page_pinned: can somebody store to the page past the page tables?
+ * @page_pinned: can a device or the kernel store to the page past the page tables?
  * @page_copy: copy the page to @to. 0 or -errno.
  * @page_put: end of the reference
  * @memory_load: store bytes of a stream, and mark the pages. 0 or -errno.
@@ -104,9 +104,9 @@ struct tern_model_ops {
  * @memory_size: bytes of device memory
  * @page_size: bytes that one bit of @dirty stands for
  * @state_mutex: its owner's, which the core asserts; NULL where there is none
- * @resets: how many wait to reset the device: long work is in vain [atomic]
+ * @resets: how many callers wait to reset the device: long work must end early [atomic]
  *
- * Immutable while the device is open, but for @resets.
+ * Immutable while the device is open, except for @resets.
  */
 struct tern_model {
 	const struct tern_model_ops *ops;

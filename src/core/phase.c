@@ -5,7 +5,7 @@
  * The law of the table: a step that can fail is the first of its arc. So a
  * failed arc has changed nothing, and nothing ever has to be undone. The arcs
  * that a VMM cannot survive the failure of (to running, to stopped) have no
- * such step, but for the one where a device would run on half a state.
+ * such step, except for the one where a device would run on an incomplete state.
  *
  * A device is quiesced on its way between running and stopped, one step at a
  * time: the phases where it is have the arcs to their neighbours and no other.

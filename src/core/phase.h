@@ -8,11 +8,11 @@
  * enum tern_phase - what the device and its session do
  * @TERN_PHASE_RUNNING: the device runs, no session
  * @TERN_PHASE_RUNNING_SAVING: it runs, and a session records what changes
- * @TERN_PHASE_QUIESCED: it runs, but moves nothing of its own accord
+ * @TERN_PHASE_QUIESCED: it runs, but starts no DMA
  * @TERN_PHASE_QUIESCED_SAVING: the same, and a session records what changes
- * @TERN_PHASE_STOPPED_SAVING: it stands still, and the rest is read
- * @TERN_PHASE_STOPPED: it stands still, no session
- * @TERN_PHASE_LOADING: it stands still, and a stream comes in
+ * @TERN_PHASE_STOPPED_SAVING: it is stopped, and the rest is read
+ * @TERN_PHASE_STOPPED: it is stopped, no session
+ * @TERN_PHASE_LOADING: it is stopped, and a stream is loaded
  * @TERN_PHASES: how many there are
  */
 enum tern_phase {
@@ -36,7 +36,7 @@ enum tern_phase {
  * @TERN_STEP_COMMIT_LOAD: the stream must be whole. Can fail.
  * @TERN_STEP_LEAVE_LOAD: a stream that is not whole is dropped
  * @TERN_STEP_STOP: stop the device
- * @TERN_STEP_QUIESCE: let it run, but for its DMA
+ * @TERN_STEP_QUIESCE: let it run, except for its DMA
  * @TERN_STEP_START: let it run
  * @TERN_STEP_WIPE: device as it was made
  * @TERN_STEPS: how many there are

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The session: what a device gives of itself, from the moment that logging is
+ * The session: the data that a device sends, from the moment that logging is
  * enabled until it is stopped and everything has been read.
  *
- * It begins with a snapshot, goes on with dirty iterations for as long as it
- * is asked, and ends with the final sections, sent once. The snapshot is not a
+ * It begins with a snapshot, continues with dirty iterations until the device
+ * stops, and ends with the final sections, sent once. The snapshot is not a
  * special case: at the begin every touched page becomes dirty (core/dirty.c),
  * and the cursor walks. Where the walk ends, a pass ended; while the device
  * runs the next one begins, after the stop the sections follow.
@@ -23,16 +23,16 @@
  *                    OFFERED -prepare-> PREPARED
  *
  * A chunk that was prepared and not retired when the device stops may or may
- * not have reached the other side. It is offered again, byte for byte, from
+ * not have reached the destination. It is offered again, byte for byte, from
  * the buffer; the reader knows a repeated record by its number. If the buffer
  * belongs to user space, records are put together and sealed in a bounce buffer,
  * small enough to stay in a cache, and copied there. After that only the chunk's
- * length is remembered, and its bytes are never looked at: who scribbles in it
- * fails his own CRC. A buffer that user space can't reach needs no such copy.
+ * length is remembered, and its bytes are never looked at: a process that corrupts
+ * them fails its own CRC. A buffer that user space cannot reach needs no such copy.
  *
  * There are two ways to read. By chunks: prepare, read unseen, retire. Or by
  * bytes: peek, and consume what was read. A byte that was consumed has arrived,
- * so a chunk of which one was is not offered again, but goes on where it was.
+ * so a chunk of which one was is not offered again, but continues where it was.
  */
 #include "core/session.h"
 #include "core/model.h"
@@ -63,7 +63,7 @@ enum chunk_state {
  * @snapshot: pages that were dirty when the session began, and that the first
  *	pass has not taken, or 1 if new pages were taken instead of the last ones;
  *	0 after it [lock]
- * @initial: the least that was told of it [lock]
+ * @initial: lowest initial_bytes reported so far [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
  * @walked: the pass has come to its end [lock]
@@ -136,7 +136,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
  * unless it was read to the end
  * @s: the session
  *
- * Context: state_mutex; nobody else uses the session.
+ * Context: state_mutex; nothing else uses the session.
  */
 void tern_session_destroy(struct tern_session *s)
 {
@@ -248,9 +248,9 @@ u64 tern_session_pending(struct tern_session *s)
  * tern_session_initial() - how much of what is pending is the snapshot
  * @s: the session
  *
- * Never grows. A page that is written anew before the snapshot has come to it is
+ * Never grows. A page that is written again before the snapshot has reached it is
  * of the snapshot; one that was not part of it is not. If the first pass takes such
- * along, less is told than is left of the snapshot, but never nothing.
+ * along, less is reported than is left of the snapshot, but never 0.
  *
  * Return: bytes, no more than are pending; 0 without pre-copy, and once the first pass
  * was read.
@@ -377,13 +377,13 @@ static size_t put_final(struct tern_session *s, void *at, size_t room)
 	return used;
 }
 
-/* Where what comes to a place in the chunk is put together. */
+/* Buffer in which the record for this offset is assembled. */
 static void *workplace(struct tern_session *s, size_t at)
 {
 	return s->bounce ? s->bounce : s->config.staging + at;
 }
 
-/* From there to its place. */
+/* Copy it from there to its place in the chunk. */
 static size_t stage(struct tern_session *s, size_t at, size_t n)
 {
 	if (s->bounce)
@@ -515,7 +515,7 @@ void tern_session_retire(struct tern_session *s)
 }
 
 /**
- * tern_session_peek() - what is to be read next, byte by byte
+ * tern_session_peek() - what must be read next, byte by byte
  * @s: the session
  * @at: gets its place in the staging buffer
  *
@@ -540,7 +540,7 @@ ssize_t tern_session_peek(struct tern_session *s, size_t *at)
  * @s: the session
  * @bytes: how many of those that tern_session_peek() gave
  *
- * If the device was stopped between the two, they have arrived all the same.
+ * If the device was stopped between the two, they have still arrived.
  * Context: takes the session lock.
  */
 void tern_session_consume(struct tern_session *s, size_t bytes)

@@ -12,7 +12,7 @@ struct tern_model;
 #define TERN_PASSES_KEPT	256
 
 /**
- * struct tern_session_stats - what a session gave
+ * struct tern_session_stats - what a session has sent
  * @passes: passes of the running phase that gave at least a byte
  * @pass_bytes: bytes offered in pass n (from 0) at n % TERN_PASSES_KEPT
  * @older_bytes: bytes of the passes that are no longer in @pass_bytes
@@ -31,7 +31,7 @@ struct tern_session_stats {
 };
 
 /**
- * struct tern_session_config - how a session is to be run
+ * struct tern_session_config - how a session must be run
  * @precopy: false: nothing is given before the stop
  * @staging: where chunks are staged; user space may read and spoil it, unless @in_place
  * @capacity: its bytes, at least TERN_CHUNK_MIN

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The stream's records: a writer, and a reader that believes nothing.
+ * The records of the stream: a writer, and a reader that trusts no input.
  *
  * The reader copies each byte of its input once, into memory of its own, and
  * looks only at the copy: the input may be a window that user space is writing
@@ -83,7 +83,7 @@ void *tern_writer_payload(void *at)
 /**
  * tern_writer_seal() - put the header before a payload that is in place
  * @w: the writer
- * @at: where the record begins; 8-byte aligned, in memory that nobody else can
+ * @at: where the record begins; 8-byte aligned, in memory that nothing else can
  *	write
  * @type: of the record; SESSION_BEGIN first
  * @length: of its payload

@@ -188,7 +188,7 @@ void tern_function_read_config(struct tern_function *fn, unsigned int offset, vo
 
 	mutex_lock(&fn->io);
 	tern_config_space_read(&fn->config, offset, to, len);
-	if (offset <= PCI_STATUS && PCI_STATUS - offset < len && tern_interrupts_line(&fn->irqs))
+	if (offset <= PCI_STATUS && PCI_STATUS - offset < len && tern_interrupts_intx(&fn->irqs))
 		byte[PCI_STATUS - offset] |= PCI_STATUS_INTERRUPT;
 	mutex_unlock(&fn->io);
 }

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts: MSI-X vectors or one line, delivered through eventfds.
+ * Interrupts: MSI-X vectors or INTx, delivered through eventfds.
  *
- * An interrupt is never lost: what is raised while the device is stopped, or
- * while nobody listens to the vector, stays pending, migrates, and is
- * delivered once, when the device runs and somebody listens. An MSI-X is a
+ * An interrupt is never lost: one that is raised while the device is stopped, or
+ * while its vector has no eventfd, stays pending, migrates, and is delivered
+ * once, when the device runs and the vector has an eventfd. An MSI-X is a
  * write to memory, so without bus mastering it stays pending, too. In D3hot a
- * function sends nothing: no vector, and the line is not asserted.
+ * function sends nothing: no vector, and INTx is not asserted.
  *
  * Which eventfd a vector has belongs to the host; it is no part of the state,
  * and to load a state does not touch it. Masking a vector in the MSI-X table
  * is the VMM's business, as VFIO has it: it takes the eventfd away. The table
- * is kept for whoever reads BAR4.
+ * is kept for readers of the BAR.
  *
- * The line (INTx) has a level: it is asserted as long as the registers have
- * something to tell that is not masked. The level is signalled once and the line
- * masks itself; when the VMM unmasks it, after the guest has had its say, it is
- * signalled again if it is still asserted. So the level needs no state of its own
- * in a stream: it follows from the registers, and the mask is the host's. On the
- * other side the line is unmasked, and what was asserted when the device stopped
- * is signalled when it runs. While somebody listens to the line, the vectors stay
- * silent and nothing of them is pending, as PCI has it for MSI-X disabled.
+ * INTx has a level: it is asserted as long as the registers have an event that is not
+ * masked. The level is signalled once, and INTx masks itself. When the VMM unmasks it,
+ * after the guest has handled it, it is signalled again if it is still asserted. So the
+ * level needs no state of its own in a stream: it follows from the registers, and the
+ * mask is the host's. On the destination INTx is unmasked, and what was asserted when
+ * the device stopped is signalled when it runs. While INTx has an eventfd, no vector is
+ * signalled or becomes pending, as PCI has it for MSI-X disabled.
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
@@ -115,7 +114,7 @@ static void deliver_pending_locked(struct tern_interrupts *irqs)
 		deliver_locked(irqs, i);
 }
 
-static void deliver_line_locked(struct tern_interrupts *irqs)
+static void deliver_intx_locked(struct tern_interrupts *irqs)
 {
 	struct tern_intx *intx = &irqs->intx;
 
@@ -136,7 +135,7 @@ void tern_interrupts_start(struct tern_interrupts *irqs)
 	spin_lock(&irqs->lock);
 	irqs->running = true;
 	deliver_pending_locked(irqs);
-	deliver_line_locked(irqs);
+	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 
@@ -170,7 +169,7 @@ void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
  * tern_interrupts_configure() - the guest has written config space
  * @irqs: the interrupts
  * @command: PCI_COMMAND. Without bus mastering a vector that is raised stays pending;
- *	the line does not depend on it, and has a bit of its own
+ *	INTx does not depend on it, and has a bit of its own
  * @d3hot: the power state is D3hot, in which nothing is signalled
  *
  * All at once, or one write could signal between what it allows and what it forbids.
@@ -182,7 +181,7 @@ void tern_interrupts_configure(struct tern_interrupts *irqs, u16 command, bool d
 	irqs->intx.disabled = command & PCI_COMMAND_INTX_DISABLE;
 	irqs->d3hot = d3hot;
 	deliver_pending_locked(irqs);
-	deliver_line_locked(irqs);
+	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 
@@ -210,35 +209,35 @@ void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 }
 
 /**
- * tern_interrupts_set_line() - the device has something to tell, or no more
+ * tern_interrupts_set_intx() - the level of INTx
  * @irqs: the interrupts
  * @asserted: whether
  */
-void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted)
+void tern_interrupts_set_intx(struct tern_interrupts *irqs, bool asserted)
 {
 	spin_lock(&irqs->lock);
 	irqs->intx.asserted = asserted;
-	deliver_line_locked(irqs);
+	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);
 }
 
 /**
- * tern_interrupts_line() - the line's level, disabled or not
+ * tern_interrupts_intx() - is INTx asserted, disabled or not?
  * @irqs: the interrupts
  */
-bool tern_interrupts_line(struct tern_interrupts *irqs)
+bool tern_interrupts_intx(struct tern_interrupts *irqs)
 {
 	return READ_ONCE(irqs->intx.asserted) && !READ_ONCE(irqs->d3hot);
 }
 
 /**
- * tern_interrupts_connect_line() - where the line is signalled
+ * tern_interrupts_connect_intx() - where INTx is signalled
  * @irqs: the interrupts
  * @trigger: its eventfd, whose reference becomes ours; NULL for nowhere
  *
- * The line is unmasked then. Context: may sleep.
+ * INTx is unmasked then. Context: may sleep.
  */
-void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger)
+void tern_interrupts_connect_intx(struct tern_interrupts *irqs, struct eventfd_ctx *trigger)
 {
 	struct eventfd_ctx *old;
 
@@ -248,7 +247,7 @@ void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_c
 	irqs->intx.masked = false;
 	if (trigger)
 		bitmap_zero(irqs->pending, irqs->n);
-	deliver_line_locked(irqs);
+	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);
 	if (old)
 		eventfd_ctx_put(old);
@@ -264,35 +263,35 @@ void tern_interrupts_disconnect(struct tern_interrupts *irqs)
 {
 	unsigned int i;
 
-	tern_interrupts_connect_line(irqs, NULL);
+	tern_interrupts_connect_intx(irqs, NULL);
 	for (i = 0; i < irqs->n; i++)
 		tern_interrupts_connect(irqs, i, NULL);
 }
 
 /**
- * tern_interrupts_line_connected() - is the line signalled anywhere?
+ * tern_interrupts_intx_connected() - has INTx an eventfd?
  * @irqs: the interrupts
  */
-bool tern_interrupts_line_connected(struct tern_interrupts *irqs)
+bool tern_interrupts_intx_connected(struct tern_interrupts *irqs)
 {
 	return READ_ONCE(irqs->intx.trigger);
 }
 
 /**
- * tern_interrupts_mask_line() - mask the line, or unmask it
+ * tern_interrupts_mask_intx() - mask INTx, or unmask it
  * @irqs: the interrupts
  * @masked: whether
  *
- * Return: 0; -EINVAL if the line is not connected.
+ * Return: 0; -EINVAL if INTx has no eventfd.
  */
-int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked)
+int tern_interrupts_mask_intx(struct tern_interrupts *irqs, bool masked)
 {
 	int ret = -EINVAL;
 
 	spin_lock(&irqs->lock);
 	if (irqs->intx.trigger) {
 		irqs->intx.masked = masked;
-		deliver_line_locked(irqs);
+		deliver_intx_locked(irqs);
 		ret = 0;
 	}
 	spin_unlock(&irqs->lock);
@@ -321,12 +320,12 @@ void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector)
 }
 
 /**
- * tern_interrupts_test_line() - signal the line's eventfd, if it has one
+ * tern_interrupts_test_intx() - signal the eventfd of INTx, if it has one
  * @irqs: the interrupts
  *
  * As tern_interrupts_test(): neither the level nor the mask has a part in it.
  */
-void tern_interrupts_test_line(struct tern_interrupts *irqs)
+void tern_interrupts_test_intx(struct tern_interrupts *irqs)
 {
 	spin_lock(&irqs->lock);
 	test_locked(irqs, irqs->intx.trigger);

@@ -11,9 +11,9 @@ struct eventfd_ctx;
 struct tern_identity;
 
 /**
- * struct tern_intx - the interrupt line of a device
- * @asserted: the device wants attention: its level
- * @disabled: the guest has disabled the line in config space
+ * struct tern_intx - INTx of a function
+ * @asserted: its level
+ * @disabled: the guest has disabled INTx in config space
  * @masked: nothing is signalled until the VMM unmasks it; the host's, as @trigger
  * @trigger: where it is signalled, or NULL
  */
@@ -25,7 +25,7 @@ struct tern_intx {
 };
 
 /**
- * struct tern_interrupts - the line and the MSI-X vectors of a device
+ * struct tern_interrupts - INTx and the MSI-X vectors of a function
  * @lock: guards the rest; no lock of ours under it, but that of an eventfd
  * @running: vectors may be delivered
  * @master: the guest has enabled bus mastering, without which no vector is
@@ -36,7 +36,7 @@ struct tern_intx {
  * @pending: one bit per vector: raised, not delivered yet
  * @trigger: where a vector is delivered, or NULL
  * @table: the MSI-X table, as it was written; the VMM acts on it
- * @intx: the line
+ * @intx: INTx
  */
 struct tern_interrupts {
 	spinlock_t lock;
@@ -61,14 +61,14 @@ void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector);
 void tern_interrupts_configure(struct tern_interrupts *irqs, u16 command, bool d3hot);
 void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 			     struct eventfd_ctx *trigger);
-void tern_interrupts_set_line(struct tern_interrupts *irqs, bool asserted);
-bool tern_interrupts_line(struct tern_interrupts *irqs);
-void tern_interrupts_connect_line(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
+void tern_interrupts_set_intx(struct tern_interrupts *irqs, bool asserted);
+bool tern_interrupts_intx(struct tern_interrupts *irqs);
+void tern_interrupts_connect_intx(struct tern_interrupts *irqs, struct eventfd_ctx *trigger);
 void tern_interrupts_disconnect(struct tern_interrupts *irqs);
-bool tern_interrupts_line_connected(struct tern_interrupts *irqs);
-int tern_interrupts_mask_line(struct tern_interrupts *irqs, bool masked);
+bool tern_interrupts_intx_connected(struct tern_interrupts *irqs);
+int tern_interrupts_mask_intx(struct tern_interrupts *irqs, bool masked);
 void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector);
-void tern_interrupts_test_line(struct tern_interrupts *irqs);
+void tern_interrupts_test_intx(struct tern_interrupts *irqs);
 void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
 			  void *to, size_t len);
 void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,

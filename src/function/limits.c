@@ -76,7 +76,7 @@ int tern_limits_hold(u64 bytes)
 }
 
 /**
- * tern_limits_release() - a memory object is gone
+ * tern_limits_release() - a memory object was freed
  * @bytes: its size
  */
 void tern_limits_release(u64 bytes)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device memory: a shmem file, and the faults that tell who writes to it.
+ * Device memory: a shmem file, and the faults that report each first store.
  *
- * shmem makes it sparse, swappable and charged to whoever fills it. The file
+ * shmem makes it sparse, swappable and charged to the process that fills it. The file
  * is the object: it carries our own file_operations, so that
  *
  *   a mapping -> its file -> our tracker and our module
@@ -209,8 +209,8 @@ static void put_now(struct work_struct *work)
  * @mem: the memory; gone with its last mapping, or else on return
  *
  * fput() by a user's thread would leave the end to later, and with it the last
- * reference to the module: who removed the device could not count on unloading
- * the module then. Only a kernel thread can put a file at once.
+ * reference to the module: the module could not be unloaded right after the device
+ * was removed. Only a kernel thread can put a file at once.
  *
  * Context: may sleep.
  */
@@ -360,16 +360,16 @@ static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
 }
 
 /**
- * tern_memory_clear() - all memory zero, nothing touched but what is pinned
+ * tern_memory_clear() - all memory zero, and only pinned pages touched
  * @mem: the memory
  *
  * The bits go first: a store in between is dropped with its page, and leaves
  * at most a mark too many.
  *
- * Pages are dropped, but for those that a device or the kernel has pinned: on
+ * Pages are dropped, except for those that a device or the kernel has pinned: on
  * hardware a BAR is the same memory across a reset, and what has mapped it for DMA
  * must go on reading and writing this device's memory. A page that is pinned while
- * this runs may be dropped all the same.
+ * this runs may still be dropped.
  *
  * Context: no session lives; may sleep.
  */

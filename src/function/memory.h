@@ -14,7 +14,7 @@ struct vm_area_struct;
  * struct tern_memory - the memory of a device
  * @file: the shmem file that holds it; the last reference to it frees this
  * @size: bytes; immutable
- * @dirty: its tracker; a bit a page
+ * @dirty: its tracker; one bit per page
  */
 struct tern_memory {
 	struct file *file;

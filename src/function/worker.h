@@ -15,8 +15,8 @@ struct tern_worker;
  * struct tern_worker_ops - what a worker does, in pieces
  * @has_work: is there a piece to do? Context: the lock, or none: then it is a hint.
  * @begin: take the next piece. Context: the lock.
- * @piece: do it. @mm: the thread uses the opener's address space; else that is gone, and
- *	the piece must fail. Context: no lock; may sleep.
+ * @piece: do it. @mm: the thread uses the opener's address space; else that no longer exists,
+ *	and the piece must fail. Context: no lock; may sleep.
  * @end: the piece was done. Context: the lock.
  */
 struct tern_worker_ops {
@@ -30,7 +30,7 @@ struct tern_worker_ops {
  * struct tern_worker - a thread that works for a function
  * @ops: immutable
  * @lock: the function's io lock
- * @frozen: no piece begins: the device is not to [lock]
+ * @frozen: no piece begins: the device is quiesced or stopped [lock]
  * @paused: no piece begins: the function is in D3hot [lock]
  * @moving: a piece is in progress: set under @lock, cleared with release order
  * @pieces: how many have ended [written under @lock]

@@ -3,10 +3,10 @@
  * The DMA engine: moves bytes between guest memory and device memory, fills
  * device memory, and sums it up, on a thread of its own.
  *
- * A transfer is a few registers and how far it has come, and goes on in pieces of a
+ * A transfer is a few registers and how far it has come, and proceeds in pieces of a
  * worker (function/worker.h): a piece works on a copy of the transfer, which becomes the
  * registers at its end. So between two pieces the registers are the whole truth. What is
- * left of a transfer when the device stops migrates with them, and goes on where the
+ * left of a transfer when the device stops migrates with them, and resumes where the
  * device runs next, once.
  *
  * To aim the engine at the device's own memory, mapped as guest memory, is
@@ -77,7 +77,7 @@ static u32 guest_error(int ret)
 	return ret == -EACCES ? TERN_DMA_ERROR_MASTER : TERN_DMA_ERROR_ADDRESS;
 }
 
-/* Where in guest memory a transfer goes on, and how much of it lies there. */
+/* Where in guest memory a transfer continues, and how much of it lies there. */
 static u32 find_place(struct tern_dma *dma, const struct tern_transfer *t, u64 *address, u64 *room)
 {
 	struct tern_dma_entry entry;
@@ -171,7 +171,7 @@ static void do_piece(struct tern_worker *w, bool mm)
 	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
 	struct tern_transfer *t = &dma->piece;
 
-	/* The opener's address space is gone: so is guest memory. */
+	/* Without the opener's address space there is no guest memory. */
 	if (!mm) {
 		dma->error = TERN_DMA_ERROR_ADDRESS;
 		return;
@@ -464,8 +464,7 @@ static void parse(struct tern_transfer *t, const struct tern_dma_state *from)
  * @dma: the engine
  * @from: a state from a stream
  *
- * What a transfer that goes on says is held against the same rules as one that
- * is begun; the other registers can have any value.
+ * A transfer in progress must obey the same rules as one that is started; the other registers can have any value.
  *
  * Return: 0, or -EDOM.
  */
@@ -486,7 +485,7 @@ int tern_dma_validate(const struct tern_dma *dma, const struct tern_dma_state *f
 }
 
 /**
- * tern_dma_load() - become what a stream says
+ * tern_dma_load() - restore from a validated section
  * @dma: the engine, frozen
  * @from: a validated state
  *

@@ -15,7 +15,7 @@ struct tern_memory;
  * struct tern_dma_ops - what the engine needs of its device
  * @guest: read or write guest memory. 0; -EACCES if bus mastering is off; another
  *	-errno if the memory is not there. Called with no lock; may sleep.
- * @interrupt: a transfer ended that wants this told. Called with the io lock.
+ * @interrupt: a transfer has ended that signals completion. Called with the io lock.
  */
 struct tern_dma_ops {
 	int (*guest)(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write);
@@ -33,7 +33,7 @@ struct tern_dma_ops {
  * @entries: of the list
  * @pattern: to fill with
  * @crc: of the bytes done, not inverted at its end
- * @entry: entry of the list where it goes on
+ * @entry: entry of the list where it continues
  * @entry_done: bytes of that entry that are done
  *
  * As struct tern_dma_state has them for a stream.

@@ -26,10 +26,10 @@
 static_assert(TERN_REG_SCRATCH(TERN_SCRATCH_REGISTERS) <= DMA_FIRST);
 static_assert(TERN_DMA_COMMAND >= DMA_FIRST && TERN_DMA_CRC < DMA_END);
 
-/* The line is asserted as long as a bit of the status is not masked. */
-static void update_line(struct tern_registers *regs)
+/* INTx is asserted as long as a bit of the status is not masked. */
+static void update_intx(struct tern_registers *regs)
 {
-	tern_interrupts_set_line(regs->irqs, regs->irq_status & ~regs->irq_mask);
+	tern_interrupts_set_intx(regs->irqs, regs->irq_status & ~regs->irq_mask);
 }
 
 /**
@@ -56,7 +56,7 @@ void tern_registers_clear(struct tern_registers *regs)
 {
 	regs->irq_status = 0;
 	regs->irq_mask = 0;
-	update_line(regs);
+	update_intx(regs);
 	memset(regs->scratch, 0, sizeof(regs->scratch));
 }
 
@@ -105,7 +105,7 @@ static u32 read_register(struct tern_registers *regs, unsigned int offset)
 	}
 }
 
-/* Raise these vectors, but for the masked ones: they wait for the unmasking. */
+/* Raise these vectors, except for masked ones: they wait for the unmasking. */
 static void raise(struct tern_registers *regs, u32 vectors)
 {
 	unsigned int i;
@@ -132,12 +132,12 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 	switch (offset) {
 	case TERN_REG_IRQ_STATUS:
 		regs->irq_status &= ~value;
-		update_line(regs);
+		update_intx(regs);
 		break;
 	case TERN_REG_IRQ_MASK:
 		unmasked = regs->irq_mask & ~value;
 		regs->irq_mask = value & VECTOR_BITS;
-		update_line(regs);
+		update_intx(regs);
 		raise(regs, unmasked & regs->irq_status);
 		break;
 	case TERN_REG_DOORBELL:
@@ -148,7 +148,7 @@ static void write_register(struct tern_registers *regs, unsigned int offset, u32
 }
 
 /**
- * tern_registers_interrupt() - something happened that a vector tells
+ * tern_registers_interrupt() - an event of a vector
  * @regs: the registers
  * @vector: below TERN_VECTORS
  *
@@ -160,7 +160,7 @@ void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
 {
 	lockdep_assert_held(regs->dma->lock);
 	regs->irq_status |= BIT(vector);
-	update_line(regs);
+	update_intx(regs);
 	raise(regs, BIT(vector));
 }
 
@@ -241,7 +241,7 @@ int tern_registers_validate(const struct tern_registers_state *from)
 }
 
 /**
- * tern_registers_load() - become what a stream says
+ * tern_registers_load() - restore from a validated section
  * @regs: the registers
  * @from: a validated state
  */
@@ -252,7 +252,7 @@ void tern_registers_load(struct tern_registers *regs,
 
 	regs->irq_status = le32_to_cpu(from->irq_status);
 	regs->irq_mask = le32_to_cpu(from->irq_mask);
-	update_line(regs);
+	update_intx(regs);
 	for (i = 0; i < TERN_SCRATCH_REGISTERS; i++)
 		regs->scratch[i] = le32_to_cpu(from->scratch[i]);
 }

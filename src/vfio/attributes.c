@@ -194,7 +194,7 @@ int tern_attributes_add(struct device *parent, struct tern_function *fn)
 }
 
 /**
- * tern_attributes_remove() - take it away; nobody reads or writes one on return
+ * tern_attributes_remove() - remove it; none is being read or written on return
  * @parent: the device of the bus
  * @fn: the function
  *

@@ -5,7 +5,7 @@
  * A region is a row in a table: its size, what may be done with it, and a
  * function that moves bytes between the device and kernel memory. User memory
  * is only touched here, through a bounce buffer, with no lock held: a buffer
- * that user space serves itself may take for ever.
+ * that user space serves itself may block the copy indefinitely.
  */
 #include <linux/module.h>
 #include <linux/sched/signal.h>
@@ -273,7 +273,7 @@ static const struct vfio_migration_ops migration_ops = {
 	TERN_COMPAT_MIGRATION_OPS(get_data_size)
 };
 
-/* What the core does not know of; -ENOTTY says so to who asks. */
+/* Features that the core does not know; -ENOTTY for all others. */
 static int device_feature(struct vfio_device *vdev, u32 flags, void __user *arg, size_t argsz)
 {
 	return tern_compat_device_feature(vdev, flags, arg, argsz, get_data_size);
@@ -421,8 +421,8 @@ err_put:
  * @parent: the device of the bus
  * @fn: the function
  *
- * On return nothing uses @fn. Context: may sleep, until the user has closed the device,
- * who is asked by tern_irqs_request().
+ * On return nothing uses @fn. Context: may sleep until the VMM has closed the device;
+ * tern_irqs_request() asks it to.
  */
 void tern_device_unregister(struct device *parent, struct tern_function *fn)
 {

@@ -33,7 +33,7 @@ struct eventfd_ctx;
  * @irqs_mutex: one VFIO_DEVICE_SET_IRQS at a time; guards @irqs_enabled, @mask and
  *	@unmask; over @req_lock and the interrupts' lock
  * @irqs_enabled: one bit per index: it was connected, and not disabled since
- * @mask: an eventfd that masks the interrupt line
+ * @mask: an eventfd that masks INTx
  * @unmask: one that unmasks it
  */
 struct tern_device {

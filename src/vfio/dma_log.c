@@ -5,14 +5,14 @@
  *
  * Guest memory has nothing to do with device memory and its tracker, nor with the
  * state of a migration: a VMM starts the log, reads it, and stops it when it
- * likes. A bit a page, in bitmaps that are had when the log is started: so to
- * mark cannot fail, and who asked for the ranges pays for them.
+ * likes. One bit per page, in bitmaps that are allocated when the log is
+ * started: so to mark cannot fail, and they are charged to the VMM.
  *
  * A page is marked after it was written. A VMM that reads the log and then the
  * page has the bytes, or finds the page in the log once more. When a device is
  * stopped, its last piece was written and marked.
  *
- * A bit is cleared under the lock, and told with no lock held: the VMM's bitmap is
+ * A bit is cleared under the lock, and reported with no lock held: the VMM's bitmap is
  * user memory, and newer kernels fault it in as it is filled.
  */
 #include <linux/bitmap.h>
@@ -32,7 +32,7 @@
  * struct tern_dma_range - a range of guest memory
  * @first: its first page
  * @pages: how many
- * @written: a bit a page
+ * @written: one bit per page
  */
 struct tern_dma_range {
 	u64 first;

@@ -2,9 +2,9 @@
 /*
  * VFIO_DEVICE_SET_IRQS: which eventfd an interrupt has.
  *
- * The line and the MSI-X vectors belong to the device (function/interrupts.c); the
- * request interrupt asks the user to give the device back, and is ours. Only the
- * line can be masked, by a call or by an eventfd of the user's.
+ * INTx and the MSI-X vectors belong to the device (function/interrupts.c); the
+ * request interrupt asks the VMM to release the device, and is ours. Only
+ * INTx can be masked, by a call or by an eventfd of the user's.
  */
 #include <linux/bits.h>
 #include <linux/err.h>
@@ -38,18 +38,18 @@ static u32 count_of(const struct tern_device *dev, u32 index)
 	return index == VFIO_PCI_MSIX_IRQ_INDEX ? dev->fn->irqs.n : kinds[index].count;
 }
 
-static void mask_told(struct tern_watch *watch)
+static void on_mask_event(struct tern_watch *watch)
 {
 	struct tern_device *dev = container_of(watch, struct tern_device, mask);
 
-	tern_interrupts_mask_line(&dev->fn->irqs, true);
+	tern_interrupts_mask_intx(&dev->fn->irqs, true);
 }
 
-static void unmask_told(struct tern_watch *watch)
+static void on_unmask_event(struct tern_watch *watch)
 {
 	struct tern_device *dev = container_of(watch, struct tern_device, unmask);
 
-	tern_interrupts_mask_line(&dev->fn->irqs, false);
+	tern_interrupts_mask_intx(&dev->fn->irqs, false);
 }
 
 /**
@@ -60,8 +60,8 @@ void tern_irqs_init(struct tern_device *dev)
 {
 	spin_lock_init(&dev->req_lock);
 	mutex_init(&dev->irqs_mutex);
-	tern_watch_init(&dev->mask, mask_told);
-	tern_watch_init(&dev->unmask, unmask_told);
+	tern_watch_init(&dev->mask, on_mask_event);
+	tern_watch_init(&dev->unmask, on_unmask_event);
 }
 
 /**
@@ -94,12 +94,12 @@ static void end_watches(struct tern_device *dev)
 	tern_watch_end(&dev->unmask);
 }
 
-static void connect_line(struct tern_device *dev, struct eventfd_ctx *trigger)
+static void connect_intx(struct tern_device *dev, struct eventfd_ctx *trigger)
 {
 	/* The eventfds that mask it go with it. */
 	if (!trigger)
 		end_watches(dev);
-	tern_interrupts_connect_line(&dev->fn->irqs, trigger);
+	tern_interrupts_connect_intx(&dev->fn->irqs, trigger);
 }
 
 static void connect_request(struct tern_device *dev, struct eventfd_ctx *trigger)
@@ -118,7 +118,7 @@ static void connect_one(struct tern_device *dev, u32 index, u32 i, struct eventf
 {
 	switch (index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		connect_line(dev, trigger);
+		connect_intx(dev, trigger);
 		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		tern_interrupts_connect(&dev->fn->irqs, i, trigger);
@@ -134,7 +134,7 @@ static void test_one(struct tern_device *dev, u32 index, u32 i)
 {
 	switch (index) {
 	case VFIO_PCI_INTX_IRQ_INDEX:
-		tern_interrupts_test_line(&dev->fn->irqs);
+		tern_interrupts_test_intx(&dev->fn->irqs);
 		break;
 	case VFIO_PCI_MSIX_IRQ_INDEX:
 		tern_interrupts_test(&dev->fn->irqs, i);
@@ -231,12 +231,12 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 
 static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
 {
-	if (fd != -1 && !tern_interrupts_line_connected(&dev->fn->irqs))
+	if (fd != -1 && !tern_interrupts_intx_connected(&dev->fn->irqs))
 		return -EINVAL;
 	return tern_watch_start(watch, fd);
 }
 
-/* Mask the line or unmask it: now, or whenever an eventfd is signalled. */
+/* Mask INTx or unmask it: now, or whenever an eventfd is signalled. */
 static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data,
 		    bool masked)
 {
@@ -244,9 +244,9 @@ static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, con
 		return -EINVAL;
 	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
 	case VFIO_IRQ_SET_DATA_NONE:
-		return tern_interrupts_mask_line(&dev->fn->irqs, masked);
+		return tern_interrupts_mask_intx(&dev->fn->irqs, masked);
 	case VFIO_IRQ_SET_DATA_BOOL:
-		return *(const u8 *)data ? tern_interrupts_mask_line(&dev->fn->irqs, masked) : 0;
+		return *(const u8 *)data ? tern_interrupts_mask_intx(&dev->fn->irqs, masked) : 0;
 	case VFIO_IRQ_SET_DATA_EVENTFD:
 		return set_watch(dev, masked ? &dev->mask : &dev->unmask, *(const s32 *)data);
 	default:
@@ -309,7 +309,7 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 }
 
 /**
- * tern_irqs_disconnect() - the user is gone, and nobody is asked or heard any more
+ * tern_irqs_disconnect() - the VMM has closed the device: no eventfd is used any more
  * @dev: the device, being closed: where its interrupts go ends with it
  */
 void tern_irqs_disconnect(struct tern_device *dev)
@@ -324,7 +324,7 @@ void tern_irqs_disconnect(struct tern_device *dev)
 /**
  * tern_irqs_request() - ask the user to give the device back
  * @vdev: the device, about to be removed
- * @count: how often he was asked before
+ * @count: how often it was asked before
  *
  * Context: called by vfio again and again until the device is closed.
  */

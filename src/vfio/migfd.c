@@ -14,15 +14,15 @@
  *   poll     readable if read() would give bytes, the end, or an error
  *   ioctl    VFIO_MIG_GET_PRECOPY_INFO
  *
- * The file lives as long as somebody has it open, which can be longer than its
+ * The file lives until its last descriptor is closed, which can be longer than its
  * session, and longer than the device: so it holds a reference on the device's
  * memory, and the device on it while its session lives. It is the device's
  * current file, or its session is over and every use is -ENODEV. To close it
- * changes nothing: the session goes on until a state is asked for that ends it.
+ * changes nothing: the session continues until a state is requested that ends it.
  *
  * User memory is copied from and to the file's own staging buffer, with nothing
- * held but the file's mutex: a buffer that user space serves itself may take for
- * ever, and then holds up nobody but those who use the same file.
+ * held but the file's mutex: a buffer that user space serves itself may block the copy
+ * indefinitely, and then blocks only the users of the same file.
  */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
@@ -43,7 +43,7 @@
 /* One read() or write() moves no more: as much as QEMU asks for at once. */
 #define STAGING		0x100000UL
 
-/* How often a device is looked at that somebody polls and that has nothing. */
+/* After this time pollers of a device without data look at it again. */
 #define LOOK_EVERY	max(HZ / 50, 1)
 
 static_assert(STAGING >= TERN_CHUNK_MIN);
@@ -208,7 +208,7 @@ static int lock_current(struct tern_migfd *f)
 	return -ENODEV;
 }
 
-/* Wait for who reads or writes the file already, unless the file is not to wait. */
+/* Serialise users of the file; -EAGAIN for O_NONBLOCK. */
 static int lock_io(struct tern_migfd *f, const struct file *file)
 {
 	if (!(file->f_flags & O_NONBLOCK))
@@ -222,7 +222,7 @@ static bool is_stopped(const struct tern_migration *mig)
 }
 
 /*
- * What is to be read next, and where it lies; 0 at the end; -ENOMSG if there is
+ * What will be read next, and where it lies; 0 at the end; -ENOMSG if there is
  * nothing now. Above 0 a reference on the staging buffer is the caller's.
  *
  * -ENOMSG has the pollers woken a little later: an edge-triggered one polls no more
@@ -252,7 +252,7 @@ static int consume(struct tern_migfd *f, size_t n)
 {
 	int ret = lock_current(f);
 
-	/* Its session ended while it was copied: nobody shall take it for good. */
+	/* Its session ended while it was copied: the bytes are worthless. */
 	if (ret)
 		return ret;
 	tern_session_consume(f->mig->machine.session, n);
@@ -374,7 +374,7 @@ static int feed(struct tern_migfd *f, const struct staging *st, size_t n)
 	return ret;
 }
 
-/* May take less than it is given, but never nothing: a caller could try for ever. */
+/* May accept less than all, but never nothing: a caller could retry indefinitely. */
 static ssize_t load_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
 {
 	struct tern_migfd *f = file->private_data;
@@ -514,7 +514,7 @@ static struct file *take_first_arc(struct tern_migration *mig, enum tern_phase t
 	return file;
 }
 
-/* Any other arc: of a session that goes on or ends, or without one. */
+/* Any other arc: of a session that continues or ends, or without one. */
 static int take_arc(struct tern_migration *mig, enum tern_phase to)
 {
 	struct tern_machine *mc = &mig->machine;

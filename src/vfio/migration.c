@@ -87,7 +87,7 @@ int tern_migration_lock(struct tern_migration *mig)
 }
 
 /**
- * tern_migration_unlock() - publish, and let go of state_mutex
+ * tern_migration_unlock() - publish, and release state_mutex
  * @mig: the migration of an open device
  *
  * Return: the pending bytes that were published. Context: state_mutex.

@@ -3,7 +3,7 @@
  * The migration region: protocol version 1, the one of QEMU 5.2 to 7.2.
  *
  *   0x0000  registers (struct vfio_device_migration_info): always trapped
- *   0x1000  status page: for monitors; read back by nobody
+ *   0x1000  status page: for monitors; the driver never reads it back
  *   0x2000  data window, up to the end of the region
  *
  * The registers translate, and decide nothing:
@@ -15,7 +15,7 @@
  *   data_size write       load so many bytes of the window
  *
  * A chunk is acknowledged by the next read of pending_bytes, never by a read
- * of the data: who has the window mapped reads it unseen. The window is the
+ * of the data: a VMM that has mapped the window reads it unseen. The window is the
  * session's staging buffer itself, and belongs to user space as much as to us.
  * It is there from open to close, so that to map it needs nothing that could
  * fail.
@@ -79,7 +79,7 @@ u32 tern_region_state(const struct tern_migration *mig)
 
 /*
  * Zeroed memory that can be mapped to user space. Not vmalloc_user(): that one
- * charges nobody for a size that the user chose, and fills the log if there is
+ * charges no process for a size that the user chose, and fills the log if there is
  * no memory for it.
  */
 static void *alloc_shared(size_t size)

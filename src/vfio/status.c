@@ -13,8 +13,8 @@
  * tern_status_publish() - write the status page
  * @mig: the migration of an open device
  *
- * User space can map the page and scribble on it: it is written as a whole,
- * and never read.
+ * User space can map the page and overwrite it: it is written as a whole, and never
+ * read.
  *
  * Return: pending_bytes as it was written. Context: state_mutex.
  */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An eventfd that user space signals and we listen to: KVM tells so that a guest
- * has handled its interrupt line.
+ * An eventfd of user space that the driver waits for: KVM signals one when a guest has
+ * handled INTx.
  *
  * The signal comes under the eventfd's own lock, where nothing else may be
  * signalled: so a kernel thread acts on it. An eventfd that is closed stays where
- * it is, for we hold it; it is just never signalled again.
+ * it is, because the watch holds it; it is never signalled again.
  */
 #include <linux/err.h>
 #include <linux/eventfd.h>
@@ -13,15 +13,15 @@
 
 #include "vfio/watch.h"
 
-static void tell(struct work_struct *work)
+static void run_callback(struct work_struct *work)
 {
 	struct tern_watch *watch = container_of(work, struct tern_watch, work);
 
-	watch->told(watch);
+	watch->callback(watch);
 }
 
 /*
- * Is it a callback, of whichever watch, that signals? Then nobody hears it: a watch is
+ * Is it a callback, of whichever watch, that signals? Then no watch reacts: a watch is
  * for the signals of user space and of KVM. Eventfds that go from callback to callback,
  * in a ring of any number of devices, would keep kernel threads busy indefinitely, for
  * each unmasks an interrupt that is still asserted.
@@ -30,7 +30,7 @@ static bool signalled_by_callback(void)
 {
 	struct work_struct *work = current_work();
 
-	return work && work->func == tell;
+	return work && work->func == run_callback;
 }
 
 static int woken(wait_queue_entry_t *entry, unsigned int mode, int flags, void *key)
@@ -55,19 +55,19 @@ static void enqueue(struct file *file, wait_queue_head_t *head, poll_table *tabl
 /**
  * tern_watch_init() - a watch of nothing
  * @watch: the watch
- * @told: what to call
+ * @callback: what to call
  */
-void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *watch))
+void tern_watch_init(struct tern_watch *watch, void (*callback)(struct tern_watch *watch))
 {
-	watch->told = told;
+	watch->callback = callback;
 	watch->ctx = NULL;
-	INIT_WORK(&watch->work, tell);
+	INIT_WORK(&watch->work, run_callback);
 	init_waitqueue_func_entry(&watch->entry, woken);
 	init_poll_funcptr(&watch->table, enqueue);
 }
 
 /**
- * tern_watch_start() - listen to another eventfd, or to none
+ * tern_watch_start() - watch another eventfd, or none
  * @watch: the watch
  * @fd: the eventfd, or -1
  *
@@ -103,7 +103,7 @@ int tern_watch_start(struct tern_watch *watch, int fd)
 }
 
 /**
- * tern_watch_end() - listen no more
+ * tern_watch_end() - watch nothing any more
  * @watch: the watch
  *
  * What was signalled before has been acted upon on return, and nothing is after.

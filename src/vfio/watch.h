@@ -10,24 +10,24 @@
 struct eventfd_ctx;
 
 /**
- * struct tern_watch - an eventfd of user space that we listen to
- * @told: called when it was signalled, by a kernel thread; may sleep
+ * struct tern_watch - an eventfd of user space that the driver waits for
+ * @callback: called when it was signalled, by a kernel thread; may sleep
  * @ctx: the eventfd, or NULL
  * @entry: our place in its queue
  * @table: how we got there
- * @work: calls @told
+ * @work: calls @callback
  *
- * Guarded by whoever starts and ends it.
+ * Guarded by the lock of its owner.
  */
 struct tern_watch {
-	void (*told)(struct tern_watch *watch);
+	void (*callback)(struct tern_watch *watch);
 	struct eventfd_ctx *ctx;
 	wait_queue_entry_t entry;
 	poll_table table;
 	struct work_struct work;
 };
 
-void tern_watch_init(struct tern_watch *watch, void (*told)(struct tern_watch *watch));
+void tern_watch_init(struct tern_watch *watch, void (*callback)(struct tern_watch *watch));
 int tern_watch_start(struct tern_watch *watch, int fd);
 void tern_watch_end(struct tern_watch *watch);
 

@@ -25,7 +25,7 @@
 #define TERN_REG_MEMORY_LOW	0x10	/* ro: bytes of device memory */
 #define TERN_REG_MEMORY_HIGH	0x14	/* ro: the same, upper half */
 #define TERN_REG_VECTORS	0x18	/* ro: number of MSI-X vectors */
-#define TERN_REG_IRQ_STATUS	0x20	/* a bit a vector; writing 1 clears it */
+#define TERN_REG_IRQ_STATUS	0x20	/* one bit per vector; writing 1 clears it */
 #define TERN_REG_IRQ_MASK	0x24	/* rw: 1 keeps the vector from being raised */
 #define TERN_REG_DOORBELL	0x28	/* wo: n raises vector n */
 #define TERN_REG_SCRATCH(n)	(0x40 + 4 * (n))	/* rw: 16 of them */
@@ -34,7 +34,7 @@
  * The DMA engine moves bytes between guest memory and device memory, or works
  * on device memory alone. Writing TERN_DMA_COMMAND starts a transfer with what
  * the other registers say; while one is under way, writes to any of them have
- * no effect. It goes on in pieces, and across a migration.
+ * no effect. It proceeds in pieces, and across a migration.
  */
 #define TERN_DMA_COMMAND	0x100	/* rw: TERN_DMA_OP_*, and flags */
 #define TERN_DMA_STATUS		0x104	/* ro: TERN_DMA_*, and an error */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * The migration stream: what a device says of itself to its other half.
+ * The migration stream: the state of a device, from the source to the destination.
  *
  * A stream is a row of records, little-endian, each a header and a payload:
  *
  *   SESSION_BEGIN  MEMORY ...  REGISTERS  CONFIG_SPACE  INTERRUPTS  DMA  END
  *
- * Records are absolute: a MEMORY record that comes later replaces what an
- * earlier one said of the same bytes. User space never has to look inside.
+ * Records are absolute: a MEMORY record that comes later replaces the
+ * same bytes of an earlier one. User space never has to look inside.
  */
 #ifndef _UAPI_TERN_STREAM_H
 #define _UAPI_TERN_STREAM_H
@@ -69,7 +69,7 @@ struct tern_record {
  * @reader: oldest reader version that understands it
  * @model: enum tern_model_id
  * @block: TERN_STREAM_BLOCK
- * @memory_size: bytes of device memory; the other side must have the same
+ * @memory_size: bytes of device memory; the destination must have the same
  * @id: random, a new one for each session
  */
 struct tern_session_begin {
@@ -116,7 +116,7 @@ struct tern_registers_state {
 /**
  * struct tern_config_state - payload of CONFIG_SPACE
  * @bytes: config space as the guest reads it. What the guest cannot write
- *	must equal the other side's.
+ *	must equal the destination's.
  */
 struct tern_config_state {
 	__u8 bytes[TERN_CONFIG_SIZE];
@@ -138,7 +138,7 @@ struct tern_msix_entry {
 
 /**
  * struct tern_interrupts_state - payload of INTERRUPTS
- * @pending: a bit a vector: raised, not delivered yet
+ * @pending: one bit per vector: raised, not delivered yet
  * @reserved: 0
  * @table: the MSI-X table
  */
@@ -151,7 +151,7 @@ struct tern_interrupts_state {
 /**
  * struct tern_dma_state - payload of DMA: the registers, and how far it came
  * @command: register TERN_DMA_COMMAND
- * @status: register TERN_DMA_STATUS; busy: the transfer goes on at @done
+ * @status: register TERN_DMA_STATUS; busy: the transfer continues at @done
  * @address: registers TERN_DMA_ADDRESS_*
  * @offset: registers TERN_DMA_OFFSET_*
  * @length: registers TERN_DMA_LENGTH_*
