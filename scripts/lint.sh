@@ -172,6 +172,11 @@ mutants_apply() {
 	return $bad
 }
 
+# The changes that a person has judged are still in the tree, and the programs there are.
+mutate() {
+	scripts/mutate.py --check
+}
+
 # A number leads to Documentation/requirements.rst or ways.rst, never to a list that
 # the reader does not have.
 issue_numbers() {
@@ -199,6 +204,7 @@ try "Python files" python
 try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
+try "the lists of make mutate match the tree" mutate
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
 # The tests of each number; said aloud, for whoever looks for one.
