@@ -59,6 +59,22 @@ TEST_F(device, P30_V1_13_info)
 	EXPECT_EQ(errno, ENOTTY);
 }
 
+/* V1-13: a caller whose structure ends with the last required field is served. */
+TEST_F(device, V1_13_smallest_argsz)
+{
+	struct vfio_device_info info = { .argsz = offsetof(struct vfio_device_info, cap_offset) };
+	struct vfio_irq_info irq = { .argsz = sizeof(irq), .index = VFIO_PCI_MSIX_IRQ_INDEX };
+
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, &info), 0);
+	info.argsz--;
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, &info), -1);
+	EXPECT_EQ(errno, EINVAL);
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, &irq), 0);
+	irq.argsz--;
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, &irq), -1);
+	EXPECT_EQ(errno, EINVAL);
+}
+
 /* V1-22: identity, and a list of capabilities that comes to its end. */
 TEST_F(device, V1_22_config_space)
 {
@@ -212,6 +228,32 @@ TEST_F(device, set_irqs_refused)
 	EXPECT_EQ(signals(fd), 0);
 }
 
+/* SET_IRQS with a byte per vector signals those whose byte is not 0, and no others. */
+TEST_F(device, set_irqs_bool_signals_what_is_set)
+{
+	struct {
+		struct vfio_irq_set hdr;
+		uint8_t set[4];
+	} irqs = {
+		.hdr = {
+			.argsz = sizeof(irqs), .index = VFIO_PCI_MSIX_IRQ_INDEX,
+			.flags = VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER,
+			.start = 5, .count = 4,
+		},
+		.set = { 1, 0, 1, 0 },
+	};
+	int fds[TERN_VECTORS], i;
+
+	for (i = 0; i < TERN_VECTORS; i++) {
+		fds[i] = eventfd(0, EFD_NONBLOCK);
+		ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, i, fds[i]), 0);
+	}
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_SET_IRQS, &irqs), 0);
+	for (i = 0; i < TERN_VECTORS; i++)
+		EXPECT_EQ(signals(fds[i]), i == 5 || i == 7)
+			TH_LOG("vector %d", i);
+}
+
 /* P-36: who removes an open device is heard. */
 static void *remover(void *arg)
 {
@@ -255,6 +297,29 @@ TEST_F(device, reset)
 	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
+}
+
+/* P-14: each vector is masked in the table when the device is opened, and after a reset. */
+TEST_F(device, P14_reset_masks_the_vectors)
+{
+	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
+	uint32_t control, unmasked = 0;
+	int i;
+
+	for (i = 0; i < TERN_VECTORS; i++) {
+		ASSERT_EQ(dev_read(&self->d, table + 16 * i + 12, &control, 4), 4);
+		EXPECT_EQ(control, 1)
+			TH_LOG("vector %d when opened", i);
+		ASSERT_EQ(dev_write(&self->d, table + 16 * i + 12, &unmasked, 4), 4);
+		ASSERT_EQ(dev_read(&self->d, table + 16 * i + 12, &control, 4), 4);
+		EXPECT_EQ(control, 0);
+	}
+	ASSERT_EQ(ioctl(self->d.fd, VFIO_DEVICE_RESET), 0);
+	for (i = 0; i < TERN_VECTORS; i++) {
+		ASSERT_EQ(dev_read(&self->d, table + 16 * i + 12, &control, 4), 4);
+		EXPECT_EQ(control, 1)
+			TH_LOG("vector %d after a reset", i);
+	}
 }
 
 TEST_F(device, attributes)

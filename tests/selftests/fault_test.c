@@ -237,6 +237,22 @@ CALL(ask_precopy)
 
 CALL(ask_size) { return stop_copy_length(&self->a) == ~0ULL ? -EFAULT : 0; }
 
+CALL(start_log)
+{
+	struct vfio_device_feature_dma_logging_range range = { .length = MIB };
+	struct vfio_device_feature_dma_logging_control control = {
+		.page_size = PAGE, .num_ranges = 1, .ranges = (uintptr_t)&range,
+	};
+
+	return feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+		       &control, sizeof(control));
+}
+
+STEP(stop_log)
+{
+	feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "", 0);
+}
+
 static const struct call calls[] = {
 	{ .name = "open", .before = close_b, .call = open_b, .after = map_b },
 	{ .name = "region info", .before = nothing, .call = ask_region, .after = nothing },
@@ -285,6 +301,7 @@ static const struct call calls[] = {
 	  .final = true },
 	{ .name = "precopy info", .before = precopy, .call = ask_precopy, .after = run_v2 },
 	{ .name = "data size", .before = run_v2, .call = ask_size, .after = run_v2 },
+	{ .name = "start the DMA log", .before = nothing, .call = start_log, .after = stop_log },
 	{ .name = "attribute", .before = close_a, .call = attribute, .after = open_a },
 };
 

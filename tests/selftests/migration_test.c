@@ -421,6 +421,66 @@ TEST_F(pair, P29_config_space_is_comparable)
 				TH_LOG("config space at %#x", i);
 }
 
+/*
+ * P-10 P-29: a stream whose config space has another value where no guest can write is
+ * refused, and 0 is another value. But the interrupt pin may be 0: a stream of version 1
+ * has none.
+ */
+TEST_F(pair, P10_P29_foreign_config_space)
+{
+	static const struct {
+		unsigned int at;
+		uint8_t value;
+		int result;
+	} changes[] = {
+		{ 0x00, 0, -EDOM }, { 0x01, 0xff, -EDOM }, { 0x0b, 0, -EDOM }, { 0x34, 0, -EDOM },
+		{ 0x40, 0, -EDOM }, { 0x3d, 2, -EDOM }, { 0xfff, 1, -EDOM }, { 0x3d, 0, 0 },
+	};
+	struct tern_record *head = NULL;
+	uint8_t *bytes, kept, pin = 0;
+	unsigned int i;
+	uint32_t seed;
+	size_t at;
+
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	for (at = 0; at < self->s.len; at += sizeof(*head) + head->length) {
+		head = (void *)(self->s.buf + at);
+		if (head->type == TERN_RECORD_CONFIG_SPACE)
+			break;
+	}
+	ASSERT_LT(at, self->s.len);
+	seed = ((struct tern_record *)self->s.buf)->crc32c;
+	bytes = (void *)(head + 1);
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		kept = bytes[changes[i].at];
+		bytes[changes[i].at] = changes[i].value;
+		head->crc32c = reader_crc(reader_crc(seed, (void *)head, 20), bytes, head->length);
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		EXPECT_EQ(load_all(&self->b, &self->s, 100000), changes[i].result)
+			TH_LOG("%#x at %#x", changes[i].value, changes[i].at);
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		bytes[changes[i].at] = kept;
+	}
+	EXPECT_EQ(dev_read(&self->b, region_base(7) + 0x3d, &pin, 1), 1);
+	EXPECT_EQ(pin, 1);
+}
+
+/* The bytes of all passes add up, of those that are no longer kept one by one, too. */
+TEST_F(pair, pass_bytes_of_many_passes)
+{
+	unsigned int i;
+
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	for (i = 0; i < 300; i++) {
+		touch(self->mem, i % 4, i + 1);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	}
+	EXPECT_GE(attr_sum(UUID_A, "passes"), 300);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), self->s.len);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+}
+
 /* V1-10: cut into pieces of every kind. */
 TEST_F(pair, V1_10_segmentation)
 {
