@@ -166,6 +166,19 @@ TEST_F(device, registers)
 	EXPECT_EQ(dev_read(&self->d, region_base(900000), &both, 4), -EINVAL);
 }
 
+/* A write from memory that is not there fails, and no register changes. */
+TEST_F(device, unreadable_buffer_changes_nothing)
+{
+	const uint64_t scratch = region_base(VFIO_PCI_BAR0_REGION_INDEX) + TERN_REG_SCRATCH(0);
+	void *nowhere = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(nowhere, MAP_FAILED);
+	EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(0), 0x1000), 0);
+	EXPECT_EQ(dev_write(&self->d, scratch, nowhere, 4), -EFAULT);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0x1000);
+	munmap(nowhere, PAGE);
+}
+
 TEST_F(device, doorbell)
 {
 	int fds[TERN_VECTORS], i;

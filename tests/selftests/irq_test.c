@@ -174,6 +174,25 @@ TEST_F(irq, INT_3_mask_by_eventfd)
 	close(mask);
 }
 
+/* The eventfds that mask INTx and unmask it end with the eventfd that it signals. */
+TEST_F(irq, INT_3_watches_end_with_the_trigger)
+{
+	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, mask), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	/* What the device watches, it consumes. */
+	ASSERT_EQ(write(mask, &one, 8), 8);
+	EXPECT_EQ(signals(mask), 1);
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	EXPECT_EQ(signals(unmask), 1);
+	close(unmask);
+	close(mask);
+}
+
 /* While the line is connected it is the way, and no vector waits for its turn. */
 TEST_F(irq, INT_4_one_way)
 {
