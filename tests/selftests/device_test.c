@@ -335,6 +335,23 @@ TEST_F(device, P14_reset_masks_the_vectors)
 	}
 }
 
+/* And what a guest has written to the table is no pointer when the device is closed. */
+TEST_F(device, msix_table_takes_whole_words_only)
+{
+	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
+	const uint32_t words[2] = { 0x12345678, 0x9abcdef0 };
+	uint32_t found[2] = { 1, 1 };
+
+	EXPECT_EQ(dev_write(&self->d, table + 1, words, 4), 4);
+	EXPECT_EQ(dev_write(&self->d, table, words, 6), 6);
+	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
+	EXPECT_EQ(found[0], 0);
+	EXPECT_EQ(found[1], 0);
+	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
+	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
+	EXPECT_EQ(memcmp(found, words, 8), 0);
+}
+
 TEST_F(device, attributes)
 {
 	char buf[64];

@@ -137,6 +137,16 @@ CALL(trapped_read)
 	return ret < 0 ? ret : 0;
 }
 
+/* As many bytes as need no allocation. */
+CALL(small_read)
+{
+	char bytes[64];
+	ssize_t ret = dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX), bytes,
+			       sizeof(bytes));
+
+	return ret < 0 ? ret : 0;
+}
+
 CALL(map_memory)
 {
 	self->map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
@@ -260,6 +270,8 @@ static const struct call calls[] = {
 	{ .name = "mmap", .before = nothing, .call = map_memory, .after = unmap_memory },
 	{ .name = "trapped write", .before = nothing, .call = trapped_write, .after = nothing },
 	{ .name = "trapped read", .before = nothing, .call = trapped_read, .after = nothing },
+	{ .name = "small read", .before = nothing, .call = small_read, .after = nothing,
+	  .never = true },
 	{ .name = "001 -> 011", .before = run, .call = start_saving, .after = run },
 	{ .name = "001 -> 010", .before = run, .call = save_stopped, .after = run },
 	{ .name = "000 -> 010", .before = stop, .call = save_stopped, .after = run },
