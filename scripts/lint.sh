@@ -145,7 +145,7 @@ mutants() {
 		row+="| \`$(basename "$patch" .patch)\` | $(sed -n 's/^Rule: //p' "$patch")"
 		row+=" | $(sed -n 's/^Suite: //p' "$patch") |"$'\n'
 	done
-	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
+	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,/^$/p' tests/README.md | grep '^| `')
 }
 
 # The words of Documentation/style.rst, and that the check finds what is wrong.

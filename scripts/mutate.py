@@ -328,14 +328,15 @@ class Run:
         self.total = 0
         self.failed = False
 
-    def work(self, worker):
+    def work(self, number, worker, count):
         """Judge places until the slots are empty. The tests must pass without any change."""
         try:
-            failure = worker.measure(self.programs.host(""), self.programs.uml(""))
+            failure = worker.measure(self.programs.host("")[number::count],
+                                     self.programs.uml("")[number::count], count)
             if failure:
                 raise SystemExit(f"without any change: {failure} (see {worker.log})")
-            print(f"# without any change all tests pass, {time.monotonic() - self.began:.0f} s",
-                  flush=True)
+            print(f"# without any change the tests pass ({number + 1} of {count}), "
+                  f"{time.monotonic() - self.began:.0f} s", flush=True)
             while not self.failed:
                 self.fill(worker, self.slots.get_nowait())
         except queue.Empty:
@@ -381,7 +382,8 @@ class Run:
         for slot in slots:
             self.slots.put(slot)
         with concurrent.futures.ThreadPoolExecutor(len(workers)) as pool:
-            for future in [pool.submit(self.work, worker) for worker in workers]:
+            for future in [pool.submit(self.work, number, worker, len(workers))
+                           for number, worker in enumerate(workers)]:
                 future.result()
 
 

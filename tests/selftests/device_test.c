@@ -111,20 +111,22 @@ TEST_F(device, V1_22_config_space)
 	EXPECT_EQ(command, 0x0546);
 }
 
-/* BARs are sized as PCI says: write ones, read back the mask. */
+/* BARs are sized as PCI says: write ones, read back the mask. Until then they are at 0. */
 TEST_F(device, config_bar_sizing)
 {
 	static const struct {
 		unsigned int reg;
-		uint32_t expect;
+		uint32_t expect, before;
 	} bars[] = {
-		{ 0x10, 0xfffff000 }, { 0x14, 0 }, { 0x18, 0xfc00000c }, { 0x1c, 0xffffffff },
+		{ 0x10, 0xfffff000 }, { 0x14, 0 }, { 0x18, 0xfc00000c, 0xc }, { 0x1c, 0xffffffff },
 		{ 0x20, 0xfffff000 }, { 0x24, 0 }, { 0x30, 0 },
 	};
 	uint32_t v;
 	int i;
 
 	for (i = 0; i < 7; i++) {
+		CONFIG(&self->d, bars[i].reg, v);
+		EXPECT_EQ(v, bars[i].before);
 		v = ~0U;
 		EXPECT_EQ(SET_CONFIG(&self->d, bars[i].reg, v), 4);
 		CONFIG(&self->d, bars[i].reg, v);

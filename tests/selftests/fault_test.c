@@ -258,6 +258,9 @@ CALL(start_log)
 		       &control, sizeof(control));
 }
 
+/* Reported as started, so it was: there is only one. */
+static bool log_runs(FIXTURE_DATA(fault) *self) { return start_log(self) == -EBUSY; }
+
 STEP(stop_log)
 {
 	feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "", 0);
@@ -313,7 +316,8 @@ static const struct call calls[] = {
 	  .final = true },
 	{ .name = "precopy info", .before = precopy, .call = ask_precopy, .after = run_v2 },
 	{ .name = "data size", .before = run_v2, .call = ask_size, .after = run_v2 },
-	{ .name = "start the DMA log", .before = nothing, .call = start_log, .after = stop_log },
+	{ .name = "start the DMA log", .before = nothing, .call = start_log, .after = stop_log,
+	  .right = log_runs },
 	{ .name = "attribute", .before = close_a, .call = attribute, .after = open_a },
 };
 

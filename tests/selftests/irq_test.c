@@ -174,6 +174,20 @@ TEST_F(irq, INT_3_mask_by_eventfd)
 	close(mask);
 }
 
+/* Descriptor 0 is one like any other. */
+TEST_F(irq, INT_3_eventfd_is_descriptor_0)
+{
+	uint64_t one = 1;
+	int unmask = eventfd(0, EFD_NONBLOCK);
+
+	ASSERT_EQ(dup2(unmask, 0), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, 0), 0);
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	EXPECT_EQ(signals(unmask), 0);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -2), -EINVAL);
+	close(unmask);
+}
+
 /* The eventfds that mask INTx and unmask it end with the eventfd that it signals. */
 TEST_F(irq, INT_3_watches_end_with_the_trigger)
 {
