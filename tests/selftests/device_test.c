@@ -184,6 +184,7 @@ TEST_F(device, unreadable_buffer_changes_nothing)
 TEST_F(device, doorbell)
 {
 	int fds[TERN_VECTORS], i;
+	uint8_t bar4[4096];
 
 	for (i = 0; i < TERN_VECTORS; i++) {
 		fds[i] = eventfd(0, EFD_NONBLOCK);
@@ -212,6 +213,11 @@ TEST_F(device, doorbell)
 	bar0_write(&self->d, TERN_REG_DOORBELL, 5);
 	EXPECT_EQ(dev_read(&self->d, region_base(4) + TERN_MSIX_PBA, &i, 4), 4);
 	EXPECT_EQ(i, 1 << 5);
+	/* Behind the table and around the pending bits there is nothing. */
+	ASSERT_EQ(dev_read(&self->d, region_base(4), bar4, sizeof(bar4)), sizeof(bar4));
+	for (i = 16 * TERN_VECTORS; i < sizeof(bar4); i++)
+		EXPECT_EQ(bar4[i], i == TERN_MSIX_PBA ? 1 << 5 : 0)
+			TH_LOG("BAR4 at %#x", i);
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 5, fds[5]), 0);
 	EXPECT_EQ(signals(fds[5]), 1);
 }
