@@ -447,22 +447,26 @@ TEST_F(pair, P10_P29_values_that_cannot_be)
 		uint8_t value;
 		int result;
 	} changes[] = {
-#define CONFIG(at)	TERN_RECORD_CONFIG_SPACE, at
-#define REGISTERS(field) TERN_RECORD_REGISTERS, offsetof(struct tern_registers_state, field)
-#define INTERRUPTS(field) TERN_RECORD_INTERRUPTS, offsetof(struct tern_interrupts_state, field)
-		{ CONFIG(0x00), 0, -EDOM }, { CONFIG(0x01), 0xff, -EDOM },
-		{ CONFIG(0x0b), 0, -EDOM }, { CONFIG(0x34), 0, -EDOM },
-		{ CONFIG(0x40), 0, -EDOM }, { CONFIG(0x3d), 2, -EDOM },
-		{ CONFIG(0xfff), 1, -EDOM }, { CONFIG(0x3d), 0, 0 },
-		{ REGISTERS(irq_status) + 2, 1, -EDOM }, { REGISTERS(irq_mask) + 3, 0x80, -EDOM },
-		{ REGISTERS(irq_status) + 1, 0x80, 0 }, { REGISTERS(irq_mask), 1, 0 },
-		{ INTERRUPTS(pending) + 2, 1, -EDOM }, { INTERRUPTS(reserved), 1, -EDOM },
-		{ INTERRUPTS(table[0].control), 2, -EDOM },
-		{ INTERRUPTS(table[15].control), 3, -EDOM },
-		{ INTERRUPTS(table[15].control), 0, 0 }, { INTERRUPTS(pending) + 1, 0x80, 0 },
+#define CONFIG		TERN_RECORD_CONFIG_SPACE
+#define REGS		TERN_RECORD_REGISTERS
+#define IRQS		TERN_RECORD_INTERRUPTS
+#define R(field)	offsetof(struct tern_registers_state, field)
+#define I(field)	offsetof(struct tern_interrupts_state, field)
+		{ CONFIG, 0x00, 0, -EDOM }, { CONFIG, 0x01, 0xff, -EDOM },
+		{ CONFIG, 0x0b, 0, -EDOM }, { CONFIG, 0x34, 0, -EDOM },
+		{ CONFIG, 0x40, 0, -EDOM }, { CONFIG, 0x3d, 2, -EDOM },
+		{ CONFIG, 0xfff, 1, -EDOM }, { CONFIG, 0x3d, 0, 0 },
+		{ REGS, R(irq_status) + 2, 1, -EDOM }, { REGS, R(irq_mask) + 3, 0x80, -EDOM },
+		{ REGS, R(irq_status) + 1, 0x80, 0 }, { REGS, R(irq_mask), 1, 0 },
+		{ IRQS, I(pending) + 2, 1, -EDOM }, { IRQS, I(reserved), 1, -EDOM },
+		{ IRQS, I(table[0].control), 2, -EDOM },
+		{ IRQS, I(table[15].control), 3, -EDOM },
+		{ IRQS, I(table[15].control), 0, 0 }, { IRQS, I(pending) + 1, 0x80, 0 },
 #undef CONFIG
-#undef REGISTERS
-#undef INTERRUPTS
+#undef REGS
+#undef IRQS
+#undef R
+#undef I
 	};
 	uint8_t pin = 0;
 	unsigned int i;
