@@ -168,7 +168,7 @@ TEST_F(device, registers)
 	EXPECT_EQ(dev_read(&self->d, region_base(900000), &both, 4), -EINVAL);
 }
 
-/* A write from memory that is not there fails, and no register changes. */
+/* Memory that is not there is -EFAULT, and no register changes. */
 TEST_F(device, unreadable_buffer_changes_nothing)
 {
 	const uint64_t scratch = region_base(VFIO_PCI_BAR0_REGION_INDEX) + TERN_REG_SCRATCH(0);
@@ -178,6 +178,10 @@ TEST_F(device, unreadable_buffer_changes_nothing)
 	EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(0), 0x1000), 0);
 	EXPECT_EQ(dev_write(&self->d, scratch, nowhere, 4), -EFAULT);
 	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0x1000);
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, nowhere) ? errno : 0, EFAULT);
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, nowhere) ? errno : 0, EFAULT);
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_SET_IRQS, nowhere) ? errno : 0, EFAULT);
+	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_REGION_INFO, nowhere) ? errno : 0, EFAULT);
 	munmap(nowhere, PAGE);
 }
 

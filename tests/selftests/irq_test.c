@@ -174,6 +174,26 @@ TEST_F(irq, INT_3_mask_by_eventfd)
 	close(mask);
 }
 
+/* What was signalled before a watch ends has its effect when the call returns. */
+TEST_F(irq, INT_3_end_of_a_watch_waits)
+{
+	int unmask = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+	unsigned int i;
+
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+		ring(&self->a, 1);
+		ASSERT_EQ(signals(self->line_a), 1);
+		ASSERT_EQ(write(unmask, &one, 8), 8);
+		ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+		ASSERT_EQ(signals(self->line_a), 1);
+		acknowledge(&self->a, 1 << 1);
+		ASSERT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	}
+	close(unmask);
+}
+
 /* Descriptor 0 is one like any other. */
 TEST_F(irq, INT_3_eventfd_is_descriptor_0)
 {
