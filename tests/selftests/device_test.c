@@ -178,6 +178,7 @@ TEST_F(device, unreadable_buffer_changes_nothing)
 	EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(0), 0x1000), 0);
 	EXPECT_EQ(dev_write(&self->d, scratch, nowhere, 4), -EFAULT);
 	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0x1000);
+	EXPECT_EQ(dev_read(&self->d, scratch, nowhere, 4), -EFAULT);
 	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_INFO, nowhere) ? errno : 0, EFAULT);
 	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_GET_IRQ_INFO, nowhere) ? errno : 0, EFAULT);
 	EXPECT_EQ(ioctl(self->d.fd, VFIO_DEVICE_SET_IRQS, nowhere) ? errno : 0, EFAULT);
