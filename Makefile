@@ -78,6 +78,10 @@ check-v2:	## the same with QEMU 10.0, which speaks v2, on Linux 6.12; some of it
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
 
+mutate:	## break src/ by rule at N=200 places drawn by SEED=1, and list what no test detects
+	@scripts/setup.sh check
+	@scripts/mutate.py -n $(or $(N),200) --seed $(or $(SEED),1)
+
 ways:	## every way that a migration can go, all of each, between two hosts, too
 	@scripts/check-migration.sh 6.1/7.2 ways --long
 	@scripts/check-migration.sh 6.1/7.2 hosts
@@ -98,4 +102,5 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants ways ways-v2 check-mtty check-long help
+	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants mutate ways ways-v2 \
+	check-mtty check-long help

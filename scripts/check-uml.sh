@@ -1,14 +1,32 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-uml.sh [plain] - the selftests on User Mode Linux with KASAN, lockdep and
-# kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
+# check-uml.sh [plain|jobs] - the selftests on User Mode Linux with KASAN, lockdep and
+# kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here. With "jobs"
+# it only prints what it would run, one job per line.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 selftests=$top/build/selftests
 began=$(date +%s%N)
+
+# PROGRAM [OPTION...]: as one word, and without the tests that need more.
+job() {
+	printf '%s' "$*"
+	scripts/not-here.sh "$1"
+}
+
+# For each of the two kernels below half of the work.
+first=("$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)"
+	"$(job storm_test)" "$(job fault_test)"
+	"$(job migration_test -v mapped)" "$(job migration_test -v trapped)" module_test.sh)
+second=("$(job late_test)" "$(job opener_test)" "$(job null_test)" "$(job v2_test)" "$(job dma_test)"
+	"$(job migfd_test)")
+if [ "${1:-}" = jobs ]; then
+	printf '%s\n' "${first[@]}" "${second[@]}"
+	exit
+fi
 
 kselftest=$(scripts/cache.sh kselftest)
 mkdir -p "$selftests" build/uml
@@ -19,12 +37,6 @@ make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 }
 module=$(scripts/build-module.sh uml-debug)
 built=$(date +%s%N)
-
-# PROGRAM [OPTION...]: as one word, and without the tests that need more.
-job() {
-	printf '%s' "$*"
-	scripts/not-here.sh "$1"
-}
 
 run() { # NAME JOB...: in a kernel of its own
 	local name=$1 program arguments=()
@@ -48,12 +60,10 @@ fi
 
 # Two kernels at once: each has one processor, and half of the work.
 status=0
-run first "$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)" \
-	"$(job storm_test)" "$(job fault_test)" \
-	"$(job migration_test -v mapped)" "$(job migration_test -v trapped)" module_test.sh &
-first=$!
-run second "$(job late_test)" "$(job opener_test)" "$(job null_test)" "$(job v2_test)" "$(job dma_test)" "$(job migfd_test)" || status=$?
-wait $first || status=$?
+run first "${first[@]}" &
+pid=$!
+run second "${second[@]}" || status=$?
+wait $pid || status=$?
 cat build/uml/{first,second}.tap
 while IFS=$'\t' read -r program test needs; do
 	case $program in '#'* | '') continue ;; esac

@@ -145,7 +145,7 @@ mutants() {
 		row+="| \`$(basename "$patch" .patch)\` | $(sed -n 's/^Rule: //p' "$patch")"
 		row+=" | $(sed -n 's/^Suite: //p' "$patch") |"$'\n'
 	done
-	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,$p' tests/README.md | grep '^| `')
+	diff -u <(printf '%s' "$row") <(sed -n '/<!-- mutants/,/^$/p' tests/README.md | grep '^| `')
 }
 
 # The words of Documentation/style.rst, and that the check finds what is wrong.
@@ -170,6 +170,11 @@ mutants_apply() {
 		}
 	done
 	return $bad
+}
+
+# The changes that a person has judged are still in the tree, and the programs there are.
+mutate() {
+	scripts/mutate.py --check
 }
 
 # A number leads to Documentation/requirements.rst or ways.rst, never to a list that
@@ -201,6 +206,7 @@ try "Python files" python
 try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
+try "the lists of make mutate match the tree" mutate
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
 # The tests of each number; said aloud, for whoever looks for one.

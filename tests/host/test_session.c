@@ -679,6 +679,49 @@ static void test_what_came_since(void)
 	feeder_uninit(&f);
 }
 
+/* V2-12 P-2: a chunk of the second pass is not of the snapshot, if asked for the first time. */
+static void test_first_asked_in_second_pass(void)
+{
+	struct feeder f;
+
+	feeder_init(&f, 64, true);
+	host_store(f.dev, 1, 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	feeder_drain(&f);
+	host_store(f.dev, 2, 1);
+	CHECK_EQ(tern_session_prepare(f.mc.session), MEMORY_RECORD);
+	CHECK_EQ(tern_session_pending(f.mc.session), MEMORY_RECORD);
+	CHECK_EQ(tern_session_initial(f.mc.session), 0);
+	feeder_uninit(&f);
+}
+
+/*
+ * V2-12 P-2: new pages in front of the snapshot make it look smaller, but it is not 0
+ * before its last page was sent. Of every size: one of them is that of the last chunk.
+ */
+static void test_new_pages_in_front(void)
+{
+	const unsigned int chunk = FEEDER_CAPACITY / MEMORY_RECORD;
+	unsigned int snapshot, i;
+
+	for (snapshot = 1; snapshot <= 2 * chunk; snapshot++) {
+		struct feeder f;
+
+		feeder_init(&f, 256, true);
+		for (i = 0; i < snapshot; i++)
+			host_store(f.dev, 100 + i, i + 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		for (i = 0; i < 3; i++)
+			host_store(f.dev, i, i + 1);
+		while (tern_dirty_ahead(&f.dev->dirty)) {
+			CHECK(tern_session_initial(f.mc.session) > 0);
+			feeder_chunk(&f);
+		}
+		CHECK_EQ(tern_session_initial(f.mc.session), 0);
+		feeder_uninit(&f);
+	}
+}
+
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
@@ -689,6 +732,8 @@ static const struct tap_test tests[] = {
 	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
 	{ "S-3 session: stopped while it is read", test_stopped_while_read },
 	{ "V2-12 P-2 session: what came since is not the snapshot", test_what_came_since },
+	{ "V2-12 P-2 session: a chunk of the second pass is not the snapshot", test_first_asked_in_second_pass },
+	{ "V2-12 P-2 session: new pages in front do not end the snapshot", test_new_pages_in_front },
 	{ "S-6 V1-25 P-8 session: logging again is a new session with a new snapshot", test_logging_again },
 	{ "S-8 session: without pre-copy nothing before the stop", test_no_precopy },
 	{ "S-4 session: what was never touched is not sent", test_untouched },

@@ -870,10 +870,15 @@ TEST_F(dma, V2_13_order)
 		EXPECT_EQ(log_stop(&self->a), 0);
 		EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
 	}
-	/* More than anybody has; nothing; and a page size of the user's own. */
+	/* More than any guest has. */
 	EXPECT_EQ(log_start(&self->a, range + 1, 1, &page_size), -E2BIG);
-	range[1].length = 0;
+	/* The smallest range, an empty one, and a page size of the user's own. */
+	page_size = 1;
+	range[1].length = 1;
 	range[1].iova = 1 << 20;
+	EXPECT_EQ(log_start(&self->a, range + 1, 1, &page_size), 0);
+	EXPECT_EQ(log_stop(&self->a), 0);
+	range[1].length = 0;
 	EXPECT_EQ(log_start(&self->a, range, 2, &page_size), -EINVAL);
 	EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
 	page_size = 1 << 16;

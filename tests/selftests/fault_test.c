@@ -137,6 +137,16 @@ CALL(trapped_read)
 	return ret < 0 ? ret : 0;
 }
 
+/* As many bytes as need no allocation. */
+CALL(small_read)
+{
+	char bytes[64];
+	ssize_t ret = dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX), bytes,
+			       sizeof(bytes));
+
+	return ret < 0 ? ret : 0;
+}
+
 CALL(map_memory)
 {
 	self->map = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
@@ -237,6 +247,25 @@ CALL(ask_precopy)
 
 CALL(ask_size) { return stop_copy_length(&self->a) == ~0ULL ? -EFAULT : 0; }
 
+CALL(start_log)
+{
+	struct vfio_device_feature_dma_logging_range range = { .length = MIB };
+	struct vfio_device_feature_dma_logging_control control = {
+		.page_size = PAGE, .num_ranges = 1, .ranges = (uintptr_t)&range,
+	};
+
+	return feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START,
+		       &control, sizeof(control));
+}
+
+/* Reported as started, so it was: there is only one. */
+static bool log_runs(FIXTURE_DATA(fault) *self) { return start_log(self) == -EBUSY; }
+
+STEP(stop_log)
+{
+	feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "", 0);
+}
+
 static const struct call calls[] = {
 	{ .name = "open", .before = close_b, .call = open_b, .after = map_b },
 	{ .name = "region info", .before = nothing, .call = ask_region, .after = nothing },
@@ -244,6 +273,8 @@ static const struct call calls[] = {
 	{ .name = "mmap", .before = nothing, .call = map_memory, .after = unmap_memory },
 	{ .name = "trapped write", .before = nothing, .call = trapped_write, .after = nothing },
 	{ .name = "trapped read", .before = nothing, .call = trapped_read, .after = nothing },
+	{ .name = "small read", .before = nothing, .call = small_read, .after = nothing,
+	  .never = true },
 	{ .name = "001 -> 011", .before = run, .call = start_saving, .after = run },
 	{ .name = "001 -> 010", .before = run, .call = save_stopped, .after = run },
 	{ .name = "000 -> 010", .before = stop, .call = save_stopped, .after = run },
@@ -285,6 +316,8 @@ static const struct call calls[] = {
 	  .final = true },
 	{ .name = "precopy info", .before = precopy, .call = ask_precopy, .after = run_v2 },
 	{ .name = "data size", .before = run_v2, .call = ask_size, .after = run_v2 },
+	{ .name = "start the DMA log", .before = nothing, .call = start_log, .after = stop_log,
+	  .right = log_runs },
 	{ .name = "attribute", .before = close_a, .call = attribute, .after = open_a },
 };
 

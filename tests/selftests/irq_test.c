@@ -177,6 +177,59 @@ TEST_F(irq, INT_3_mask_by_eventfd)
 	close(mask);
 }
 
+/* What was signalled before a watch ends has its effect when the call returns. */
+TEST_F(irq, INT_3_end_of_a_watch_waits)
+{
+	int unmask = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+	unsigned int i;
+
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+		ring(&self->a, 1);
+		ASSERT_EQ(signals(self->line_a), 1);
+		ASSERT_EQ(write(unmask, &one, 8), 8);
+		ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+		ASSERT_EQ(signals(self->line_a), 1);
+		acknowledge(&self->a, 1 << 1);
+		ASSERT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), 0);
+	}
+	close(unmask);
+}
+
+/* Descriptor 0 is one like any other. */
+TEST_F(irq, INT_3_eventfd_is_descriptor_0)
+{
+	uint64_t one = 1;
+	int unmask = eventfd(0, EFD_NONBLOCK);
+
+	ASSERT_EQ(dup2(unmask, 0), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, 0), 0);
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	EXPECT_EQ(signals(unmask), 0);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -2), -EINVAL);
+	close(unmask);
+}
+
+/* The eventfds that mask INTx and unmask it end with the eventfd that it signals. */
+TEST_F(irq, INT_3_watches_end_with_the_trigger)
+{
+	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, mask), 0);
+	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
+	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	/* What the device watches, it consumes. */
+	ASSERT_EQ(write(mask, &one, 8), 8);
+	EXPECT_EQ(signals(mask), 1);
+	ASSERT_EQ(write(unmask, &one, 8), 8);
+	EXPECT_EQ(signals(unmask), 1);
+	close(unmask);
+	close(mask);
+}
+
 /* While the line is connected it is the way, and no vector waits for its turn. */
 TEST_F(irq, INT_4_one_way)
 {

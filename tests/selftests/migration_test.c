@@ -484,6 +484,97 @@ TEST_F(pair, P29_config_space_is_comparable)
 				TH_LOG("config space at %#x", i);
 }
 
+static struct tern_record *find_record(struct stream *s, uint32_t type)
+{
+	struct tern_record *head;
+	size_t at;
+
+	for (at = 0; at < s->len; at += sizeof(*head) + head->length) {
+		head = (void *)(s->buf + at);
+		if (head->type == type)
+			return head;
+	}
+	return NULL;
+}
+
+/*
+ * P-10 P-29: a stream is refused if a section has a value that this device cannot have,
+ * whatever its CRC. In config space 0 is a value, too, where no guest can write; but the
+ * interrupt pin may be 0: a stream of version 1 has none.
+ */
+TEST_F(pair, P10_P29_values_that_cannot_be)
+{
+	static const struct {
+		uint32_t type;
+		unsigned int at;
+		uint8_t value;
+		int result;
+	} changes[] = {
+#define CONFIG		TERN_RECORD_CONFIG_SPACE
+#define REGS		TERN_RECORD_REGISTERS
+#define IRQS		TERN_RECORD_INTERRUPTS
+#define R(field)	offsetof(struct tern_registers_state, field)
+#define I(field)	offsetof(struct tern_interrupts_state, field)
+		{ CONFIG, 0x00, 0, -EDOM }, { CONFIG, 0x01, 0xff, -EDOM },
+		{ CONFIG, 0x0b, 0, -EDOM }, { CONFIG, 0x34, 0, -EDOM },
+		{ CONFIG, 0x40, 0, -EDOM }, { CONFIG, 0x3d, 2, -EDOM },
+		{ CONFIG, 0xfff, 1, -EDOM }, { CONFIG, 0x3d, 0, 0 },
+		{ REGS, R(irq_status) + 2, 1, -EDOM }, { REGS, R(irq_mask) + 3, 0x80, -EDOM },
+		{ REGS, R(irq_status) + 1, 0x80, 0 }, { REGS, R(irq_mask), 1, 0 },
+		{ IRQS, I(pending) + 2, 1, -EDOM }, { IRQS, I(reserved), 1, -EDOM },
+		{ IRQS, I(table[0].control), 2, -EDOM },
+		{ IRQS, I(table[15].control), 3, -EDOM },
+		{ IRQS, I(table[15].control), 0, 0 }, { IRQS, I(pending) + 1, 0x80, 0 },
+#undef CONFIG
+#undef REGS
+#undef IRQS
+#undef R
+#undef I
+	};
+	uint8_t pin = 0;
+	unsigned int i;
+	uint32_t seed;
+
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	seed = ((struct tern_record *)self->s.buf)->crc32c;
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		struct tern_record *head = find_record(&self->s, changes[i].type);
+		uint8_t *bytes = (void *)(head + 1), kept;
+		uint32_t crc;
+
+		ASSERT_NE(head, NULL);
+		crc = head->crc32c;
+		kept = bytes[changes[i].at];
+		bytes[changes[i].at] = changes[i].value;
+		head->crc32c = reader_crc(reader_crc(seed, (void *)head, 20), bytes, head->length);
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		EXPECT_EQ(load_all(&self->b, &self->s, 100000), changes[i].result)
+			TH_LOG("record type %u: %#x at %#x", changes[i].type, changes[i].value,
+			       changes[i].at);
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		bytes[changes[i].at] = kept;
+		head->crc32c = crc;
+	}
+	EXPECT_EQ(dev_read(&self->b, region_base(7) + 0x3d, &pin, 1), 1);
+	EXPECT_EQ(pin, 1);
+}
+
+/* The bytes of all passes add up, of those that are no longer kept one by one, too. */
+TEST_F(pair, pass_bytes_of_many_passes)
+{
+	unsigned int i;
+
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	for (i = 0; i < 300; i++) {
+		touch(self->mem, i % 4, i + 1);
+		ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	}
+	EXPECT_GE(attr_sum(UUID_A, "passes"), 300);
+	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), self->s.len);
+	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
+}
+
 /* V1-10: cut into pieces of every kind. */
 TEST_F(pair, V1_10_segmentation)
 {

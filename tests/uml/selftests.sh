@@ -7,6 +7,7 @@
 bad=0
 insmod tern.ko || exit 1
 for job; do
+	echo "# job: $job"
 	# Its own lines count; a failure that it did not say counts too.
 	eval "./$job" || {
 		echo "not ok - $job"

@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Build one change of a source file, and run the tests until one fails.
+
+Each worker has a copy of the tree and of the module as kbuild has built it. For one
+changed file the commands that kbuild keeps in its .cmd files are run again: its gcc, and
+the two links. That takes a second where make takes five.
+"""
+
+import os
+import pathlib
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+
+# A test has 30 s before its harness ends it. A kernel that prints nothing for so long hangs.
+SILENCE = 60
+# How long a change may take: so much longer than the tests without any change, which take a
+# minute on a machine that does nothing else.
+SLOWER = 3
+SECONDS_AT_LEAST = 90
+
+FAILED = re.compile(r"^\s*not ok\b.*")
+HOST_FAILED = re.compile(r"^(not ok.*|.*Assertion .*failed.*|.*runtime error:.*|"
+                         r".*AddressSanitizer.*|.*LeakSanitizer.*|.*Error \d+$)")
+
+
+def command_of(target):
+    """The command that made @target, as kbuild has kept it."""
+    line = (target.parent / f".{target.name}.cmd").read_text().splitlines()[0]
+    return line.partition(":=")[2].strip()
+
+
+def complaints(top):
+    """What no kernel log may have: scripts/complaints.sh."""
+    script = f'. "{top}/scripts/complaints.sh" && printf %s "$complaints"'
+    return re.compile(subprocess.check_output(["bash", "-c", script], text=True))
+
+
+def end_session(session):
+    """End all processes of a session that was started here."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(10):
+            members = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                       if session_of(pid) == session]
+            for pid in members:
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    pass
+            if not members:
+                return
+            time.sleep(0.1)
+
+
+def session_of(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, _, _, session = stat.rpartition(") ")[2].split()[:4]
+    return None if state == "Z" else int(session)
+
+
+class Worker:
+    """A folder of its own, where one change at a time is built and tested."""
+
+    def __init__(self, folder, tree, module, kdir, selftests):
+        self.folder = folder
+        self.tree = folder / "tree"
+        self.module = folder / "module"
+        self.kdir = kdir
+        self.built = module
+        self.selftests = selftests
+        self.complaints = complaints(tree)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.copy(tree, self.tree)
+        self.copy(module, self.module)
+        mod = self.module / "tern.mod"
+        mod.write_text(self.here(mod.read_text()))
+        self.log = folder / "log"
+        self.seconds = {"host": 600, "uml": 600}
+        self.unchanged = {}
+
+    def measure(self, host, jobs, parts):
+        """Run tests without any change: this worker's part of them. The first failure, or None.
+
+        What a change may take is so much longer than all parts.
+        """
+        for name, run, programs in ("host", self.host, host), ("uml", self.uml, jobs):
+            began = time.monotonic()
+            failure = run(programs)
+            if failure:
+                return failure
+            took = parts * (time.monotonic() - began)
+            self.seconds[name] = max(SECONDS_AT_LEAST, SLOWER * took)
+        return None
+
+    @staticmethod
+    def copy(source, target):
+        # With the times: neither make nor cache.sh shall do anything again.
+        subprocess.run(["rsync", "-a", "--delete", "--exclude=/build", f"{source}/", f"{target}/"],
+                       check=True)
+
+    def here(self, text):
+        return text.replace(str(self.built), str(self.module))
+
+    def again(self, target):
+        """Run what kbuild ran for @target. True if that worked."""
+        command = self.here(command_of(self.built / target))
+        with open(self.log, "a") as log:
+            return subprocess.run(command, shell=True, cwd=self.kdir, stdout=log,
+                                  stderr=log).returncode == 0
+
+    def compile(self, place):
+        """Write and compile the change: "builds", "broken", or "same" as without it."""
+        self.log.write_text("")
+        target = place.path.removesuffix(".c") + ".o"
+        # Compiled here, too: an object has the names of its folders.
+        if target not in self.unchanged:
+            self.again(target)
+            self.unchanged[target] = (self.module / target).read_bytes()
+        self.write(place)
+        if not self.again(target):
+            return "broken"
+        same = (self.module / target).read_bytes() == self.unchanged[target]
+        return "same" if same else "builds"
+
+    def write(self, place):
+        for root in (self.tree, self.module):
+            file = root / place.path
+            file.write_text(place.apply(file.read_text("latin-1")), "latin-1")
+
+    def restore(self, place):
+        """Undo the change. The host tests must be built again, so its time is new there."""
+        target = place.path.removesuffix(".c") + ".o"
+        for path in (place.path, target):
+            shutil.copy2(self.built / path, self.module / path)
+        shutil.copy(self.built / place.path, self.tree / place.path)
+
+    def host(self, programs):
+        """The first host test that fails, or None."""
+        done = subprocess.Popen(
+            ["make", "-s", "-C", self.tree / "tests/host", "check", "COMPILERS=gcc", "WERROR=",
+             f"TESTS={' '.join(programs)}", f"OUT={self.folder / 'host'}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            start_new_session=True)
+        lines = []
+        verdict = self.follow(done, lines.append, self.seconds["host"], self.seconds["host"])
+        with open(self.log, "a") as log:
+            log.writelines(line + "\n" for line in lines)
+        if verdict:
+            return f"host: {verdict}"
+        if done.returncode == 0:
+            return None
+        failed = [line for line in lines if HOST_FAILED.match(line)]
+        return "host: " + (failed or [f"status {done.returncode}"])[0].strip()
+
+    def uml(self, jobs):
+        """The first failure of the selftests on User Mode Linux, or None."""
+        if not (self.again("tern.o") and self.again("tern.ko")):
+            return "uml: the module does not link"
+        out = self.folder / "uml"
+        (out / "console").unlink(missing_ok=True)
+        seconds = self.seconds["uml"]
+        arguments = [self.tree / "scripts/uml.sh", "--out", out, "--timeout", str(int(seconds) + 60)]
+        for program in {job.split()[0] for job in jobs}:
+            arguments += ["--add", self.program(program)]
+        arguments += ["--add", self.module / "tern.ko",
+                      "--add", self.tree / "tests/uml/selftests.sh",
+                      "--", "sh", "./selftests.sh", *jobs]
+        kernel = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  stdin=subprocess.DEVNULL, start_new_session=True)
+        lines = []
+        verdict = self.follow(kernel, lines.append, SILENCE, seconds, FAILED, out / "console")
+        with open(self.log, "a") as log:
+            log.writelines(line + "\n" for line in lines)
+        self.lines = lines
+        if not verdict and kernel.returncode:
+            verdict = next((line for line in reversed(lines) if line.startswith("uml:")),
+                           f"status {kernel.returncode}")
+        if not verdict:
+            return None
+        job = [line.removeprefix("# job: ") for line in lines if line.startswith("# job: ")]
+        return f"{(job or ['boot'])[-1].split()[0]}: {verdict.strip()}"
+
+    def program(self, name):
+        ours = self.tree / "tests/selftests" / name
+        return ours if name.endswith(".sh") else self.selftests / name
+
+    def follow(self, process, line, silence, seconds, failed=None, console=None):
+        """Read what @process prints until it ends or fails. None if it ended by itself."""
+        began = heard = time.monotonic()
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                verdict = None
+                if selector.select(1):
+                    data = os.read(process.stdout.fileno(), 65536)
+                    if not data:
+                        process.wait()
+                        return None
+                    heard = time.monotonic()
+                    *whole, rest = (rest + data).split(b"\n")
+                    for text in (entry.decode(errors="replace").rstrip("\r") for entry in whole):
+                        line(text)
+                        if failed and failed.match(text):
+                            verdict = verdict or text
+                now = time.monotonic()
+                if not verdict and console and console.exists():
+                    found = self.complaints.search(console.read_text(errors="replace"))
+                    verdict = found and f"the kernel complained: {found[0]}"
+                if not verdict and now - heard > silence:
+                    verdict = f"no output for {silence:.0f} s"
+                if not verdict and now - began > seconds:
+                    verdict = f"no end after {seconds:.0f} s"
+                if verdict:
+                    end_session(process.pid)
+                    process.wait()
+                    return verdict
