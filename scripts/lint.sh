@@ -97,10 +97,9 @@ spelling() {
 	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/' | xargs codespell -L fro
 }
 
+# By Debian's own python3, which has Debian's pyflakes.
 python() {
-	files '*.py' | xargs -r python3 -c 'import ast, sys
-for name in sys.argv[1:]:
-    ast.parse(open(name).read(), name)'
+	files '*.py' | xargs -r /usr/bin/python3 -m pyflakes
 }
 
 # Links and paths of the documents lead somewhere.
@@ -228,7 +227,7 @@ try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
 try "kernel-doc is well-formed" kernel_doc
 try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
-try "Python files" python
+try "pyflakes: no name undefined or unused" python
 try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
