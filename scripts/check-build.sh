@@ -7,16 +7,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-passed=0
-failed=0
+mkdir -p build
+echo 1..4 | tee build/check-build.tap
 result() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
 		echo "ok - $2"
 	else
-		failed=$((failed + 1))
 		echo "not ok - $2"
-	fi
+	fi | tee -a build/check-build.tap
 }
 
 quiet_build() { # KERNEL
@@ -31,7 +29,6 @@ quiet_build() { # KERNEL
 	fi
 }
 
-mkdir -p build
 for kernel in 6.1 6.12; do
 	status=0
 	quiet_build "$kernel" || status=$?
@@ -55,5 +52,4 @@ make modules KDIR=/nowhere >build/without-headers.log 2>&1 && status=1
 grep -q '^tern: no kernel headers at /nowhere: apt install' build/without-headers.log || status=1
 result "$status" "no headers at all: the message says what to install"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+scripts/tap.sh build/check-build.tap

@@ -34,8 +34,7 @@ case $host in
 */7.2) ;;
 *) harness+=(--qemu "$(scripts/cache.sh qemu "${host#*/}")/usr/bin/qemu-system-x86_64") ;;
 esac
-passed=0
-failed=0
+taps=()
 timeout=2400
 vm=()
 [[ $* != *--long* ]] || timeout=10800
@@ -47,25 +46,18 @@ in_vm() { # NAME OPTION... -- COMMAND...; does not come back
 }
 
 run() { # NAME HARNESS-ARGUMENT...
-	local out=build/vm/$1 status=0 good bad planned missing
+	local out=build/vm/$1 status=0
 	shift
 	rm -rf "$out/logs"
 	mkdir -p "$out"
 	in_vm "${out##*/}" "${vm[@]}" -- "${harness[@]}" "$@" | tee "$out/tap" || status=$?
-	good=$(grep -c '^ok ' "$out/tap" || true)
-	bad=$(grep -c '^not ok ' "$out/tap" || true)
-	planned=$(sed -n 's/^1\.\.//p' "$out/tap")
-	# A test that did not speak has failed, and so has a VM that went wrong.
-	missing=$((${planned:-1} - good - bad))
-	if [ "$missing" -ne 0 ]; then
-		echo "not ok - $missing tests of ${planned:-?} said nothing"
-		bad=$((bad + missing))
-	elif [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
-		echo "not ok - the VM: status $status"
-		bad=1
+	# A failed test fails the VM's command, too.
+	if ! scripts/tap.sh "$out/tap" >/dev/null; then
+		echo "# logs of the QEMUs and guests: $out/logs"
+	elif [ "$status" -ne 0 ]; then
+		echo "not ok - the VM: status $status" | tee -a "$out/tap"
 	fi
-	[ "$bad" -eq 0 ] || echo "# what the QEMUs and guests said: $out/logs"
-	passed=$((passed + good)) failed=$((failed + bad))
+	taps+=("$out/tap")
 }
 
 hosts() {
@@ -80,13 +72,9 @@ hosts() {
 	vm=(--link "$link/1")
 	run "$name" --there 10.0.0.2
 	# It was told to end, unless something went wrong.
-	[ "$failed" -eq 0 ] || kill "$there" 2>/dev/null || true
-	if wait "$there"; then
-		passed=$((passed + 1))
-	else
-		echo "not ok - the other host (build/vm/$name-there)"
-		failed=$((failed + 1))
-	fi
+	scripts/tap.sh "${taps[@]}" >/dev/null || kill "$there" 2>/dev/null || true
+	wait "$there" || echo "not ok - the other host: status $? (see build/vm/$name-there)" |
+		tee -a "build/vm/$name/tap"
 }
 
 save_and_load() {
@@ -107,5 +95,4 @@ case ${1:-} in
 hosts) hosts ;;
 *) save_and_load "$@" ;;
 esac
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+scripts/tap.sh "${taps[@]}"

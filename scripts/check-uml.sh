@@ -55,7 +55,7 @@ if [ "${1:-}" = plain ]; then
 		sh ./selftests.sh "migfd_test -t V2_14_nobody_logs" | tee build/uml/plain.tap
 	# On another kernel that test passes and does not say this.
 	grep -q 'saving is refused' build/uml/plain.tap
-	exit
+	exec scripts/tap.sh build/uml/plain.tap
 fi
 
 # Two kernels at once: each has one processor, and half of the work.
@@ -70,18 +70,9 @@ while IFS=$'\t' read -r program test needs; do
 	echo "# not here: $program $test: needs $needs"
 done <tests/uml/not-here
 
-tap=(build/uml/{first,second}.tap)
-passed=$(cat "${tap[@]}" | grep -cE '^ok ' || true)
-failed=$(cat "${tap[@]}" | grep -cE '^not ok ' || true)
-skipped=$(cat "${tap[@]}" | grep -cE '^ok .*# SKIP' || true)
-[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
-[ $((passed - skipped)) -ge 181 ] || {
-	failed=$((failed + 1))
-	echo "not ok - too few tests spoke"
-}
 ended=$(date +%s%N)
 printf '# built in %d.%d s, run in %d.%d s\n' \
 	$(((built - began) / 1000000000)) $(((built - began) / 100000000 % 10)) \
 	$(((ended - built) / 1000000000)) $(((ended - built) / 100000000 % 10))
-echo "$((passed - skipped)) passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+scripts/tap.sh build/uml/{first,second}.tap
+[ "$status" -eq 0 ]

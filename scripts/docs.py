@@ -194,6 +194,7 @@ def main():
     kernel_doc, out = sys.argv[1], pathlib.Path(sys.argv[2])
     prepare()
     failed = 0
+    print(f"1..{len(CHECKS)}")
     for number, (name, check) in enumerate(CHECKS, 1):
         try:
             check(kernel_doc, out)

@@ -8,19 +8,16 @@ cd "$(dirname "$0")/.."
 kernel=$(scripts/cache.sh kselftest)
 mkdir -p build
 
-passed=0
-failed=0
+echo "1..$(grep -c '^try ' scripts/lint.sh)" | tee build/lint.tap
 try() { # NAME COMMAND...
 	local name=$1 log
 	shift
 	if log=$("$@" 2>&1); then
-		passed=$((passed + 1))
 		echo "ok - $name"
 	else
-		failed=$((failed + 1))
 		printf '%s\n' "$log" | head -n 40 | sed 's/^/# /'
 		echo "not ok - $name"
-	fi
+	fi | tee -a build/lint.tap
 }
 
 files() { # PATHSPEC...: in a clone what git knows, else what is there
@@ -100,10 +97,9 @@ spelling() {
 	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/' | xargs codespell -L fro
 }
 
+# By Debian's own python3, which has Debian's pyflakes.
 python() {
-	files '*.py' | xargs -r python3 -c 'import ast, sys
-for name in sys.argv[1:]:
-    ast.parse(open(name).read(), name)'
+	files '*.py' | xargs -r /usr/bin/python3 -m pyflakes
 }
 
 # Links and paths of the documents lead somewhere.
@@ -194,7 +190,42 @@ numbers_defined() {
 		} | sort -u) | grep .
 }
 
+# The counter of results: what each of these inputs counts as, and that the first one
+# alone is no failure.
+counted() {
+	local input expected found bad=0
+	while IFS='|' read -r expected input; do
+		printf '%b' "$input" >build/counted.tap
+		found=$(scripts/tap.sh build/counted.tap | tail -n 1)
+		[ "$found" = "$expected" ] || {
+			echo "$input: expected $expected, found $found"
+			bad=1
+		}
+		scripts/tap.sh build/counted.tap >/dev/null && [[ $expected != *' 0 failed'* ]] && {
+			echo "$input: its failure is not in the exit status"
+			bad=1
+		}
+	done <<'INPUTS'
+4 passed, 0 failed, 2 skipped|1..2\nok 1 a\nok 2 b # SKIP no c\n# ok 3 d\n    ok 4 e\n1..0 # SKIP f\nTAP version 13\n1..3\nok - g\nok - h\nok - i\n
+1 passed, 2 failed, 0 skipped|1..3\nok 1 dies after this\n
+1 passed, 2 failed, 0 skipped|1..2\nok 1 dies, and another one follows\n1..1\n
+0 passed, 1 failed, 0 skipped|1..1\nnot ok 1 a\n
+0 passed, 1 failed, 0 skipped|1..1\nnot ok 1 a # SKIP no excuse\n
+1 passed, 1 failed, 0 skipped|1..1\nok 1 a\nok 2 beyond the plan\n
+0 passed, 2 failed, 0 skipped|1..2\nok 2 a\nok 1 out of order\n
+1 passed, 1 failed, 0 skipped|1..2\nok 1 a\nok 1 a again\n
+1 passed, 1 failed, 0 skipped|1..1\nok 1 a\nnot ok - status 1\n
+1 passed, 1 failed, 0 skipped|1..1\nok 1 a\nBail out! no device\n
+0 passed, 2 failed, 0 skipped|ok 1 no plan\n
+0 passed, 1 failed, 0 skipped|# no plan and no result\n
+0 passed, 1 failed, 0 skipped|1..0\n
+0 passed, 1 failed, 0 skipped|
+INPUTS
+	return $bad
+}
+
 try "every file has its SPDX line" spdx
+try "tap.sh counts each result against its plan" counted
 try "checkpatch --strict: no error, no warning" checkpatch
 try "the layers point one way" scripts/layers.sh
 try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
@@ -202,7 +233,7 @@ try "kernel-doc is well-formed" kernel_doc
 try "a function that needs a lock asserts it" python3 scripts/locks.py
 try "every function that is called from elsewhere has kernel-doc" documented
 try "shell scripts" shell
-try "Python files" python
+try "pyflakes: no name undefined or unused" python
 try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
@@ -222,5 +253,4 @@ try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
 try "make help has a line a target" help_lines
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ "$failed" -eq 0 ]
+scripts/tap.sh build/lint.tap

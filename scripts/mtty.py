@@ -116,6 +116,7 @@ def main():
     same = old == new + "\n"
     if not same:
         print(*difflib.unified_diff(old.splitlines(), new.splitlines(), str(page), "this run", lineterm=""), sep="\n")
+    print("1..1")
     print(f"{'ok' if same else 'not ok'} - mtty fails what {page} says, and no more")
     print(f"{int(same)} passed, {int(not same)} failed, 0 skipped")
     return not same

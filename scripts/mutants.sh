@@ -152,10 +152,8 @@ grep '^vm' "$work/all" >"$work/vm" || true
 cut -f 1 "$work/here" | sort -u | work_off 2 unmutated
 cut -f 1 "$work/vm" | sort -u | work_off 1 unmutated
 ! grep -q '^not ok' "$work/said" || exit 1
-: >"$work/said"
+echo "1..$total" | tee "$work/said"
 cut -f 2 "$work/here" | work_off 2 mutant
 cut -f 2 "$work/vm" | work_off 1 mutant
 
-killed=$(grep -c '^ok - ' "$work/said" || true)
-echo "$killed passed, $((total - killed)) failed, 0 skipped"
-[ "$killed" -eq "$total" ]
+scripts/tap.sh "$work/said"

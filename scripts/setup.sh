@@ -19,7 +19,7 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format
 	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
-	python3-docutils:rst2html python3-clang-14 mdevctl:mdevctl)
+	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl)
 
 die() {
 	printf 'setup: %s\n' "$*" >&2

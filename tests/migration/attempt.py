@@ -5,7 +5,8 @@ import collections
 import tempfile
 import time
 
-from move import PATIENT_MS, Failed
+from migration import Failed, Migration
+from move import PATIENT_MS
 from qmp import event_time
 from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
@@ -54,19 +55,15 @@ class Attempt:
 
     def run(self, destination):
         """Begin to move to that QEMU, stop at the point, and see the QEMU off."""
-        for qmp in self._source.qmp, destination.qmp:
-            qmp.set_capabilities(
-                events=True,
-                return_path=True,
-                # Else QEMU hears of nothing from the stop to the end.
-                pause_before_switchover=self._point.switch_at is not None and not self._point.cut,
-            )
+        # Else QEMU hears of nothing from the stop to the end.
+        pause = self._point.switch_at is not None and not self._point.cut
+        between = self._loop, self._source, destination
+        self._migration = Migration(*between, pause_before_switchover=pause)
         with tempfile.TemporaryDirectory() as folder:
             paths = f"{folder}/source", f"{folder}/destination"
-            destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
+            self._migration.listen(f"unix:{paths[1]}")
             wire = Wire(self._loop, *paths, self._look)
             if self._point.reached:
-                self._source.qmp.events.clear()
                 self._begin(paths[0], wire)
                 wire.hold()
                 self._end(wire)
@@ -88,7 +85,7 @@ class Attempt:
 
     def _begin(self, path, wire):
         self._limit(0, PATIENT_MS)
-        self._source.qmp.command("migrate", uri=f"unix:{path}")
+        self._migration.begin(f"unix:{path}")
         wire.accept()
         end_of_looks = self._loop.every(LOOK_SECONDS, self._look)
         steps = [(number, PATIENT_MS) for number in sorted(self._bandwidth)[1:]]
@@ -109,45 +106,29 @@ class Attempt:
         self._source.excuse(*ON_A_CLOSED_SOCKET)
         if self._point.cut:
             wire.cut()
-            qmp = self._source.qmp
-            self._loop.until(lambda: qmp.event("MIGRATION", status="failed"), "its failure")
+            self._loop.until(lambda: self._migration.reported("failed"), "its failure")
         else:
-            self._source.qmp.command("migrate_cancel")
-            self._wait_until_cancelled()
+            self._migration.cancel()
 
     def _begin_and_end(self, path, one_breath):
-        qmp = self._source.qmp
         before = self._source.traced().sessions
-        qmp.events.clear()
+        uri = f"unix:{path}"
         if one_breath:
-            qmp.commands(("migrate", {"uri": f"unix:{path}"}), ("migrate_cancel", {}))
+            self._migration.cancel(uri)
         else:
             self._source.excuse(*ON_A_CLOSED_SOCKET)
-            qmp.command("migrate", uri=f"unix:{path}")
+            self._migration.begin(uri)
             end = time.monotonic() + SECONDS_MAX
             while self._source.mdev.read("state") == "running" and time.monotonic() < end:
                 pass
-            qmp.command("migrate_cancel")
-        self._wait_until_cancelled()
+            self._migration.cancel()
         self.sessions.append(self._source.traced().sessions - before)
-        self.moment = self._read()._replace(status=qmp.status_when_cancelled())
-
-    def _wait_until_cancelled(self):
-        qmp = self._source.qmp
-        self._loop.until(qmp.cancelled, "the cancelled migration's end")
-        # QEMU 10.0 says so a moment before it is over, and another one could begin.
-        self._loop.until_looked(
-            lambda: all(each["type"] != "migration" for each in qmp.command("query-yank")),
-            "what is left of it",
-        )
+        self.moment = self._read()._replace(status=self._source.qmp.status_when_cancelled())
 
     def _limit(self, number, downtime_ms):
         step = max(key for key in self._bandwidth if key <= number)
-        bandwidth = max(self._bandwidth[step], self._source.protocol.least_bandwidth)
-        if self._point.trickle:
-            bandwidth = TRICKLE
-        limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
-        self._source.qmp.command("migrate-set-parameters", **limits)
+        bandwidth = TRICKLE if self._point.trickle else self._bandwidth[step]
+        self._migration.limit(bandwidth, downtime_ms, exact=self._point.trickle)
 
     def _look(self):
         """Is this the point? Looked at in each piece, it cannot be missed."""

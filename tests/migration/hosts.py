@@ -7,6 +7,7 @@ import time
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
 from host import There
+from migration import Migration
 from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, RAM_MIB
 from vmm import ON_A_CLOSED_SOCKET
 
@@ -52,15 +53,11 @@ class Lost:
 
     def run(self, stopped):
         """Cut it in a pass, and cancel; or once the guest stands still, and wait."""
-        qmp = self._source.qmp
-        for vmm in self._source, self._destination:
-            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
+        self._migration = Migration(self._loop, self._source, self._destination)
         self._source.excuse(*ON_A_CLOSED_SOCKET, GIVEN_UP)
-        limits = {"max-bandwidth": FAST, "downtime-limit": READY_MS if stopped else PATIENT_MS}
-        qmp.command("migrate-set-parameters", **limits)
-        self._destination.qmp.command("migrate-incoming", uri=self._uri)
-        qmp.events.clear()
-        qmp.command("migrate", uri=self._uri)
+        self._migration.limit(FAST, READY_MS if stopped else PATIENT_MS)
+        self._migration.listen(self._uri)
+        self._migration.begin(self._uri)
         end_of_looks = self._loop.every(LOOK_SECONDS, lambda: None)
         try:
             self._loop.until(lambda: self._reached(stopped), "the point")
@@ -73,19 +70,18 @@ class Lost:
         self._destination.may_fail()
         self._destination.kill()
         self._loop.until(lambda: self._destination.qmp.closed, "the destination's end")
-        assert not self._destination.qmp.event("RESUME"), "the destination ran"
+        assert not self._migration.resumed(), "the destination ran"
         self._destination.mdev.remove()
 
     def _end(self, stopped):
-        qmp, mdev = self._source.qmp, self._source.mdev
+        mdev = self._source.mdev
         self.sent = sum(mdev.numbers("pass_bytes")), mdev.number("stopped_bytes")
         self.pending = mdev.number("pending_bytes")
         if not stopped:
             self._wait_until_nothing_moves()
-            qmp.command("migrate_cancel")
-            self._loop.until(qmp.cancelled, "the cancelled migration's end")
+            self._migration.cancel()
         else:
-            self._loop.until(lambda: qmp.event("MIGRATION", status="failed"), "its failure")
+            self._loop.until(lambda: self._migration.reported("failed"), "its failure")
 
     def _reached(self, stopped):
         status, mdev = self._source.qmp.migration_status(), self._source.mdev

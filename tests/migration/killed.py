@@ -4,6 +4,7 @@
 import tempfile
 import time
 
+from migration import Migration
 from vmm import ON_A_CLOSED_SOCKET
 
 DOWNTIME_MS = 300
@@ -25,33 +26,27 @@ class Killed:
         """Begin, kill the victim ("source" or "destination") so many seconds later."""
         source = self._guest.vmm
         source.excuse(*ON_A_CLOSED_SOCKET)
-        for vmm in source, destination:
-            vmm.qmp.set_capabilities(events=True, return_path=True, pause_before_switchover=False)
-        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
-        source.qmp.command("migrate-set-parameters", **limits)
+        migration = Migration(self._loop, source, destination)
+        migration.limit(self._bandwidth, DOWNTIME_MS)
         with tempfile.TemporaryDirectory() as folder:
             uri = f"unix:{folder}/socket"
-            destination.qmp.command("migrate-incoming", uri=uri)
-            source.qmp.events.clear()
-            source.qmp.command("migrate", uri=uri)
-            self._loop.until(lambda: self._said(destination, "active"), "the connection")
+            migration.listen(uri)
+            migration.begin(uri)
+            self._loop.until(lambda: migration.arrived("active"), "the connection")
             begun = time.monotonic()
             self._loop.until_looked(
-                lambda: time.monotonic() > begun + after or self._said(source, "completed"),
+                lambda: time.monotonic() > begun + after or migration.reported("completed"),
                 "the moment",
             )
             self.seconds = time.monotonic() - begun
             self.state = source.mdev.read("state")
-            if self._said(source, "completed"):
+            if migration.reported("completed"):
                 # Too late to kill: it has arrived.
-                self._arrive(source, destination)
+                self._arrive(source, destination, migration)
             elif victim == "destination":
                 destination.kill()
-                self._loop.until(
-                    lambda: self._said(source, "failed") or self._said(source, "completed"),
-                    "the source's end of it",
-                )
-                if self._said(source, "completed"):
+                self._loop.until(lambda: migration.reported("failed", "completed"), "its end")
+                if migration.reported("completed"):
                     # It had sent all, and the other is gone.
                     source.until_status("postmigrate")
                     source.qmp.command("cont")
@@ -63,7 +58,7 @@ class Killed:
                 source.kill()
                 source.mdev.remove()
                 self._loop.until_looked(
-                    lambda: destination.status is not None or destination.qmp.event("RESUME"),
+                    lambda: destination.status is not None or migration.resumed(),
                     "the destination",
                 )
                 if destination.status is None:
@@ -73,13 +68,9 @@ class Killed:
                     destination.mdev.remove()
                     self.outcome = "lost"
 
-    def _arrive(self, source, destination):
-        self._loop.until(lambda: destination.qmp.event("RESUME"), "the guest going on")
+    def _arrive(self, source, destination, migration):
+        self._loop.until(migration.resumed, "the guest going on")
         self._guest.vmm = destination
         source.quit(self._loop)
         source.mdev.remove()
         self.outcome = "arrived"
-
-    @staticmethod
-    def _said(vmm, status):
-        return vmm.qmp.event("MIGRATION", status=status)

@@ -11,7 +11,8 @@ from host import Here
 from killed import Killed
 from loop import Loop
 from mdev import Mdev
-from move import Failed, Move
+from migration import Failed
+from move import Move
 from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu

@@ -5,6 +5,7 @@ import collections
 import tempfile
 import time
 
+from migration import Migration
 from qmp import event_time
 
 SAMPLE_SECONDS = 0.05
@@ -14,10 +15,6 @@ READY_MS = 10000  # switchover whatever is left
 
 # The state of things while a guest moves. sent: bytes that tern has given.
 Sample = collections.namedtuple("Sample", "time pending passes sent stamps")
-
-
-class Failed(Exception):
-    """QEMU said that the migration failed."""
 
 
 class Move:
@@ -65,7 +62,6 @@ class Move:
         self._uri = uri
         self._downtime_ms = downtime_ms
         self._arrived = arrived
-        # What an earlier migration set stays set.
         self._capabilities = {name: name in capabilities for name in source.protocol.capabilities}
 
     def run(self, guest, destination):
@@ -77,20 +73,13 @@ class Move:
 
     def _migrate(self, destination, guest, uri):
         source = self.source
-        for vmm in source, destination:
-            vmm.qmp.set_capabilities(
-                events=True,
-                return_path=True,
-                pause_before_switchover=False,
-                **self._capabilities,
-            )
-        destination.qmp.command("migrate-incoming", uri=uri)
+        self._migration = Migration(self._loop, source, destination, **self._capabilities)
+        self._migration.listen(uri)
         bandwidths = sorted(self._bandwidth.items())
         limit = bandwidths.pop(0)[1]
-        self._limit(limit, PATIENT_MS if self._least_passes else self._downtime_ms)
-        source.qmp.events.clear()
+        self._migration.limit(limit, PATIENT_MS if self._least_passes else self._downtime_ms)
         self.started = time.time()
-        source.qmp.command("migrate", uri=uri)
+        self._migration.begin(uri)
         end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
         try:
             if self._least_passes:
@@ -99,19 +88,18 @@ class Move:
                 self.samples.clear()
             for number, limit in bandwidths:
                 self._until_pass(number)
-                self._limit(limit, PATIENT_MS)
+                self._migration.limit(limit, PATIENT_MS)
             if self._least_passes:
                 # The pass after the last one has begun: the last one is complete.
                 self._until_pass(self._least_passes + 1)
                 if self._interrupt:
                     self._interrupt(self)
-                self._limit(limit, self._downtime_ms)
-            self._loop.until(self._completed, "migration")
-            arrived = destination.qmp.event
+                self._migration.limit(limit, self._downtime_ms)
+            self._loop.until(self._migration.completed, "migration")
             if self._paused:
-                self._loop.until(lambda: arrived("MIGRATION", status="completed"), "the guest")
+                self._loop.until(self._migration.arrived, "the guest")
             else:
-                self._loop.until(lambda: arrived("RESUME"), "the guest going on")
+                self._loop.until(self._migration.resumed, "the guest running")
         finally:
             end_of_samples()
         self._sample(guest)
@@ -124,11 +112,6 @@ class Move:
         self.stopped = event_time(source.qmp.last_event("STOP"))
         self.resumed = event_time(destination.qmp.event("RESUME"))
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)
-
-    def _limit(self, bandwidth, downtime_ms):
-        bandwidth = max(bandwidth, self.source.protocol.least_bandwidth)
-        limits = {"max-bandwidth": bandwidth, "downtime-limit": downtime_ms}
-        self.source.qmp.command("migrate-set-parameters", **limits)
 
     def _sample(self, guest):
         mdev = self.source.mdev
@@ -144,19 +127,13 @@ class Move:
             self._notice(self)
 
     def _saving(self):
-        return self._completed() or self.source.mdev.read("state") == "running-saving"
+        return self._migration.completed() or self.source.mdev.read("state") == "running-saving"
 
     def _until_pass(self, number):
         def begun():
-            return self._completed() or self.samples and self.samples[-1].passes >= number
+            return self._migration.completed() or self.samples and self.samples[-1].passes >= number
 
         self._loop.until(begun, f"pass {number}")
-
-    def _completed(self):
-        qmp = self.source.qmp
-        if qmp.event("MIGRATION", status="failed"):
-            raise Failed(qmp.command("query-migrate").get("error-desc", "no reason given"))
-        return qmp.event("MIGRATION", status="completed")
 
     def _see_off(self):
         """The source and its device must be gone before anybody judges."""

@@ -3,6 +3,7 @@
 
 import tempfile
 
+from migration import Migration
 from vmm import ON_A_CLOSED_SOCKET
 from wire import Wire
 
@@ -25,33 +26,23 @@ class Refusal:
 
     def run(self, destination):
         """Begin, see the destination end and the source go on."""
-        qmp = self._source.qmp
         destination.may_fail()
-        for vmm in self._source, destination:
-            vmm.qmp.set_capabilities(
-                events=True, return_path=self._return_path, pause_before_switchover=False
-            )
-        limits = {"max-bandwidth": self._bandwidth, "downtime-limit": DOWNTIME_MS}
-        qmp.command("migrate-set-parameters", **limits)
+        migration = Migration(self._loop, self._source, destination, return_path=self._return_path)
+        migration.limit(self._bandwidth, DOWNTIME_MS)
         self._source.excuse(*ON_A_CLOSED_SOCKET)
         if self._return_path:
             self._source.excuse(REFUSED)
         with tempfile.TemporaryDirectory() as folder:
             paths = f"{folder}/source", f"{folder}/destination"
-            destination.qmp.command("migrate-incoming", uri=f"unix:{paths[1]}")
+            migration.listen(f"unix:{paths[1]}")
             wire = Wire(self._loop, *paths, tamper=self._tamper)
-            qmp.events.clear()
-            qmp.command("migrate", uri=f"unix:{paths[0]}")
+            migration.begin(f"unix:{paths[0]}")
             wire.accept()
-            self._loop.until(self._ended, f"the end of a migration: {self._tamper}")
+            self._loop.until(lambda: migration.reported("failed", "completed"), str(self._tamper))
             if self._tamper:
                 wire.deliver(self._tamper.kept)
             wire.close()
-        self.completed = bool(qmp.event("MIGRATION", status="completed"))
+        self.completed = migration.reported("completed")
         self.status, self.said = destination.wait_for_exit()
-        assert not destination.qmp.event("RESUME"), f"{self._tamper}: the destination ran"
+        assert not migration.resumed(), f"{self._tamper}: the destination ran"
         destination.mdev.remove()
-
-    def _ended(self):
-        qmp = self._source.qmp
-        return any(qmp.event("MIGRATION", status=status) for status in ("failed", "completed"))

@@ -3,6 +3,7 @@
 
 import re
 
+from migration import Migration
 from protocol import Trace
 from qmp import Qmp
 from usual import FAST
@@ -202,23 +203,21 @@ class Qemu:
 
     def load(self, uri):
         """Have it take a guest from there, to the end."""
-        self.qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
-        self.qmp.command("migrate-incoming", uri=uri)
-        self.loop.until(lambda: self.qmp.event("MIGRATION", status="completed"), f"{uri}: the end")
+        migration = Migration(self.loop, destination=self, return_path=False)
+        migration.listen(uri)
+        self.loop.until(migration.arrived, f"{uri}: the end")
 
     def save(self, path, downtime_ms, look=lambda: None):
         """Have it write its guest to a file; the guest stands still then."""
-        self.qmp.set_capabilities(events=True, return_path=False, pause_before_switchover=False)
-        limits = {"max-bandwidth": FAST, "downtime-limit": downtime_ms}
-        self.qmp.command("migrate-set-parameters", **limits)
-        self.qmp.events.clear()
+        migration = Migration(self.loop, self, return_path=False)
+        migration.limit(FAST, downtime_ms)
         path.unlink(missing_ok=True)
-        # QEMU says that it is done before cat has written all of it.
-        self.qmp.command("migrate", uri=f"exec:cat >{path}.new && mv {path}.new {path}")
+        # QEMU reports the end before cat has written all of it.
+        migration.begin(f"exec:cat >{path}.new && mv {path}.new {path}")
 
         def saved():
             look()
-            assert self.qmp.migration_status() != "failed", self.qmp.command("query-migrate")
+            assert not migration.reported("failed"), self.qmp.command("query-migrate")
             return path.exists()
 
         self.loop.until_looked(saved, "the file")

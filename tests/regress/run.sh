@@ -53,7 +53,5 @@ for suite in vm migration; do
 		echo "# in check-$suite: $program $test: $bug"
 	done
 done
-found=$(grep -c '^not ok ' build/regress/tap || true)
-[ "$found" -eq 0 ] || failed=$found
-echo "$(grep -c '^ok ' build/regress/tap || true) passed, $failed failed, 0 skipped"
+scripts/tap.sh build/regress/tap
 [ "$failed" -eq 0 ]

@@ -15,6 +15,7 @@ say() { # STATUS NAME
 	fi
 }
 
+echo 1..4
 ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
 cd "$tree" || exit 1
 sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand

@@ -79,6 +79,7 @@ undefine() {
 }
 
 modprobe -a vfio_iommu_type1 mdev libcrc32c && insmod "$module" || exit 1
+echo 1..8
 check "types: the type, with its name and how many can be made" \
 	eval "mdevctl types --parent $parent | grep -A 3 $type | grep -q 'Available instances: 64'"
 check "define: no device yet" define

@@ -14,6 +14,7 @@ say() { # STATUS NAME
 	fi
 }
 
+echo 1..1
 # The way the README names for insmod: by hand, in this order.
 eval "$(sed -n '/<!-- insmod -->/,/^```$/p' "$top/README.md" | grep '^modprobe ')" &&
 	insmod "$module"
@@ -36,13 +37,16 @@ done
 grep -v '^#' "$elsewhere" | sed 's/^/# not here: /'
 sh "$top/tests/selftests/module_test.sh" || say $? "module_test.sh"
 
-# As a kernel developer would: lib.mk's runner.
-make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
+echo 1..6
+# As a kernel developer would: lib.mk's runner. It ends a test after 45 s by default. An
+# emulated processor that other VMs share may need more: dma_test has timed out.
+kselftest_override_timeout=600 make -s -C "$top/tests/selftests" KSFT="$ksft" OUTPUT="$top/build/selftests" \
 	run_tests >/tmp/run_tests 2>&1
-[ "$(grep -cE '^ok [0-9]+ selftests: ' /tmp/run_tests)" -eq 12 ]
+# No program is skipped, either.
+"$top/scripts/tap.sh" /tmp/run_tests >/tmp/counted && grep -q ' 0 skipped$' /tmp/counted
 status=$?
-[ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests
-say $status "make run_tests, with lib.mk: eleven programs and a script"
+[ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests /tmp/counted
+say $status "make run_tests, with lib.mk: each program and the script"
 
 [ "$(cat /sys/module/tern/refcnt)" = 0 ]
 say $? "no reference to the module is left"
