@@ -18,8 +18,6 @@ enum { NOT_RUN, RUN, GIVEN };
 
 static u8 state[TEXT_MAX];
 
-void __sanitizer_cov_trace_pc(void);
-
 void __sanitizer_cov_trace_pc(void)
 {
 	long at = (char *)__builtin_return_address(0) - (char *)__sanitizer_cov_trace_pc +

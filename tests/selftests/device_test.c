@@ -442,7 +442,6 @@ TEST_F(device, reset)
 	EXPECT_EQ(signals(fd), 1);
 }
 
-<<<<<<< HEAD
 /* P-30: the guest's own reset, by Device Control; written as a byte, a word or more. */
 TEST_F(device, P30_function_level_reset)
 {
@@ -491,7 +490,8 @@ TEST_F(device, P30_function_level_reset)
 		EXPECT_EQ(signals(fd), 1);
 	}
 	close(fd);
-=======
+}
+
 /* P-14: each vector is masked in the table when the device is opened, and after a reset. */
 TEST_F(device, P14_reset_masks_the_vectors)
 {
@@ -530,7 +530,6 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(memcmp(found, words, 8), 0);
->>>>>>> mutate
 }
 
 TEST_F(device, attributes)
