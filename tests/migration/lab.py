@@ -13,6 +13,7 @@ from loop import Loop
 from mdev import Mdev
 from migration import Failed
 from move import Move
+from pause import Pause
 from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu
@@ -47,6 +48,9 @@ class Lab:
         self.qemus = []
         self._mdevs = []
         self._boot = ["-nodefaults", "-display", "none", "-cpu", "host", "-no-reboot"]
+        self._program = pathlib.Path(args.initrd).with_name("stamp")
+        self.pause = Pause(self._program.with_name("pause.so"))
+        self.wrapper = []  # what starts a QEMU
         self._linux = ["-kernel", args.kernel, "-initrd", args.initrd]
         self.protocol = V2(args.qemu) if args.qemu else V1()
         self.here = Here()
@@ -102,10 +106,10 @@ class Lab:
         guest.other.vmm = vmm.second
         self.loop.watch_bytes(vmm.second.control, guest.other.feed)
 
-    def boot(self, mdev, ram_mib, linux=True, intx=False):
+    def boot(self, mdev, ram_mib, linux=True, intx=False, more=()):
         """A guest with the device: Linux and stamp.c, or the BIOS and nothing."""
         guest = Guest(self.loop)
-        guest.boot = self._command_line(ram_mib, linux, intx)
+        guest.boot = [*self._command_line(ram_mib, linux, intx), *more]
         guest.vmm = self._qemu(mdev, guest)
         if linux:
             guest.pages = int(guest.wait(r"ready (\d+)")[1])
@@ -192,10 +196,14 @@ class Lab:
         command = ["qemu-img", "create", "-q", "-f", "qcow2", path, "1G"]
         subprocess.run(command, check=True)
 
+    def make_stamped_disk(self, path):
+        """A disk for Guest.read_disk(), made by the program that checks it."""
+        subprocess.run([self._program, path], check=True)
+
     def _qemu(self, mdev, guest, incoming=False, more=(), second=None):
         name = f"qemu-{len(self.qemus) + 1}"
         qemu = Qemu(
-            name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second
+            name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second, self.wrapper
         )
         self.qemus.append(qemu)
         qemu.start(self.loop, guest.feed)

@@ -30,12 +30,13 @@ class Unexpected(Exception):
 class Verdict:
     """What the guest says of the device's memory, and of its own where the device was."""
 
-    def __init__(self, pages, stamps, bad, lines, transfers):
+    def __init__(self, pages, stamps, bad, lines, transfers, reads):
         self.pages = pages
         self.stamps = stamps
         self.bad = bad
         self.lines = lines
         self.transfers = transfers
+        self.reads = reads
 
     def names(self):
         """The bad pages by name, without what was expected and found."""
@@ -106,6 +107,20 @@ class Guest:
         self.tell("reset")
         self.wait("reset")
 
+    def lend(self):
+        """Leave the last pages to the other device; the rest is this guest's to check."""
+        self.tell("lend")
+        self.pages = int(self.wait(r"lend (\d+)")[1])
+
+    def use_peer(self):
+        """Have the device transfer into what the other one has lent."""
+        self._ask("peer")
+
+    def read_disk(self):
+        """Have a disk read into the last pages, one page after the other."""
+        self.tell("disk")
+        self.pages = int(self.wait(r"disk (\d+)")[1])
+
     def fill(self, pages):
         self.tell(f"fill {pages}")
         self.wait(f"filled {pages}")
@@ -114,9 +129,10 @@ class Guest:
         """Have every page checked; what was found bad since the last time counts."""
         self.tell("verify")
         transfers = int(self.wait(r"moved (\d+) transfers, \d+ interrupts")[1])
+        reads = int(self.wait(r"read (\d+) pages")[1])
         match = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)")
         names, self._bad = self._bad, []
-        return Verdict(*map(int, match.groups()), names, transfers)
+        return Verdict(*map(int, match.groups()), names, transfers, reads)
 
     def goes_on(self):
         """Wait until it has stamped more than it had."""
@@ -158,7 +174,7 @@ class Second:
 class Qemu:
     """A QEMU process with a tern device; with a guest's kernel, or just the BIOS."""
 
-    def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None):
+    def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None, wrapper=()):
         self.name = name
         self.protocol = protocol
         self.mdev = mdev
@@ -169,7 +185,7 @@ class Qemu:
         self._excused = [*protocol.excused, *mdev.excused]
         self._monitor, monitor = mdev.host.line("monitor")
         self._control, control = mdev.host.line("control")
-        command = [protocol.binary, "-name", name, "-accel", "kvm", *boot]
+        command = [*wrapper, protocol.binary, "-name", name, "-accel", "kvm", *boot]
         command += ["-chardev", monitor]
         command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
         command += ["-chardev", control]
@@ -187,6 +203,7 @@ class Qemu:
             command += ["-incoming", "defer"]
         mdev.host.make_folder(str(logs))
         self._process = mdev.host.start(command, str(self.stderr))
+        self.pid = self._process.pid
         self.control = mdev.host.connect(self._control)
 
     def start(self, loop, feed):

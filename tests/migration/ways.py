@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every way that a migration can go: W-2 to W-19 of Documentation/ways.rst.
+"""Every way that a migration can go: W-2 to W-23 of Documentation/ways.rst.
 
 A guest is booted once and saved to a file, under full load: it stamps, the device
-moves stamps by DMA, registers change. Each way begins with that guest, loaded.
+moves stamps by DMA, registers change. Most ways begin with that guest, loaded.
 """
 
 import pathlib
@@ -14,6 +14,7 @@ import tempfile
 from checks import (
     check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
 )
+from late import LateStores
 from tamper import Begin, CutAtByte, CutAtRecord, Flip, FlipEnd, Saved
 from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
 
@@ -30,6 +31,13 @@ GROUP_GONE = (
     r"qemu-system-x86_64: vfio: error disconnecting group \d+ from container",
 )
 NEVER = 300  # seconds
+LATE_TRIES = 10  # migrations, to see a store that comes after the device's stop
+# A disk that takes a quarter of a second for each read, but none when QEMU drains it. That
+# is after the stop of all devices: with ioeventfd it is before the stop of some.
+DISK = (
+    *("-drive", "if=none,id=disk,format=raw,readonly=on,throttling.iops-total=4,file={}"),
+    *("-device", "virtio-blk-pci,drive=disk,disable-modern=on,ioeventfd=off"),
+)
 RECORDS = 3072  # or more, in a stream of the snapshot and one pass
 STREAM = SNAPSHOT + 64 * 1024  # bytes, or more, of the same
 
@@ -58,6 +66,8 @@ class Ways:
         self._tap.took("a guest boots and is put into a file")
 
     def guest(self, more=()):
+        if not self._file.exists():
+            self.prepare()
         guest = self._lab.load(
             self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {self._file}", more=more
         )
@@ -301,6 +311,84 @@ class Ways:
                 each.goes_on()
         lab.end(guest)
 
+    def peer_dma(self):
+        """W-22: a device's DMA writes to the other one's memory, and after its stop.
+
+        QEMU 7.2 reads the second device only while the first has no data, and stops the
+        second one first: so the first one writes, and nothing writes to its own memory.
+        Between the two stops that QEMU is paused until the transfer ends.
+        """
+        lab = self._lab
+        quiesced = lab.protocol.peers_stop_first
+        lab.wrapper = [] if quiesced else lab.pause.wrapper
+        writer, owner = lab.boot_two([lab.mdev(**MEMORY) for _ in range(2)], RAM_MIB)
+        owner.lend()
+        writer.use_peer()
+        for each in writer, owner:
+            each.fill(each.pages * 3 // 4)
+        owner.load(**FULL_LOAD)
+        writer.stop()
+        writer.transfer_slowly()
+        written = 0
+
+        def migrate():
+            nonlocal written
+            mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
+            options = {"watched": writer.vmm.second.mdev}
+            if not quiesced:
+                options["notice"] = lab.pause.notice
+            # Fast passes: what they have taken has not been stored to again at the stop.
+            move = lab.move_two(writer, mdevs, bandwidth=FAST, passes=2, **options)
+            self._tap.note(describe(move))
+            equal(move.late_marks, 0, "pages that the stream may lack, of both devices")
+            verdict = check_pages(writer, move)
+            check_verdict(owner.verify(), owner.pages)
+            assert verdict.transfers > written, "no transfer during the migration"
+            written = verdict.transfers
+            owner.goes_on()
+
+        try:
+            self.stored_late(migrate, none=quiesced)
+        finally:
+            lab.wrapper = []
+        lab.end(writer)
+
+    def disk_read(self):
+        """W-23: a disk read into BAR2 that QEMU completes after the device's stop."""
+        disk = self._folder / "stamped"
+        self._lab.make_stamped_disk(disk)
+        more = [word.format(disk) for word in DISK]
+        guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, more=more)
+        guest.read_disk()
+        guest.fill(guest.pages * 3 // 4)
+        guest.load(**FULL_LOAD)
+        reads = 0
+
+        def migrate():
+            nonlocal reads
+            move = self.move(guest)
+            check_bytes(move)
+            verdict = check_pages(guest, move)
+            assert verdict.reads > reads, "nothing was read during the migration"
+            self._tap.note(f"{verdict.reads - reads} pages read from the disk since the last one")
+            reads = verdict.reads
+            check_goes_on(guest)
+
+        self.stored_late(migrate)
+        self._lab.end(guest)
+
+    def stored_late(self, migrate, none=False):
+        """Migrate until a store came after the device's stop; or twice, and none does."""
+        for _ in range(2 if none else LATE_TRIES):
+            with LateStores() as late:
+                migrate()
+            self._tap.note(f"pages stored to after the stop: {late.pages}")
+            if none:
+                equal(late.pages, 0, "pages stored to after the stop")
+            elif late.pages:
+                return
+        assert none, f"in {LATE_TRIES} migrations no store came after the stop"
+
     def removed(self):
         """W-19 P-36: who removes the device is heard, and QEMU gives it back."""
         guest = self.guest()
@@ -488,6 +576,8 @@ WAYS = (
     ("W-21 P-14 P-30 the guest resets the device", Ways.device_reset),
     ("W-18 INT-6 P-28 interrupts by the line, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
+    ("W-22 S-3 P-3 another device's DMA into BAR2", Ways.peer_dma),
+    ("W-23 S-3 P-3 a disk read into BAR2", Ways.disk_read),
     ("W-19 P-36 the device is removed while the VM runs", Ways.removed),
     ("W-9 another size, another model, an older reader", Ways.refusals),
     ("W-10 the stream is cut", Ways.cuts),
@@ -507,7 +597,6 @@ def ways(tap, lab, args):
     # What is written here goes to memory.
     with tempfile.TemporaryDirectory() as folder:
         all_ways = Ways(tap, lab, pathlib.Path(folder), args.seed, args.long)
-        all_ways.prepare()
         for title, way in WAYS:
             if args.way not in title:
                 continue
