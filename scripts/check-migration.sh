@@ -8,8 +8,8 @@
 #
 #	KERNEL/QEMU	6.1/7.2, which speaks v1 (unless told), 6.12/10.0 or 6.1/10.0,
 #			which speak v2
-#	ONLY		scenarios, with commas between; "hosts", which has to be named, has two VMs with
-#			a network between them
+#	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
+#			VMs with a network between them, "limits" is of check-limits.sh
 #	OPTION		of harness.py: --way TITLE, --long, --seed N
 #
 # What the QEMUs and their guests said is left in build/vm/migration-KERNEL-QEMU*/logs.

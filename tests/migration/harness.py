@@ -16,6 +16,7 @@ import time
 
 import cancelled
 import hosts
+import limits
 import newer
 import rounds
 import saved
@@ -148,6 +149,8 @@ def scenarios(args):
         return [("hosts", hosts.TESTS, lambda *lab: hosts.hosts(*lab, args))]
     if args.load:
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
+    if args.only == "limits":
+        return [("limits", limits.TESTS, limits.limits)]
     # What the engine does is the same for both protocols, and told by the first.
     few = bool(args.qemu)
     loads = args.rounds or (1 if few else 3)
