@@ -14,7 +14,7 @@ dir=$PWD/build/migration
 mkdir -p "$dir"
 exec {lock}>"$dir/.lock"
 flock "$lock"
-# Who boots guests of it meanwhile shall not find another one.
+# A run that boots guests of it meanwhile must not find another one.
 if [ -e "$dir/guest.cpio" ] && [ -z "$(find tests/migration/{stamp.c,pause.c,guest} include/uapi \
 	scripts/{guest,migration-guest}.sh -newer "$dir/guest.cpio")" ]; then
 	echo "$dir/guest.cpio"

@@ -22,6 +22,8 @@ COVERED = (
     "README.md",
     "Documentation/**/*",
     "tests/README.md",
+    "tests/migration/**/*.[chp]*",
+    "scripts/*.*",
 )
 
 LITERAL = re.compile(r"``(.+?)``")

@@ -23,12 +23,12 @@ LINUX = "console=ttyS0 quiet panic=-1 pci=noearly cryptomgr.notests"
 
 # QEMU 7.2 has KVM raise the line where it was routed as the machine was made, and does
 # not look again when a state is loaded: so it is to raise it itself. To see when the
-# guest has handled it, it takes the BARs' mappings away for so long, 1100 unless told.
+# guest has handled it, it takes the BARs' mappings away for so long, 1100 by default.
 INTX = ("vfio-pci.x-no-kvm-intx=on", "vfio-pci.x-intx-mmap-timeout-ms=1")
 
 
 def arguments(description):
-    """A parser that knows what a lab needs to be told."""
+    """A parser of the options of a lab."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--module", required=True, help="tern.ko")
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
@@ -154,7 +154,7 @@ class Lab:
         return self._qemu(mdev, nowhere, incoming=True)
 
     def not_loaded(self, mdev, ram_mib, uri):
-        """A QEMU that is given this, and ends; its status, and what it said."""
+        """A QEMU that is given this, and ends; its status and its output."""
         nobody = Guest(self.loop)
         nobody.boot = self._command_line(ram_mib, linux=True)
         qemu = self._qemu(mdev, nobody, incoming=True)
@@ -165,7 +165,7 @@ class Lab:
         return ended
 
     def refused(self, guest, mdev, **options):
-        """Move the guest to a new QEMU with that device, which is not to get it."""
+        """Move the guest to a new QEMU with that device, which must not get it."""
         refusal = Refusal(self.loop, guest.vmm, **options)
         refusal.run(self.waiting(guest, mdev))
         return refusal

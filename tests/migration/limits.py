@@ -19,10 +19,10 @@ UNSUPPORTED = "VFIO migration is not supported"
 TESTS = 3
 
 
-def ended(tap, status, said):
+def ended(tap, status, output):
     """How a QEMU ended: by a signal's name, or by its status."""
     end = signal.Signals(-status).name if status < 0 else f"status {status}"
-    tap.note(f"QEMU ended: {end}; it printed: {said.strip() or 'nothing'}")
+    tap.note(f"QEMU ended: {end}; it printed: {output.strip() or 'nothing'}")
     return end
 
 

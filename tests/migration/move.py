@@ -13,16 +13,16 @@ PATIENT_MS = 1  # no switchover while the guest writes
 READY_MS = 10000  # switchover whatever is left
 
 
-# The state of things while a guest moves. sent: bytes that tern has given.
+# The state during a migration. sent: bytes that tern has given.
 Sample = collections.namedtuple("Sample", "time pending passes sent stamps")
 
 
 class Move:
     """Moves a guest from one QEMU to another.
 
-    It leaves once so many passes are complete: until then QEMU is told that no
-    downtime to speak of is allowed, so it goes on iterating. Left alone it
-    would take a small device in one gulp, stopped. With no passes asked for it
+    It leaves once so many passes are complete: until then the downtime limit
+    is too small for a switchover, so QEMU iterates. With its default it would
+    take a small device at once, after the switchover. With no passes asked for it
     leaves as soon as QEMU likes.
     """
 
@@ -46,7 +46,7 @@ class Move:
         passes: how many before the guest leaves
         notice: called with this after each sample
         interrupt: called with this when the passes are complete, before it leaves
-        paused: the guest stands still, and is to arrive so
+        paused: the guest's vCPUs are stopped, and it must arrive so
         capabilities: more of QEMU's, by name
         downtime_ms: what it may take when it leaves
         arrived: called with the source's monitor once the guest has gone
@@ -139,7 +139,7 @@ class Move:
         self._loop.until(begun, f"pass {number}")
 
     def _see_off(self):
-        """The source and its device must be gone before anybody judges."""
+        """The source and its device must be removed before the result is judged."""
         mdev = self._watched
         self.source.quit(self._loop)
         self.passes = mdev.number("passes")

@@ -79,7 +79,7 @@ class Trace:
         stopped = False
         for event in events:
             if event == ENDED:
-                # A session that ended so has come to nothing.
+                # What such a session sent does not count.
                 self.stopped_bytes = self.running_bytes = self.buffers = 0
                 stopped = False
             elif event == STOPPED:

@@ -1,37 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stamp - runs in the guest, writes to the device, and keeps books.
+ * stamp - runs in the guest, writes to the device, and keeps the expected contents.
  *
- * It looks for the device itself, and obeys whoever is on the other end of
- * ttyS1. If there is a second device, a second process does the same with that one
+ * It looks for the device itself, and takes commands on ttyS1. If there is a second device, a second process does the same with that one
  * and ttyS2.
  *
  * A stamp fills a page of device memory: number of the page, generation,
  * checksum of the two, and a pattern made from the two up to the page's end.
- * The books, in guest memory, say for every page of the device which
- * generation it must hold; 0 is a page that was never written, and is zero.
- * Before a page is written again it is checked. Device and books move with the
- * guest on two different ways: whatever the device loses, the books tell.
+ * The expected contents, in guest memory, are a generation for every page of the
+ * device; 0 is a page that was never written, and is zero.
+ * Before a page is written again it is checked. Device memory and guest memory
+ * migrate by two different ways: what the device loses is detected.
  *
  * A bad page is
  *
  *   lost	zero, and should not be
  *   stale	its own stamp of an older generation
- *   ahead	its own stamp of a generation that the books do not know yet
+ *   ahead	its own stamp of a generation that is not expected yet
  *   doubled	another page's stamp
  *   torn	no whole stamp at all
  *
  * It also has the device move stamps by DMA, in both directions in turn, by lists
  * of pages that lie scattered in guest memory. A page of guest memory that the
- * device reads or writes has a slot in the books, too: what it must hold. The end
- * of each transfer is told by an interrupt, and nothing else: it is counted, and
- * one that is missing or one too many is told.
+ * device reads or writes has a slot with its expected contents, too. The end
+ * of each transfer is signalled by an interrupt, and by nothing else: it is counted, and
+ * one that is missing or one too many is reported.
  *
  * Device memory can be written by others: by the other device's DMA ("lend", and "peer"
  * to the program of that one), and by a disk ("disk"). Then the last pages are theirs.
  * What they must hold is kept by the program that starts the transfer.
  *
- * The registers are in the books too: scratch, interrupt mask, and the
+ * The registers have expected contents too: scratch, interrupt mask, and the
  * interrupt status that the doorbell sets.
  *
  * Lines that it obeys, and what it answers:
@@ -40,12 +39,12 @@
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
  *   dma N [BYTES]  N transfers a second, 0 to end them; by a list of entries of so
- *		many bytes, a page unless told: the less, the longer it takes
+ *		many bytes, by default a page: the less, the longer it takes
  *						"dma N", once none is on its way
  *   verify	check all there is, once no transfer is on its way: a line "bad ..."
  *		for each bad page since the last time, then "moved N transfers, M
  *		interrupts", "read N pages" and "verified PAGES pages, STAMPS stamps, bad N"
- *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
+ *   sabotage KIND  spoil a page in secret: lost, stale, doubled
  *		or torn			"sabotaged page N: KIND"
  *   lend	leave the last pages of device memory to others
  *				"lend PAGES", which are left to check
@@ -58,7 +57,7 @@
  *
  * Unasked it says "ready PAGES" once, and "stamps N" now and then.
  *
- * The peer on the other end of the line changes when the guest moves, and for
+ * The peer on the other end of the line changes when the guest migrates, and for
  * a while there is none. Nothing here waits for the line: what does not fit is
  * kept, and what cannot be kept is dropped.
  */
@@ -126,7 +125,7 @@ static volatile uint64_t *memory;
 static volatile uint32_t *registers;
 static unsigned long pages, lent; /* all; the last ones, for others to write */
 
-/* The books. */
+/* The expected contents. */
 static uint32_t *generations;
 static uint32_t scratch[SCRATCH];
 static uint32_t irq_status;
@@ -381,7 +380,7 @@ static void check_register(unsigned int offset, uint32_t expected, const char *n
 {
 	uint32_t found = *reg(offset);
 
-	/* The end of a transfer may be told already. */
+	/* The end of a transfer may be signalled already. */
 	if (offset == TERN_REG_IRQ_STATUS && transfer.busy)
 		found &= ~DMA_BIT;
 	if (found == expected)
@@ -922,8 +921,8 @@ static void fill_some(void)
 }
 
 /*
- * Stamp what is due. Who falls behind does not make up for it: it is the rate
- * that is asked for, not the sum.
+ * Stamp what is due. What was late is not made up for: the rate is asked for,
+ * not the sum.
  */
 static bool stamp_due(uint64_t *since_ms, uint64_t now)
 {
@@ -1006,7 +1005,7 @@ static void make_slots(void)
 	unsigned long i;
 	void *ram;
 
-	/* Compaction moves even pages that are locked, unless it is told not to. */
+	/* Compaction moves even pages that are locked, unless that is disabled. */
 	write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
 	slot_pages = ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -1058,7 +1057,7 @@ int main(int argc, char **argv)
 	pages = size / PAGE;
 	generations = calloc(pages, sizeof(*generations));
 	if (!generations)
-		die("no memory for the books");
+		die("no memory for the expected contents");
 
 	make_slots();
 	snprintf(path, sizeof(path), "/dev/tern-irq%u", number);

@@ -8,9 +8,9 @@ from protocol import Trace
 from qmp import Qmp
 from usual import FAST
 
-# QEMU shuts its own socket when it is told to cancel, and says so aloud if it
-# was just writing to it, or was about to when it had closed it; and so it does when
-# the other side has hung up: who cancels or loses a migration excuses these words.
+# QEMU shuts its own socket at a cancel, and prints an error if it was just writing to
+# it, or was about to when it had closed it; and so it does when the peer has hung up. A
+# test that cancels or loses a migration excuses these messages.
 ON_A_CLOSED_SOCKET = (
     r"qemu-system-x86_64: Unable to write to socket: "
     r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
@@ -225,7 +225,7 @@ class Qemu:
         self.loop.until(migration.arrived, f"{uri}: the end")
 
     def save(self, path, downtime_ms, look=lambda: None):
-        """Have it write its guest to a file; the guest stands still then."""
+        """Have it write its guest to a file; the guest is stopped then."""
         migration = Migration(self.loop, self, return_path=False)
         migration.limit(FAST, downtime_ms)
         path.unlink(missing_ok=True)
@@ -241,7 +241,7 @@ class Qemu:
         self.until_status("postmigrate")
 
     def until_status(self, status):
-        """Wait until the guest is that: the end of a migration is told before."""
+        """Wait until the guest is that: the end of a migration is reported before."""
         self.loop.until_looked(
             lambda: self.qmp.command("query-status")["status"] == status, f"the guest: {status}"
         )
@@ -252,7 +252,7 @@ class Qemu:
             raise Unexpected(f"{self.name} ended with {self.status}: {self.complaints()}")
 
     def quit(self, loop):
-        """End it, and wait until it is gone."""
+        """End it, and wait until it has exited."""
         self._expected_to_end = True
         self.qmp.command("quit")
         loop.until(lambda: self.status is not None, f"{self.name}: exit")
@@ -265,7 +265,7 @@ class Qemu:
         self._excused = [r".*"]
 
     def wait_for_exit(self):
-        """Its status, once it has ended, and what it said."""
+        """Its status, once it has ended, and its output."""
         self.loop.until(lambda: self.status is not None, f"{self.name}: exit")
         return self.status, self.said()
 
@@ -288,7 +288,7 @@ class Qemu:
         self._excused += patterns
 
     def complaints(self):
-        """What it said, but for what it had a reason to say."""
+        """Its output, except for what it had a reason to print."""
         lines = self.said().splitlines()
         devices = 2 if self.second else 1
         for each in self.protocol.excused:

@@ -102,9 +102,9 @@ class Ways:
         qmp.command("stop")
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device")
         move = self.move(guest, bandwidth=FAST, passes=0, paused=True)
-        equal(move.passes, 0, "passes of a device that stood still")
+        equal(move.passes, 0, "passes of a device that was stopped")
         equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
-        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it goes on")
+        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it runs")
         guest.vmm.qmp.command("cont")
         check_bytes(move)
         check_pages(guest, move)
@@ -136,7 +136,7 @@ class Ways:
         self._lab.end(guest)
 
     def stop_ends_it(self, guest):
-        """Or QEMU fails: the guest goes on, and can be moved."""
+        """Or QEMU fails: the guest continues, and can be moved."""
 
         def interrupt(move):
             for command in "stop", "cont":
@@ -156,11 +156,11 @@ class Ways:
         qmp = guest.vmm.qmp
 
         def monitor(line):
-            said = qmp.command("human-monitor-command", **{"command-line": line})
-            assert not said.strip(), f"{line}: {said}"
+            reply = qmp.command("human-monitor-command", **{"command-line": line})
+            assert not reply.strip(), f"{line}: {reply}"
 
         monitor("savevm one")
-        equal(guest.vmm.mdev.number("passes"), 0, "passes of a VM that stood still")
+        equal(guest.vmm.mdev.number("passes"), 0, "passes of a VM that was stopped")
         self.still_here(guest)
         saved = guest.verify().transfers
         for _ in range(2):
@@ -168,7 +168,7 @@ class Ways:
             monitor("loadvm one")
             verdict = guest.verify()
             check_verdict(verdict, guest.pages)
-            assert verdict.transfers <= saved, "the books are not those of the save"
+            assert verdict.transfers <= saved, "the expected contents are not those of the save"
             check_goes_on(guest)
         self._lab.end(guest)
 
@@ -187,7 +187,7 @@ class Ways:
             self.reboot_ends_it(guest, interrupt)
             return
         move = self.move(guest, interrupt=interrupt)
-        # Of the session that the reset ended QEMU has the bytes, and nobody uses them.
+        # Of the session that the reset ended QEMU has the bytes, and nothing uses them.
         equal(move.passes, 0, "passes of the session that counts")
         equal(move.trace.stopped_bytes, move.stopped_bytes, "QEMU's trace, after the stop")
         assert move.stopped_bytes < SNAPSHOT / 2, "something of the first life was sent"
@@ -276,7 +276,7 @@ class Ways:
         self._lab.end(guest)
 
     def line(self):
-        """W-18 INT-6: the interrupt line, and a transfer that is under way at each stop."""
+        """W-18 INT-6: INTx, and a transfer that is under way at each stop."""
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
         guest.fill(guest.pages * 3 // 4)
         guest.load(**FULL_LOAD)
@@ -287,7 +287,7 @@ class Ways:
             check_bytes(move)
             check_pages(guest, move)
             check_goes_on(guest)
-            self._tap.note(f"{guest.verify().transfers} transfers told by the line")
+            self._tap.note(f"{guest.verify().transfers} transfers signalled by INTx")
         self._lab.end(guest)
 
     def two(self):
@@ -390,7 +390,7 @@ class Ways:
         assert none, f"in {LATE_TRIES} migrations no store came after the stop"
 
     def removed(self):
-        """W-19 P-36: who removes the device is heard, and QEMU gives it back."""
+        """W-19 P-36: the removal succeeds, and QEMU gives the device back."""
         guest = self.guest()
         guest.stop()
         guest.vmm.excuse(*GROUP_GONE)
@@ -398,7 +398,7 @@ class Ways:
         remover = subprocess.Popen(["sh", "-c", f"echo 1 >{mdev.path}/remove"])
         self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
         self._lab.loop.until(lambda: ended, "the removal")
-        equal(ended, [0], "what the removal said")
+        equal(ended, [0], "status of the removal")
         assert not mdev.exists(), "the device is still there"
         self._lab.loop.until(lambda: qmp.event("DEVICE_DELETED"), "the device unplugged")
         self._lab.end(guest)
@@ -425,12 +425,13 @@ class Ways:
         self._lab.end(guest)
 
     def check_refused(self, guest, refusal, what, why=""):
-        said = [line for line in refusal.said.splitlines() if "vfio" in line]
-        self._tap.note(f"{what}: {said[0] if said else refusal.said.strip()}")
+        output = refusal.output.strip()
+        reasons = [line for line in output.splitlines() if "vfio" in line]
+        self._tap.note(f"{what}: {reasons[0] if reasons else output}")
         assert not refusal.completed, f"{what}: the source believes that it is done"
         assert refusal.status, f"{what}: the destination ended as if nothing was"
-        assert refusal.said.strip(), f"{what}: and without a word"
-        assert why in refusal.said, f"{what}: not because of {why}"
+        assert output, f"{what}: and without output"
+        assert why in output, f"{what}: not because of {why}"
         self.still_here(guest)
 
     def no_return_path(self):
@@ -444,7 +445,7 @@ class Ways:
             tamper=FlipEnd(),
             return_path=False,
         )
-        self._tap.note(f"the destination, status {refusal.status}: {refusal.said.strip()}")
+        self._tap.note(f"the destination, status {refusal.status}: {refusal.output.strip()}")
         assert refusal.status, "the destination ended as if nothing was"
         assert refusal.completed, "the source knows"
         equal(qmp.command("query-migrate")["status"], "completed", "what the source says")
@@ -515,18 +516,18 @@ class Ways:
         self._lab.end(guest)
 
     def crashes(self, uri):
-        status, said = self._lab.not_loaded(self._lab.mdev(**MEMORY), RAM_MIB, uri)
+        status, output = self._lab.not_loaded(self._lab.mdev(**MEMORY), RAM_MIB, uri)
         assert status, "the destination ended as if nothing was"
         ended = signal.Signals(-status).name if status < 0 else f"status {status}"
-        self._tap.note(f"it ended by {ended}, and had said: {said.strip() or 'nothing'}")
+        self._tap.note(f"it ended by {ended}, and had printed: {output.strip() or 'nothing'}")
 
     def starts_empty(self, uri):
-        """QEMU resets the device, and says so; the guest finds that its memory is gone."""
+        """QEMU resets the device, and reports that; the guest finds its memory empty."""
         guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, uri)
         guest.vmm.until_status("running")
-        said = guest.vmm.complaints()
-        self._tap.note(f"it said: {said}")
-        assert "Resetting device: Input/output error" in said, "it did not say that"
+        output = guest.vmm.complaints()
+        self._tap.note(f"it printed: {output}")
+        assert "Resetting device: Input/output error" in output, "it did not print that"
         equal(guest.vmm.mdev.read("state"), "running", "the device, reset")
         guest.vmm.may_fail()
         guest.vmm.kill()
@@ -542,7 +543,7 @@ class Ways:
         """W-12: SIGKILL at any moment; the survivor is right, and what follows, too."""
         count = 200 if self._long else 10
         guest = self.guest()
-        whole = self.killed(guest, "nobody", NEVER)
+        whole = self.killed(guest, "neither", NEVER)
         outcomes = []
         for n in range(count):
             victim = "source" if n % 2 else "destination"
@@ -552,7 +553,7 @@ class Ways:
             if killed.outcome == "lost":
                 guest = self.guest()
             self.still_here(guest)
-        assert set(outcomes) - {"arrived"}, f"nobody was met on the way: {outcomes}"
+        assert set(outcomes) - {"arrived"}, f"no kill came before the end: {outcomes}"
         self.whole(guest)
         self._lab.end(guest)
 
@@ -574,7 +575,7 @@ WAYS = (
     ("W-17 DMA-9 a transfer under way at the stop", Ways.in_flight),
     ("W-20 V1-18 P-28 a device in D3hot", Ways.in_d3hot),
     ("W-21 P-14 P-30 the guest resets the device", Ways.device_reset),
-    ("W-18 INT-6 P-28 interrupts by the line, not by MSI-X", Ways.line),
+    ("W-18 INT-6 P-28 interrupts by INTx, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
     ("W-22 S-3 P-3 another device's DMA into BAR2", Ways.peer_dma),
     ("W-23 S-3 P-3 a disk read into BAR2", Ways.disk_read),
@@ -589,7 +590,7 @@ WAYS = (
 
 
 def count(args):
-    """How many are to be walked."""
+    """How many of them will run."""
     return sum(args.way in title for title, _ in WAYS)
 
 
