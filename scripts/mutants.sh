@@ -84,7 +84,7 @@ mutant() { # DIR NAME
 	local patch=tests/mutants/$2.patch log=$work/$2.log began=$SECONDS
 	copy "$1"
 	if ! patch -s -p1 -F0 -d "$1" <"$patch" >"$log" 2>&1; then
-		cat "$log"
+		sed 's/^/# /' "$log"
 		echo "not ok - $2: does not apply any more"
 		return
 	fi
@@ -95,7 +95,7 @@ mutant() { # DIR NAME
 		echo "ok - $2: $(grep -m 1 -E "$notice" "$log") # $((SECONDS - began)) s"
 	else
 		# It did not get as far as a test.
-		tail -n 20 "$log"
+		tail -n 20 "$log" | sed 's/^/# /'
 		echo "not ok - $2: no test failed"
 	fi
 }
