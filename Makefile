@@ -94,7 +94,10 @@ check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 	@scripts/setup.sh check
 	@scripts/check-mtty.sh
 
-check-long:	## what does not fit into check: PART=mutants, ways, ways-v2 or check-mtty
+limits:	## what limits.rst states of QEMU 7.2 and 10.0
+	@scripts/check-limits.sh
+
+check-long:	## what does not fit into check: PART=mutants, ways, ways-v2, limits or check-mtty
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -103,4 +106,4 @@ help:	## this list
 
 .PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants mutate ways ways-v2 \
-	check-mtty check-long help
+	limits check-mtty check-long help

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
-# cache.sh (6.1, 6.12, uml-debug, uml-plain; 6.1 unless told) and print its path.
+# cache.sh (6.1, 6.12, uml-debug, uml-plain; 6.1 by default) and print its path.
 #
 # Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,

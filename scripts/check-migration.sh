@@ -6,13 +6,13 @@
 # (tests/migration/harness.py). Then a second VM loads what the first one saved to
 # files.
 #
-#	KERNEL/QEMU	6.1/7.2, which speaks v1 (unless told), 6.12/10.0 or 6.1/10.0,
+#	KERNEL/QEMU	6.1/7.2, which speaks v1 (the default), 6.12/10.0 or 6.1/10.0,
 #			which speak v2
-#	ONLY		scenarios, with commas between; "hosts", which has to be named, has two VMs with
-#			a network between them
+#	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
+#			VMs with a network between them, "limits" is of check-limits.sh
 #	OPTION		of harness.py: --way TITLE, --long, --seed N
 #
-# What the QEMUs and their guests said is left in build/vm/migration-KERNEL-QEMU*/logs.
+# The output of the QEMUs and their guests is left in build/vm/migration-KERNEL-QEMU*/logs.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -71,7 +71,7 @@ hosts() {
 	there=$!
 	vm=(--link "$link/1")
 	run "$name" --there 10.0.0.2
-	# It was told to end, unless something went wrong.
+	# It was asked to end, unless something went wrong.
 	scripts/tap.sh "${taps[@]}" >/dev/null || kill "$there" 2>/dev/null || true
 	wait "$there" || echo "not ok - the other host: status $? (see build/vm/$name-there)" |
 		tee -a "build/vm/$name/tap"

@@ -6,7 +6,7 @@
 # it fails as tables, and fails if those are not the ones of Documentation/mtty.rst;
 # --write puts them there.
 #
-# A kernel for each test: KASAN tells of the first fault of a boot only, and some
+# A kernel for each test: KASAN reports the first fault of a boot only, and some
 # tests leave no kernel to go on with.
 
 set -euo pipefail

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What no run's kernel log may hold, as an extended regular expression. Sourced
-# by whoever runs a kernel.
+# by the scripts that run a kernel.
 
 # shellcheck disable=SC2034
 complaints='WARNING:|BUG:|Oops|general protection|Call Trace|Kernel panic'

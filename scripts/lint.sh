@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lint.sh - what can be said of the tree by reading it.
+# lint.sh - what a look at the tree can show.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -147,9 +147,14 @@ mutants() {
 # The words of Documentation/style.rst, and that the check finds what is wrong.
 words() {
 	scripts/words.py || return
-	printf 'The guest stands\nstill `for ever`, for ever.\n' >build/words.md
-	[ "$(scripts/words.py build/words.md | cut -d '"' -f 1,2)" = \
-		$'build/words.md:1: "stands still\nbuild/words.md:2: "for ever' ] || {
+	cat >build/words.md <<-EOF
+	The guest stands
+	still \`for ever\`, for ever.
+	EOF
+	diff <(scripts/words.py build/words.md | cut -d : -f 1,2) - <<-EOF || {
+	build/words.md:1
+	build/words.md:2
+	EOF
 		echo "a seeded violation was not found"
 		return 1
 	}
@@ -240,7 +245,7 @@ try "every mutant applies" mutants_apply
 try "the lists of make mutate match the tree" mutate
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
-# The tests of each number; said aloud, for whoever looks for one.
+# The tests of each number are printed, too.
 requirements() {
 	scripts/requirements.py | tee build/requirements
 	return "${PIPESTATUS[0]}"
@@ -251,6 +256,6 @@ try "every number is defined" numbers_defined
 try "the words of Documentation/style.rst" words
 try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
-try "make help has a line a target" help_lines
+try "make help has one line per target" help_lines
 
 scripts/tap.sh build/lint.tap

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # migration-guest.sh - build the guest of the migration test and of the demo:
-# tests/migration/stamp.c in an initramfs, with the driver that tells it of
-# interrupts (tests/migration/guest). Prints the initramfs's path.
+# tests/migration/stamp.c in an initramfs, with the driver that signals it
+# interrupts (tests/migration/guest). Prints the initramfs's path; pause.so, for a QEMU,
+# is beside it.
 
 set -euo pipefail
 scripts=$(dirname "$(readlink -f "$0")")
@@ -13,14 +14,15 @@ dir=$PWD/build/migration
 mkdir -p "$dir"
 exec {lock}>"$dir/.lock"
 flock "$lock"
-# Who boots guests of it meanwhile shall not find another one.
-if [ -e "$dir/guest.cpio" ] && [ -z "$(find tests/migration/{stamp.c,guest} include/uapi \
+# A run that boots guests of it meanwhile must not find another one.
+if [ -e "$dir/guest.cpio" ] && [ -z "$(find tests/migration/{stamp.c,pause.c,guest} include/uapi \
 	scripts/{guest,migration-guest}.sh -newer "$dir/guest.cpio")" ]; then
 	echo "$dir/guest.cpio"
 	exit
 fi
 gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -Iinclude/uapi \
 	-o "$dir/stamp" tests/migration/stamp.c
+gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o "$dir/pause.so" tests/migration/pause.c
 rsync -rc tests/migration/guest/ "$dir/driver/"
 make -s -C "$("$scripts/cache.sh" kernel 6.1)/kdir" M="$dir/driver" KCFLAGS="-I$PWD/include/uapi" \
 	modules >"$dir/log" 2>&1 || {

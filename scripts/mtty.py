@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What mtty fails, from what v2_test and the kernels said.
+"""What mtty fails, from the output of v2_test and of the kernels.
 
     mtty.py [--write] RESULTS PAGE
 
@@ -57,7 +57,7 @@ class Test:
         self.did = list(dict.fromkeys(told)) if self.failed else []
         if complaint:
             self.did += ([] if self.result else now[-1:]) + [complaint]
-        assert self.result or complaint, f"{folder}: neither the test nor the kernel spoke"
+        assert self.result or complaint, f"{folder}: no result of the test, and no complaint of the kernel"
         assert self.asked or self.skipped, f"{folder}: the test does not say what it asks"
 
     @property

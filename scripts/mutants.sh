@@ -63,9 +63,9 @@ field() { # NAME FILE
 	sed -n "s/^$1: //p" "$2" | head -n 1
 }
 
-# What a suite says when it notices.
-# A VM that did not come up, or not in time, has said nothing.
-spoke='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^(vm|uml): (the kernel complained|memory was leaked)'
+# What a suite prints when it notices. A VM that did not come up, or not in time, has
+# printed nothing.
+notice='^not ok|Assertion.*failed|runtime error:|AddressSanitizer|^(vm|uml): (the kernel complained|memory was leaked)'
 
 unmutated() { # DIR SUITE
 	local log
@@ -84,34 +84,34 @@ mutant() { # DIR NAME
 	local patch=tests/mutants/$2.patch log=$work/$2.log began=$SECONDS
 	copy "$1"
 	if ! patch -s -p1 -F0 -d "$1" <"$patch" >"$log" 2>&1; then
-		cat "$log"
+		sed 's/^/# /' "$log"
 		echo "not ok - $2: does not apply any more"
 		return
 	fi
 	# shellcheck disable=SC2046 # a suite and its program
 	if suite "$1" $(field Suite "$patch") >"$log" 2>&1; then
 		echo "not ok - $2 SURVIVED: $(field Rule "$patch")"
-	elif grep -qE "$spoke" "$log"; then
-		echo "ok - $2: $(grep -m 1 -E "$spoke" "$log") # $((SECONDS - began)) s"
+	elif grep -qE "$notice" "$log"; then
+		echo "ok - $2: $(grep -m 1 -E "$notice" "$log") # $((SECONDS - began)) s"
 	else
 		# It did not get as far as a test.
-		tail -n 20 "$log"
-		echo "not ok - $2: no test spoke"
+		tail -n 20 "$log" | sed 's/^/# /'
+		echo "not ok - $2: no test failed"
 	fi
 }
 
-# Do jobs until there are none left. What is said comes in one piece.
+# Do jobs until there are none left. Output comes in one piece.
 worker() { # DIR WHAT
-	local job said
+	local job output
 	exec {lock}>"$work/lock"
 	while flock "$lock" && read -r -u 3 job; do
 		flock -u "$lock"
-		said=$("$2" "$1" "$job" || true)
-		printf '%s\n' "$said" >>"$work/said"
-		printf '%s\n' "$said"
-		# How far it is, for whoever waits.
+		output=$("$2" "$1" "$job" || true)
+		printf '%s\n' "$output" >>"$work/output"
+		printf '%s\n' "$output"
+		# How far it is.
 		[ "$2" = unmutated ] ||
-			echo "# $(grep -cE '^(not )?ok - ' "$work/said") of $total, $((SECONDS / 60)) min"
+			echo "# $(grep -cE '^(not )?ok - ' "$work/output") of $total, $((SECONDS / 60)) min"
 	done
 	exec {lock}>&-
 }
@@ -127,7 +127,7 @@ work_off() { # WORKERS WHAT, the jobs from stdin
 
 [ $# -gt 0 ] || set -- tests/mutants/*.patch
 total=$#
-: >"$work/said"
+: >"$work/output"
 
 # The programs that the VM runs, from the tree as it is.
 mkdir -p build/selftests
@@ -137,7 +137,7 @@ make -s -C tests/selftests OUTPUT="$top/build/selftests" \
 	exit 1
 }
 
-# SUITE NAME, a line a mutant.
+# SUITE NAME, one line per mutant.
 for name; do
 	name=$(basename "$name" .patch)
 	[ -e "tests/mutants/$name.patch" ] || {
@@ -151,9 +151,9 @@ grep '^vm' "$work/all" >"$work/vm" || true
 
 cut -f 1 "$work/here" | sort -u | work_off 2 unmutated
 cut -f 1 "$work/vm" | sort -u | work_off 1 unmutated
-! grep -q '^not ok' "$work/said" || exit 1
-echo "1..$total" | tee "$work/said"
+! grep -q '^not ok' "$work/output" || exit 1
+echo "1..$total" | tee "$work/output"
 cut -f 2 "$work/here" | work_off 2 mutant
 cut -f 2 "$work/vm" | work_off 1 mutant
 
-scripts/tap.sh "$work/said"
+scripts/tap.sh "$work/output"

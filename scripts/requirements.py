@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which tests carry which number of Documentation/requirements.rst?
 
-Prints a line a number. Fails on a number without a test, on a test with a number
+Prints one line per number. Fails on a number without a test, on a test with a number
 that the page does not have, and if the page has others than REQUIRED.
 
 A test carries V1-4 in its title, or in the comment directly above its function:

@@ -4,7 +4,7 @@
 # setup.sh [demo|check] - install what Tern's demo or its checks need.
 #
 # On Debian 12 whatever is missing is installed with apt. Elsewhere nothing is
-# installed: the missing commands are named. Silent when nothing is to be done.
+# installed: the missing commands are named. Silent if nothing is missing.
 
 set -euo pipefail
 

@@ -50,7 +50,7 @@ for module in /modules/*.ko; do
 done
 sh /job/command </dev/null >/dev/tty1 2>&1
 status=$?
-# What nobody points to any more is a leak. Young objects are passed over by the
+# What no pointer leads to any more is a leak. Young objects are passed over by the
 # first scan, so look twice.
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	echo scan >/sys/kernel/debug/kmemleak

@@ -20,7 +20,7 @@
 #
 # The VM sees the machine's files at their own paths; what it writes there goes
 # to memory and is lost. Any kernel warning makes the run fail, and so does a VM
-# that ends without having told COMMAND's status. The complete kernel log is
+# that ends before it has reported COMMAND's status. The complete kernel log is
 # left in OUT/dmesg.
 
 # shellcheck disable=SC2317 # functions that are called by name
@@ -108,7 +108,7 @@ pump=$!
 set +e
 /bin/bash /run/out/.vm/command </dev/null >/run/init/output 2>&1
 status=$?
-# What COMMAND left running may hold the pipe open for ever.
+# What COMMAND left running may hold the pipe open indefinitely.
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	kill -0 $pump 2>/dev/null || break
 	$bb sleep 0.1
@@ -159,7 +159,7 @@ kvm_module() {
 }
 
 accel=tcg,thread=single # multi-threaded, QEMU 7.2 crashes a guest now and then
-# A /dev/kvm on a processor that tells of neither vmx nor svm is a hypervisor's
+# A /dev/kvm on a processor that reports neither vmx nor svm is a hypervisor's
 # makeshift: QEMU 7.2 with -cpu max aborts on it, and no guest has KVM in turn.
 [ ! -w /dev/kvm ] || ! grep -qwE 'vmx|svm' /proc/cpuinfo || accel=kvm
 
@@ -287,7 +287,7 @@ slow=''
 [ "$accel" = kvm ] || slow='rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 pci=noearly cryptomgr.notests'
 
 # QEMU 7.2's emulation of AMD's SVM loses a timer's interrupt now and then. A kernel
-# that sets its timer anew for each event then sleeps for ever, with no timer set;
+# that sets its timer again for each event then sleeps indefinitely, with no timer set;
 # one that ticks misses a tick.
 [ -z "$kvm" ] || [ "$accel" = kvm ] || slow+=' nohz=off highres=off'
 

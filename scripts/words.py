@@ -24,6 +24,8 @@ COVERED = (
     "tests/README.md",
     "src/**/*.[ch]",
     "include/**/*.h",
+    "tests/migration/**/*.[chp]*",
+    "scripts/*.*",
 )
 
 LITERAL = re.compile(r"``(.+?)``")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A migration that is not to arrive: it is cancelled, or cut, at a point."""
+"""A migration that must not arrive: it is cancelled, or cut, at a point."""
 
 import collections
 import tempfile
@@ -17,20 +17,20 @@ TRICKLE = 1000  # bytes a second: a page or two are too much
 TRIES = 5  # to cancel at once, and yet not before the device's session has begun
 SECONDS_MAX = 60
 
-# How things stood: what QEMU said last, and tern's own words and counts.
+# The state at a time: what QEMU reported last, and tern's attributes.
 Moment = collections.namedtuple("Moment", "status state passes sent stopped_bytes pending")
 
 
 class Point:
     """Where a migration is to end.
 
-    reached: of a Moment, whether this is it; None: at once, QEMU is told to
-        migrate and to cancel in one breath; if that came before the device logged,
-        it is told to cancel as soon as the device does
+    reached: of a Moment, whether this is it; None: at once, QEMU gets the
+        commands to migrate and to cancel in one write; if that came before the device
+        logged, it gets the second one as soon as the device does
     passes: before so many there is nothing to look at closely
     switch_at: the pass with which QEMU may stop the guest; None: it may not
     trickle: so little flows that guest memory takes all of it
-    cut: the destination is lost, instead of the source being told to cancel
+    cut: the destination is lost, instead of a cancel of the source
     """
 
     def __init__(self, name, reached, passes=0, switch_at=None, trickle=False, cut=False):

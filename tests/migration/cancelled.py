@@ -15,7 +15,7 @@ def in_pass(number):
 
 
 def waiting(now):
-    """The guest stands still, and the switchover waits for leave."""
+    """The guest is stopped, and the switchover waits for leave."""
     stopped = now.status == "pre-switchover" and now.state == "stopped-saving"
     return stopped and now.pending and not now.stopped_bytes
 

@@ -12,7 +12,7 @@ def describe(move):
     elif move.one_clock:
         downtime = f"downtime {move.downtime_ms} ms"
     else:
-        downtime = "downtime not told: two clocks"
+        downtime = "downtime unknown: two clocks"
     return (
         f"{move.passes} passes of {', '.join(map(str, move.pass_bytes)) or 'no'} bytes, "
         f"stopped: {move.stopped_bytes} bytes, {downtime}"
@@ -51,7 +51,7 @@ def check_goes_on(guest):
 
 
 def check_load(move, least_passes):
-    """The move went on for several passes, and the guest wrote all the while."""
+    """The migration took several passes, and the guest wrote continuously."""
     assert move.passes >= least_passes, f"{move.passes} passes, not {least_passes}"
     assert move.samples[-1].stamps > move.samples[0].stamps, "the guest stamped nothing meanwhile"
 

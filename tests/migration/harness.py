@@ -16,6 +16,7 @@ import time
 
 import cancelled
 import hosts
+import limits
 import newer
 import rounds
 import saved
@@ -54,7 +55,7 @@ def check_lspci(tap, guest):
 
 
 def under_load(tap, lab, count):
-    """To and fro, then once more without pre-copy; then the judge is judged."""
+    """Back and forth, then once more without pre-copy; then the checks are checked."""
     memory = {"memory_mib": 64, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(**memory), RAM_MIB)
     equal(guest.pages, 64 * MIB // 4096, "pages that the guest sees")
@@ -67,7 +68,7 @@ def under_load(tap, lab, count):
 
     transfers = 0
     for n in range(1, count + 1):
-        # The device that the guest moves to is the next one that it leaves.
+        # The destination's device is the next migration's source.
         mdev = lab.mdev(precopy=int(n < count), **memory)
         move = lab.move(guest, mdev, bandwidth=STEADY, passes=5)
         tap.note(describe(move))
@@ -75,7 +76,7 @@ def under_load(tap, lab, count):
             check_load(move, 3)
         with tap.test(f"migration {n} under load: QEMU and tern count the same bytes"):
             check_bytes(move)
-        with tap.test(f"V1-28 migration {n} under load: every page is as the books say"):
+        with tap.test(f"V1-28 migration {n} under load: every page has the expected contents"):
             moved = check_pages(guest, move).transfers
             tap.note(f"{moved} DMA transfers by now, and as many interrupts")
             assert moved > transfers, "not one transfer meanwhile"
@@ -87,7 +88,7 @@ def under_load(tap, lab, count):
     with tap.test("S-8 precopy 0: not one byte before the stop"):
         equal(move.passes, 0, "passes")
         check_bytes(move)
-    with tap.test("S-8 precopy 0: every page is as the books say"):
+    with tap.test("S-8 precopy 0: every page has the expected contents"):
         check_pages(guest, move)
     tap.took("precopy 0")
 
@@ -99,7 +100,7 @@ def under_load(tap, lab, count):
 
 
 def one_percent(tap, lab):
-    """What pre-copy is for: little is left to send when the guest stands still."""
+    """What pre-copy is for: little is left to send when the guest is stopped."""
     memory = {"memory_mib": 256, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(precopy=0, **memory), RAM_MIB)
     equal(guest.pages, 256 * MIB // 4096, "pages that the guest sees")
@@ -114,17 +115,17 @@ def one_percent(tap, lab):
     rest = lab.move(guest, lab.mdev(**memory), bandwidth=STEADY, passes=5)
     tap.note(f"precopy 1: {describe(rest)}")
     tap.took("migration with pre-copy")
-    with tap.test("P-2 256 MiB, 1 % dirty a pass: a tenth or less is sent stopped"):
+    with tap.test("P-2 256 MiB, 1 % dirty per pass: a tenth or less is sent stopped"):
         check_load(rest, 3)
         check_bytes(whole)
         check_bytes(rest)
         assert whole.stopped_bytes > 256 * MIB, "precopy 0 did not send it all"
         # Without the first pass, the snapshot, and the last one, which was cut.
         for sent in rest.pass_bytes[1:-1]:
-            # A pass that was short met less of the set; none meets more.
+            # A pass that was short found less of the set; none finds more.
             assert 0 < sent / whole.stopped_bytes < 0.02, f"a pass of {sent} bytes"
         assert rest.stopped_bytes <= whole.stopped_bytes / 10, "more than a tenth"
-    with tap.test("P-2 256 MiB, 1 % dirty a pass: every page is as the books say"):
+    with tap.test("P-2 256 MiB, 1 % dirty per pass: every page has the expected contents"):
         check_pages(guest, rest)
     tap.took("verification")
     lab.end(guest)
@@ -148,7 +149,9 @@ def scenarios(args):
         return [("hosts", hosts.TESTS, lambda *lab: hosts.hosts(*lab, args))]
     if args.load:
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
-    # What the engine does is the same for both protocols, and told by the first.
+    if args.only == "limits":
+        return [("limits", limits.TESTS, limits.limits)]
+    # What the engine does is the same for both protocols, and tested with the first.
     few = bool(args.qemu)
     loads = args.rounds or (1 if few else 3)
     turns = args.to_and_fro or (6 if few else 20)

@@ -24,7 +24,7 @@ TESTS = 5
 
 
 class Network:
-    """eth0, and how it is cut: what is sent goes to a card that nobody has."""
+    """eth0, and how it is cut: what is sent goes to a card that does not exist."""
 
     def __init__(self, peer):
         self._peer = peer
@@ -52,7 +52,7 @@ class Lost:
         self._uri = uri
 
     def run(self, stopped):
-        """Cut it in a pass, and cancel; or once the guest stands still, and wait."""
+        """Cut it in a pass, and cancel; or once the guest is stopped, and wait."""
         self._migration = Migration(self._loop, self._source, self._destination)
         self._source.excuse(*ON_A_CLOSED_SOCKET, GIVEN_UP)
         self._migration.limit(FAST, READY_MS if stopped else PATIENT_MS)
@@ -66,7 +66,7 @@ class Lost:
         finally:
             end_of_looks()
             self._network.mend()
-        # It may see the end of the stream now, or wait for ever.
+        # It may see the end of the stream now, or wait forever.
         self._destination.may_fail()
         self._destination.kill()
         self._loop.until(lambda: self._destination.qmp.closed, "the destination's end")
@@ -144,12 +144,12 @@ def hosts(tap, lab, args):
     with tap.test("W-13 and back: whole"):
         to(tap, lab, guest, None, f"tcp:{HERE}:5002")
     tap.took("and back")
-    with tap.test("W-14 the network is cut in a pass, and it is cancelled: the source goes on"):
+    with tap.test("W-14 the network is cut in a pass, and it is cancelled: the source continues"):
         destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
         uri = f"tcp:{args.there}:5003"
         lose(tap, lab, guest, destination, network, uri, stopped=False)
     tap.took("cut in a pass")
-    with tap.test("W-14 it is cut after the stop, and TCP gives up: the source goes on"):
+    with tap.test("W-14 it is cut after the stop, and TCP gives up: the source continues"):
         destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
         uri = f"tcp:{args.there}:5004"
         retries = RETRIES.read_text()

@@ -47,7 +47,7 @@ class Killed:
                 destination.kill()
                 self._loop.until(lambda: migration.reported("failed", "completed"), "its end")
                 if migration.reported("completed"):
-                    # It had sent all, and the other is gone.
+                    # It had sent all, and the destination has exited.
                     source.until_status("postmigrate")
                     source.qmp.command("cont")
                 source.until_status("running")

@@ -13,6 +13,7 @@ from loop import Loop
 from mdev import Mdev
 from migration import Failed
 from move import Move
+from pause import Pause
 from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu
@@ -22,12 +23,12 @@ LINUX = "console=ttyS0 quiet panic=-1 pci=noearly cryptomgr.notests"
 
 # QEMU 7.2 has KVM raise the line where it was routed as the machine was made, and does
 # not look again when a state is loaded: so it is to raise it itself. To see when the
-# guest has handled it, it takes the BARs' mappings away for so long, 1100 unless told.
+# guest has handled it, it takes the BARs' mappings away for so long, 1100 by default.
 INTX = ("vfio-pci.x-no-kvm-intx=on", "vfio-pci.x-intx-mmap-timeout-ms=1")
 
 
 def arguments(description):
-    """A parser that knows what a lab needs to be told."""
+    """A parser of the options of a lab."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--module", required=True, help="tern.ko")
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
@@ -47,6 +48,9 @@ class Lab:
         self.qemus = []
         self._mdevs = []
         self._boot = ["-nodefaults", "-display", "none", "-cpu", "host", "-no-reboot"]
+        self._program = pathlib.Path(args.initrd).with_name("stamp")
+        self.pause = Pause(self._program.with_name("pause.so"))
+        self.wrapper = []  # what starts a QEMU
         self._linux = ["-kernel", args.kernel, "-initrd", args.initrd]
         self.protocol = V2(args.qemu) if args.qemu else V1()
         self.here = Here()
@@ -102,10 +106,10 @@ class Lab:
         guest.other.vmm = vmm.second
         self.loop.watch_bytes(vmm.second.control, guest.other.feed)
 
-    def boot(self, mdev, ram_mib, linux=True, intx=False):
+    def boot(self, mdev, ram_mib, linux=True, intx=False, more=()):
         """A guest with the device: Linux and stamp.c, or the BIOS and nothing."""
         guest = Guest(self.loop)
-        guest.boot = self._command_line(ram_mib, linux, intx)
+        guest.boot = [*self._command_line(ram_mib, linux, intx), *more]
         guest.vmm = self._qemu(mdev, guest)
         if linux:
             guest.pages = int(guest.wait(r"ready (\d+)")[1])
@@ -150,7 +154,7 @@ class Lab:
         return self._qemu(mdev, nowhere, incoming=True)
 
     def not_loaded(self, mdev, ram_mib, uri):
-        """A QEMU that is given this, and ends; its status, and what it said."""
+        """A QEMU that is given this, and ends; its status and its output."""
         nobody = Guest(self.loop)
         nobody.boot = self._command_line(ram_mib, linux=True)
         qemu = self._qemu(mdev, nobody, incoming=True)
@@ -161,7 +165,7 @@ class Lab:
         return ended
 
     def refused(self, guest, mdev, **options):
-        """Move the guest to a new QEMU with that device, which is not to get it."""
+        """Move the guest to a new QEMU with that device, which must not get it."""
         refusal = Refusal(self.loop, guest.vmm, **options)
         refusal.run(self.waiting(guest, mdev))
         return refusal
@@ -192,10 +196,14 @@ class Lab:
         command = ["qemu-img", "create", "-q", "-f", "qcow2", path, "1G"]
         subprocess.run(command, check=True)
 
+    def make_stamped_disk(self, path):
+        """A disk for Guest.read_disk(), made by the program that checks it."""
+        subprocess.run([self._program, path], check=True)
+
     def _qemu(self, mdev, guest, incoming=False, more=(), second=None):
         name = f"qemu-{len(self.qemus) + 1}"
         qemu = Qemu(
-            name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second
+            name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second, self.wrapper
         )
         self.qemus.append(qemu)
         qemu.start(self.loop, guest.feed)

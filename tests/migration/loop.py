@@ -72,7 +72,7 @@ class Loop:
         return result
 
     def until_looked(self, condition, what, seconds=300):
-        """The same for what nothing tells of: it is looked at again and again."""
+        """The same for what nothing signals: it is looked at again and again."""
         end_of_looks = self.every(LOOK_SECONDS, lambda: None)
         try:
             return self.until(condition, what, seconds)

@@ -13,16 +13,16 @@ PATIENT_MS = 1  # no switchover while the guest writes
 READY_MS = 10000  # switchover whatever is left
 
 
-# The state of things while a guest moves. sent: bytes that tern has given.
+# The state during a migration. sent: bytes that tern has given.
 Sample = collections.namedtuple("Sample", "time pending passes sent stamps")
 
 
 class Move:
     """Moves a guest from one QEMU to another.
 
-    It leaves once so many passes are complete: until then QEMU is told that no
-    downtime to speak of is allowed, so it goes on iterating. Left alone it
-    would take a small device in one gulp, stopped. With no passes asked for it
+    It leaves once so many passes are complete: until then the downtime limit
+    is too small for a switchover, so QEMU iterates. With its default it would
+    take a small device at once, after the switchover. With no passes asked for it
     leaves as soon as QEMU likes.
     """
 
@@ -39,16 +39,18 @@ class Move:
         capabilities=(),
         downtime_ms=READY_MS,
         arrived=None,
+        watched=None,
     ):
         """
         bandwidth: bytes a second; or such limits by the pass that they begin with
         passes: how many before the guest leaves
         notice: called with this after each sample
         interrupt: called with this when the passes are complete, before it leaves
-        paused: the guest stands still, and is to arrive so
+        paused: the guest's vCPUs are stopped, and it must arrive so
         capabilities: more of QEMU's, by name
         downtime_ms: what it may take when it leaves
         arrived: called with the source's monitor once the guest has gone
+        watched: the device whose passes and bytes count; None: the first one
         uri: where the destination is to listen; None: somewhere on this machine
         """
         self.source = source
@@ -62,6 +64,7 @@ class Move:
         self._uri = uri
         self._downtime_ms = downtime_ms
         self._arrived = arrived
+        self._watched = watched or source.mdev
         self._capabilities = {name: name in capabilities for name in source.protocol.capabilities}
 
     def run(self, guest, destination):
@@ -114,7 +117,7 @@ class Move:
         self.downtime_ms = round((self.resumed - self.stopped) * 1000)
 
     def _sample(self, guest):
-        mdev = self.source.mdev
+        mdev = self._watched
         sample = Sample(
             time=time.time(),
             pending=mdev.number("pending_bytes"),
@@ -127,7 +130,7 @@ class Move:
             self._notice(self)
 
     def _saving(self):
-        return self._migration.completed() or self.source.mdev.read("state") == "running-saving"
+        return self._migration.completed() or self._watched.read("state") == "running-saving"
 
     def _until_pass(self, number):
         def begun():
@@ -136,12 +139,13 @@ class Move:
         self._loop.until(begun, f"pass {number}")
 
     def _see_off(self):
-        """The source and its device must be gone before anybody judges."""
-        mdev = self.source.mdev
+        """The source and its device must be removed before the result is judged."""
+        mdev = self._watched
         self.source.quit(self._loop)
         self.passes = mdev.number("passes")
         self.pass_bytes = mdev.numbers("pass_bytes")
         self.stopped_bytes = mdev.number("stopped_bytes")
-        self.late_marks = mdev.number("late_marks")
-        mdev.remove()
+        second = [self.source.second.mdev] if self.source.second else []
+        self.late_marks = sum(each.number("late_marks") for each in [self.source.mdev, *second])
+        self.source.mdev.remove()
         self.trace = self.source.traced()

@@ -37,7 +37,7 @@ def multifd(tap, lab):
         downtime_ms=PATIENCE_MS,
     )
     tap.note(describe(move))
-    with tap.test("multifd, 256 MiB of the device's: every page is as the books say"):
+    with tap.test("multifd, 256 MiB of the device's: every page has the expected contents"):
         assert move.stopped_bytes > 256 * MIB, f"{move.stopped_bytes} bytes after the stop"
         check_pages(guest, move)
         check_goes_on(guest)

@@ -22,6 +22,7 @@ class V1:
     sessions_in_a_stream = True  # after a stop and a cont it begins another
     starts_anyway = False  # a guest whose device could not be started
     least_bandwidth = 0  # of a pass, in bytes a second
+    peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
     excused = ()
 
@@ -49,6 +50,7 @@ class V2(V1):
     # It keeps the file of the session that the stop ended, and gets another.
     sessions_in_a_stream = False
     starts_anyway = True
+    peers_stop_first = True  # RUNNING_P2P
     # The first round of the guest's own memory is under way in the device's first passes.
     least_bandwidth = 8 << 20
     switch_in_snapshot = 0
@@ -77,7 +79,7 @@ class Trace:
         stopped = False
         for event in events:
             if event == ENDED:
-                # A session that ended so has come to nothing.
+                # What such a session sent does not count.
                 self.stopped_bytes = self.running_bytes = self.buffers = 0
                 stopped = False
             elif event == STOPPED:

@@ -74,11 +74,11 @@ class Qmp:
         return [event["data"]["status"] for event in self.events if event["event"] == "MIGRATION"]
 
     def migration_status(self):
-        """The last that was said of a migration."""
+        """The last status that was reported of a migration."""
         return (self._statuses() or ["none"])[-1]
 
     def status_when_cancelled(self):
-        """The last that was said before it came to its end."""
+        """The last one that was reported before its end."""
         ends = "cancelling", "cancelled", "failed"
         return [status for status in self._statuses() if status not in ends][-1]
 

@@ -43,6 +43,6 @@ class Refusal:
                 wire.deliver(self._tamper.kept)
             wire.close()
         self.completed = migration.reported("completed")
-        self.status, self.said = destination.wait_for_exit()
+        self.status, self.output = destination.wait_for_exit()
         assert not migration.resumed(), f"{self._tamper}: the destination ran"
         destination.mdev.remove()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One guest, to and fro, many times."""
+"""One guest, back and forth, many times."""
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe
 from usual import BANDWIDTH, LOAD, MEMORY, RAM_MIB
@@ -15,7 +15,7 @@ def to_and_fro(tap, lab, rounds):
     guest.fill(guest.pages * 3 // 4)
     guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
-    with tap.test(f"{rounds} migrations to and fro: every page each time, and no QEMU spoke"):
+    with tap.test(f"{rounds} migrations back and forth: every page each time, and no output of a QEMU"):
         for n in range(1, rounds + 1):
             passes = PASSES[n % len(PASSES)]
             move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=passes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stream that is kept in a file, and loaded after the machine has booted anew."""
+"""A stream that is kept in a file, and loaded after the machine has booted again."""
 
 import json
 import pathlib
@@ -34,14 +34,14 @@ def save_all(tap, lab, folder):
     with tap.test("P-35 saved to a file while it is paused"):
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device's state")
         facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving", PAUSED_MS)
-        equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that stood still")
+        equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that was stopped")
     lab.end(guest)
     (folder / FACTS).write_text(json.dumps(facts))
     tap.took("two files")
 
 
 def save(tap, guest, path, state, downtime_ms):
-    """Have QEMU write the stream to that file; give what is to be true of it."""
+    """Have QEMU write the stream to that file; give what must be true of it."""
     vmm = guest.vmm
     seen = set()
     vmm.save(path, downtime_ms, lambda: seen.add(vmm.mdev.read("state")))
@@ -58,9 +58,9 @@ def load_all(tap, lab, folder):
     facts = json.loads((folder / FACTS).read_text())
     with tap.test("W-5 another boot than that which saved"):
         assert BOOT_ID.read_text() != facts["boot"], "the machine that saved is this one"
-    with tap.test("W-5 loaded from a file in a fresh VM: every page is as the books say"):
+    with tap.test("W-5 loaded from a file in a fresh VM: every page has the expected contents"):
         load(tap, lab, folder / "running", facts["pages"], facts["running"], paused=False)
-    with tap.test("P-35 the paused guest, loaded in a fresh VM: every page is as the books say"):
+    with tap.test("P-35 the paused guest, loaded in a fresh VM: every page has the expected contents"):
         load(tap, lab, folder / "paused", facts["pages"], facts["paused"], paused=True)
     tap.took("two guests are loaded")
 
@@ -70,7 +70,7 @@ def load(tap, lab, path, pages, fact, paused):
     guest = lab.load(lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {path}")
     if paused:
         equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
-        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it goes on")
+        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it runs")
         guest.vmm.qmp.command("cont")
     verdict = guest.verify()
     check_verdict(verdict, pages)

@@ -1,33 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stamp - runs in the guest, writes to the device, and keeps books.
+ * stamp - runs in the guest, writes to the device, and keeps the expected contents.
  *
- * It looks for the device itself, and obeys whoever is on the other end of
- * ttyS1. If there is a second device, a second process does the same with that one
+ * It looks for the device itself, and takes commands on ttyS1. If there is a second device, a second process does the same with that one
  * and ttyS2.
  *
  * A stamp fills a page of device memory: number of the page, generation,
  * checksum of the two, and a pattern made from the two up to the page's end.
- * The books, in guest memory, say for every page of the device which
- * generation it must hold; 0 is a page that was never written, and is zero.
- * Before a page is written again it is checked. Device and books move with the
- * guest on two different ways: whatever the device loses, the books tell.
+ * The expected contents, in guest memory, are a generation for every page of the
+ * device; 0 is a page that was never written, and is zero.
+ * Before a page is written again it is checked. Device memory and guest memory
+ * migrate by two different ways: what the device loses is detected.
  *
  * A bad page is
  *
  *   lost	zero, and should not be
  *   stale	its own stamp of an older generation
- *   ahead	its own stamp of a generation that the books do not know yet
+ *   ahead	its own stamp of a generation that is not expected yet
  *   doubled	another page's stamp
  *   torn	no whole stamp at all
  *
  * It also has the device move stamps by DMA, in both directions in turn, by lists
  * of pages that lie scattered in guest memory. A page of guest memory that the
- * device reads or writes has a slot in the books, too: what it must hold. The end
- * of each transfer is told by an interrupt, and nothing else: it is counted, and
- * one that is missing or one too many is told.
+ * device reads or writes has a slot with its expected contents, too. The end
+ * of each transfer is signalled by an interrupt, and by nothing else: it is counted, and
+ * one that is missing or one too many is reported.
  *
- * The registers are in the books too: scratch, interrupt mask, and the
+ * Device memory can be written by others: by the other device's DMA ("lend", and "peer"
+ * to the program of that one), and by a disk ("disk"). Then the last pages are theirs.
+ * What they must hold is kept by the program that starts the transfer.
+ *
+ * The registers have expected contents too: scratch, interrupt mask, and the
  * interrupt status that the doorbell sets.
  *
  * Lines that it obeys, and what it answers:
@@ -36,19 +39,25 @@
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
  *   dma N [BYTES]  N transfers a second, 0 to end them; by a list of entries of so
- *		many bytes, a page unless told: the less, the longer it takes
+ *		many bytes, by default a page: the less, the longer it takes
  *						"dma N", once none is on its way
  *   verify	check all there is, once no transfer is on its way: a line "bad ..."
  *		for each bad page since the last time, then "moved N transfers, M
- *		interrupts" and "verified PAGES pages, STAMPS stamps, bad N"
- *   sabotage KIND  spoil a page behind the books' back: lost, stale, doubled
+ *		interrupts", "read N pages" and "verified PAGES pages, STAMPS stamps, bad N"
+ *   sabotage KIND  spoil a page in secret: lost, stale, doubled
  *		or torn			"sabotaged page N: KIND"
+ *   lend	leave the last pages of device memory to others
+ *				"lend PAGES", which are left to check
+ *   peer	transfer from here into what the other device has lent, from then on
+ *						"peer"
+ *   disk	read pages of the disk into the last pages of device memory, one after
+ *		the other, from then on		"disk PAGES", as after "lend"
  *   config	show config space	lines "config OFFSET: BYTES", in hex, then
  *					"config of BUS ADDRESS: N bytes"
  *
  * Unasked it says "ready PAGES" once, and "stamps N" now and then.
  *
- * The peer on the other end of the line changes when the guest moves, and for
+ * The peer on the other end of the line changes when the guest migrates, and for
  * a while there is none. Nothing here waits for the line: what does not fit is
  * kept, and what cannot be kept is dropped.
  */
@@ -59,6 +68,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +78,10 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
 
 #include "tern/registers.h"
 
@@ -85,9 +99,15 @@
 #define VECTOR_BITS	(DMA_BIT - 1)
 #define PMCSR		0x44	/* in config space: the power state */
 #define D3HOT		3
+#define VIRTIO_VENDOR	0x1af4
+#define VIRTIO_BLK	0x1001
 #define DMA_PAGES	64	/* that one transfer moves */
-#define SLOTS		512	/* pages of guest memory for it */
+#define SLOTS		1024	/* pages of guest memory, or of a peer, for it */
+#define DISK_PAGES	255
+#define READ_PAGES	64	/* that the disk is read into, in turn */
 #define LIST_BYTES	(2UL << 20)	/* in one piece: a huge page */
+#define RING_AT		(1UL << 20)	/* there: the disk's requests */
+#define RING_SIZE	256	/* QEMU's */
 
 /* Words of a stamp. The pattern follows. */
 enum { NUMBER, GENERATION, CHECKSUM, PATTERN };
@@ -100,11 +120,12 @@ static const char *const verdicts[] = {
 };
 
 static const char *device; /* its folder in sysfs */
+static unsigned int number; /* 1 for a second one */
 static volatile uint64_t *memory;
 static volatile uint32_t *registers;
-static unsigned long pages;
+static unsigned long pages, lent; /* all; the last ones, for others to write */
 
-/* The books. */
+/* The expected contents. */
 static uint32_t *generations;
 static uint32_t scratch[SCRATCH];
 static uint32_t irq_status;
@@ -113,7 +134,7 @@ static unsigned long rate, working_set, next;
 static unsigned long fill_goal, filled;
 static unsigned long stamps, turns, bad, spoiled;
 
-/* A page of guest memory for DMA: where it is, and what it must hold. */
+/* A page that something else writes: where it is for DMA, and what it must hold. */
 struct slot {
 	uint64_t address;
 	unsigned long number;
@@ -121,7 +142,8 @@ struct slot {
 };
 
 static struct slot slots[SLOTS];
-static uint64_t *ram; /* SLOTS pages */
+static volatile uint64_t *slot_pages; /* in guest memory, or in the other device's */
+static bool peer;
 static struct tern_dma_entry *list;
 static uint64_t list_address;
 
@@ -129,8 +151,31 @@ static uint64_t list_address;
 static struct {
 	bool busy;
 	bool to_device;
-	unsigned long page, slot;
+	unsigned long page, pages, slot;
 } transfer;
+
+/* The disk: a virtio-blk-pci of the first kind, and the only request, which reads a page. */
+struct ring {
+	struct vring_desc desc[RING_SIZE];
+	struct vring_avail avail;
+	__u16 avail_ring[RING_SIZE];
+	char pad[PAGE - sizeof(struct vring_avail) - 2 * RING_SIZE];
+	struct vring_used used;
+	struct vring_used_elem used_ring[RING_SIZE];
+	struct virtio_blk_outhdr header;
+	uint8_t status;
+};
+
+_Static_assert(offsetof(struct ring, used) == 2 * PAGE, "where the device finds it");
+
+static struct {
+	int io; /* its registers; 0: there is none */
+	volatile struct ring *ring;
+	uint64_t address; /* of the pages it is read into */
+	bool busy;
+	unsigned long reads;
+	struct slot holds[READ_PAGES];
+} disk;
 
 static bool in_d3hot; /* the device does not answer: it is left alone */
 static int irq_fd;
@@ -294,7 +339,7 @@ static void check_page(unsigned long page)
 
 static volatile uint64_t *slot_at(unsigned long n)
 {
-	return ram + n * WORDS;
+	return slot_pages + n * WORDS;
 }
 
 static void check_slot(unsigned long n)
@@ -305,12 +350,12 @@ static void check_slot(unsigned long n)
 /* Does the device read or write this page at the moment? */
 static bool in_flight(unsigned long page)
 {
-	return transfer.busy && page >= transfer.page && page < transfer.page + DMA_PAGES;
+	return transfer.busy && page >= transfer.page && page < transfer.page + transfer.pages;
 }
 
 static void stamp(unsigned long page)
 {
-	if (in_flight(page))
+	if (in_flight(page) || page >= pages - lent)
 		return;
 	check_page(page);
 	write_stamp(page_at(page), page, ++generations[page]);
@@ -335,7 +380,7 @@ static void check_register(unsigned int offset, uint32_t expected, const char *n
 {
 	uint32_t found = *reg(offset);
 
-	/* The end of a transfer may be told already. */
+	/* The end of a transfer may be signalled already. */
 	if (offset == TERN_REG_IRQ_STATUS && transfer.busy)
 		found &= ~DMA_BIT;
 	if (found == expected)
@@ -388,11 +433,13 @@ static void begin_transfer(void)
 
 	/* A part of the device's memory, so that passes can come to an end. */
 	transfer.page = pages / 2 + transfers * 29 % (3 * DMA_PAGES);
+	transfer.pages = peer ? SLOTS : DMA_PAGES;
 	transfer.slot = transfers * 101 % SLOTS;
-	transfer.to_device = transfers % 2;
-	for (i = 0; i < DMA_PAGES; i++) {
+	transfer.to_device = !peer && transfers % 2;
+	for (i = 0; i < transfer.pages; i++) {
 		unsigned long n = slot_of(i), page = transfer.page + i;
 
+		/* Once it is written again, what was lost cannot be seen. */
 		check_page(page);
 		check_slot(n);
 		if (transfer.to_device) {
@@ -412,7 +459,7 @@ static void begin_transfer(void)
 	*reg(TERN_DMA_ADDRESS_HIGH) = list_address >> 32;
 	*reg(TERN_DMA_OFFSET_LOW) = offset;
 	*reg(TERN_DMA_OFFSET_HIGH) = offset >> 32;
-	*reg(TERN_DMA_LENGTH_LOW) = DMA_PAGES * PAGE;
+	*reg(TERN_DMA_LENGTH_LOW) = transfer.pages * PAGE;
 	*reg(TERN_DMA_LENGTH_HIGH) = 0;
 	*reg(TERN_DMA_ENTRIES) = entries;
 	*reg(TERN_DMA_COMMAND) = (transfer.to_device ? TERN_DMA_OP_TO_DEVICE :
@@ -438,7 +485,7 @@ static void end_transfer(void)
 		    transfer.busy ? "a transfer is on its way" : "no transfer is", status);
 	}
 	if (transfer.busy && status != TERN_DMA_BUSY) {
-		for (i = 0; i < DMA_PAGES; i++) {
+		for (i = 0; i < transfer.pages; i++) {
 			unsigned long n = slot_of(i), page = transfer.page + i;
 
 			if (transfer.to_device) {
@@ -462,17 +509,68 @@ static bool transfer_due(uint64_t *since_ms, uint64_t now)
 	return true;
 }
 
+static volatile uint64_t *read_page(unsigned long n)
+{
+	return page_at(pages - lent + n);
+}
+
+/* What is on the disk, at a page of it. */
+static struct slot on_disk(unsigned long page)
+{
+	return (struct slot){ .number = page, .generation = page + 1 };
+}
+
+static void begin_read(void)
+{
+	volatile struct ring *r = disk.ring;
+	uint16_t none = 0;
+
+	r->header.type = VIRTIO_BLK_T_IN;
+	r->header.sector = disk.reads % DISK_PAGES * (PAGE / 512);
+	r->status = VIRTIO_BLK_S_UNSUPP;
+	r->desc[1].addr = disk.address + disk.reads % READ_PAGES * PAGE;
+	__sync_synchronize();
+	r->avail.idx++;
+	__sync_synchronize();
+	disk.busy = true;
+	if (pwrite(disk.io, &none, sizeof(none), VIRTIO_PCI_QUEUE_NOTIFY) != sizeof(none))
+		die("the disk's doorbell");
+}
+
+static void end_read(void)
+{
+	if (disk.ring->status != VIRTIO_BLK_S_OK) {
+		bad++;
+		say("bad read of the disk: status %u\n", disk.ring->status);
+	}
+	disk.holds[disk.reads % READ_PAGES] = on_disk(disk.reads % DISK_PAGES);
+	disk.reads++;
+	disk.busy = false;
+}
+
+/* One read is always on its way, except for a verification. */
+static void read_disk(void)
+{
+	if (disk.busy && disk.ring->used.idx == disk.ring->avail.idx)
+		end_read();
+	if (disk.io && !disk.busy && !asked_to_verify && !in_d3hot)
+		begin_read();
+}
+
 static void verify(void)
 {
 	unsigned long page;
 
-	for (page = 0; page < pages; page++) {
+	for (page = 0; page < pages - lent; page++) {
 		check_page(page);
 		if (page % BATCH == 0)
 			flush();
 	}
 	for (page = 0; page < SLOTS; page++)
 		check_slot(page);
+	for (page = 0; disk.io && page < READ_PAGES; page++)
+		check(read_page(page), "page from the disk", page, disk.holds[page].number,
+		      disk.holds[page].generation);
 	check_registers();
 	if (interrupts != transfers) {
 		bad++;
@@ -481,7 +579,8 @@ static void verify(void)
 	if (bad > NAMED_BAD)
 		say("bad: %lu more\n", bad - NAMED_BAD);
 	say("moved %lu transfers, %lu interrupts\n", transfers, interrupts);
-	say("verified %lu pages, %lu stamps, bad %lu\n", pages, stamps, bad);
+	say("read %lu pages\n", disk.reads);
+	say("verified %lu pages, %lu stamps, bad %lu\n", pages - lent, stamps, bad);
 	bad = 0;
 }
 
@@ -523,184 +622,6 @@ static void show_config(void)
 		say("config %02zx:%s\n", i, hex);
 	}
 	say("config of %s: %zd bytes\n", strrchr(device, '/') + 1, n);
-}
-
-static int open_device_file(const char *name)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", device, name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		die(path);
-	return fd;
-}
-
-static void set_power(uint16_t state)
-{
-	int fd = open_device_file("config");
-
-	if (pwrite(fd, &state, sizeof(state), PMCSR) != sizeof(state))
-		die("PMCSR");
-	close(fd);
-	in_d3hot = state == D3HOT;
-	/* In D3hot the driver acknowledges in vain, if it was interrupted just before. */
-	if (!in_d3hot)
-		*reg(TERN_REG_IRQ_STATUS) = DMA_BIT;
-	say("power %u\n", state);
-}
-
-/* The kernel does it, by a function-level reset: it finds no other way. */
-static void reset_device(void)
-{
-	int fd = open_device_file("reset");
-
-	if (write(fd, "1", 1) != 1)
-		die("reset");
-	close(fd);
-	memset(generations, 0, pages * sizeof(*generations));
-	memset(scratch, 0, sizeof(scratch));
-	irq_status = 0;
-	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
-	say("reset\n");
-}
-
-static unsigned long at_most_pages(unsigned long n)
-{
-	return n < pages ? n : pages;
-}
-
-static void obey(const char *line)
-{
-	unsigned long n, bytes = PAGE;
-	char word[16];
-
-	if (sscanf(line, "rate %lu", &n) == 1) {
-		rate = n;
-		say("rate %lu\n", n);
-	} else if (sscanf(line, "set %lu", &n) == 1) {
-		working_set = at_most_pages(n);
-		next = 0;
-		say("set %lu\n", n);
-	} else if (sscanf(line, "fill %lu", &n) == 1) {
-		fill_goal = at_most_pages(n);
-		filled = 0;
-	} else if (sscanf(line, "dma %lu %lu", &n, &bytes) >= 1) {
-		dma_rate = n;
-		dma_entry = bytes >= 32 && PAGE % bytes == 0 ? bytes : PAGE;
-		tell_dma = true;
-	} else if (sscanf(line, "power %lu", &n) == 1) {
-		set_power(n);
-	} else if (!strcmp(line, "reset")) {
-		reset_device();
-	} else if (!strcmp(line, "verify")) {
-		asked_to_verify = true;
-	} else if (!strcmp(line, "config")) {
-		show_config();
-	} else if (sscanf(line, "sabotage %15s", word) == 1) {
-		sabotage(word);
-	} else {
-		say("what is \"%.100s\"?\n", line);
-	}
-}
-
-static void take_orders(void)
-{
-	static char line[128];
-	static size_t len;
-	char c;
-
-	while (read(line_fd, &c, 1) == 1) {
-		if (c != '\n') {
-			if (len < sizeof(line) - 1)
-				line[len++] = c;
-			continue;
-		}
-		line[len] = 0;
-		len = 0;
-		obey(line);
-	}
-}
-
-/* The first stamps: as fast as it goes, but not deaf meanwhile. */
-static void fill_some(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < BATCH && filled < fill_goal; i++)
-		stamp(in_order(filled++));
-	if (filled == fill_goal) {
-		say("filled %lu\n", filled);
-		fill_goal = 0;
-		filled = 0;
-	}
-}
-
-/*
- * Stamp what is due. Who falls behind does not make up for it: it is the rate
- * that is asked for, not the sum.
- */
-static bool stamp_due(uint64_t *since_ms, uint64_t now)
-{
-	unsigned long due, i;
-
-	if (!rate || !working_set || in_d3hot) {
-		*since_ms = now;
-		return false;
-	}
-	due = (now - *since_ms) * rate / 1000;
-	if (!due)
-		return false;
-	*since_ms = due > BATCH ? now : *since_ms + due * 1000 / rate;
-	for (i = 0; i < due && i < BATCH; i++) {
-		stamp(in_order(next));
-		next = (next + 1) % working_set;
-	}
-	return due > BATCH;
-}
-
-static void run(void)
-{
-	uint64_t since = now_ms(), reported = since, turned = since, moved = since, now;
-	struct pollfd fds[] = { { .fd = line_fd }, { .fd = irq_fd, .events = POLLIN } };
-	bool busy;
-
-	for (;;) {
-		now = now_ms();
-		busy = stamp_due(&since, now);
-		if (filled < fill_goal) {
-			fill_some();
-			busy = true;
-		}
-		/* What is asked for is done when nothing is on its way. */
-		if (!asked_to_verify)
-			busy |= transfer_due(&moved, now);
-		if (tell_dma && (dma_rate || !transfer.busy)) {
-			tell_dma = false;
-			say("dma %lu\n", dma_rate);
-		}
-		if (asked_to_verify && !transfer.busy) {
-			asked_to_verify = false;
-			verify();
-		}
-		if (!in_d3hot && now - turned >= REGISTERS_MS) {
-			turn_registers();
-			turned = now;
-		}
-		if (now - reported >= REPORT_MS) {
-			say("stamps %lu\n", stamps);
-			reported = now;
-		}
-		flush();
-		fds[0].events = POLLIN | (out_len ? POLLOUT : 0);
-		if (poll(fds, 2, busy ? 0 : TICK_MS) <= 0)
-			continue;
-		if (fds[1].revents && !in_d3hot)
-			end_transfer();
-		if (fds[0].revents)
-			take_orders();
-	}
 }
 
 static void *map(const char *dir, const char *name, size_t *size)
@@ -755,6 +676,317 @@ static void write_text(const char *path, const char *text)
 	close(fd);
 }
 
+/* The folder in sysfs of the n-th function with that identity, or NULL. */
+static const char *find(unsigned int vendor, unsigned int id, unsigned int n)
+{
+	size_t i;
+	glob_t g;
+
+	if (glob("/sys/bus/pci/devices/*", 0, NULL, &g))
+		die("no PCI device");
+	for (i = 0; i < g.gl_pathc; i++)
+		if (read_id(g.gl_pathv[i], "vendor") == vendor &&
+		    read_id(g.gl_pathv[i], "device") == id && !n--)
+			return g.gl_pathv[i];
+	return NULL;
+}
+
+static const char *find_device(unsigned int n)
+{
+	return find(TERN_PCI_VENDOR, TERN_PCI_DEVICE, n);
+}
+
+/* Where in guest memory a BAR is. */
+static uint64_t bar_address(const char *dir, unsigned int bar)
+{
+	unsigned long long start = 0;
+	char path[PATH_MAX];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/resource", dir);
+	f = fopen(path, "r");
+	do {
+		if (!f || fscanf(f, "%llx %*x %*x", &start) != 1)
+			die(path);
+	} while (bar--);
+	fclose(f);
+	return start;
+}
+
+static int open_device_file(const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", device, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+static void set_power(uint16_t state)
+{
+	int fd = open_device_file("config");
+
+	if (pwrite(fd, &state, sizeof(state), PMCSR) != sizeof(state))
+		die("PMCSR");
+	close(fd);
+	in_d3hot = state == D3HOT;
+	/* In D3hot the driver acknowledges in vain, if it was interrupted just before. */
+	if (!in_d3hot)
+		*reg(TERN_REG_IRQ_STATUS) = DMA_BIT;
+	say("power %u\n", state);
+}
+
+/* The kernel does it, by a function-level reset: it finds no other way. */
+static void reset_device(void)
+{
+	int fd = open_device_file("reset");
+
+	if (write(fd, "1", 1) != 1)
+		die("reset");
+	close(fd);
+	memset(generations, 0, pages * sizeof(*generations));
+	memset(scratch, 0, sizeof(scratch));
+	irq_status = 0;
+	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
+	say("reset\n");
+}
+
+/* The other device writes the slots from now on, and they are pages of its own. */
+static void use_peer(void)
+{
+	const char *folder = find_device(!number);
+	uint64_t address = bar_address(folder, 2);
+	unsigned long i, first;
+	size_t size;
+
+	slot_pages = map(folder, "resource2", &size);
+	first = size / PAGE - SLOTS;
+	slot_pages += first * WORDS;
+	for (i = 0; i < SLOTS; i++)
+		slots[i] = (struct slot){ .address = address + (first + i) * PAGE };
+	peer = true;
+	say("peer\n");
+}
+
+static void lend(void)
+{
+	lent = SLOTS;
+}
+
+static void write_disk_register(unsigned int offset, uint32_t value, size_t size)
+{
+	if (pwrite(disk.io, &value, size, offset) != (ssize_t)size)
+		die("the disk's registers");
+}
+
+static void use_disk(void)
+{
+	const char *folder = find(VIRTIO_VENDOR, VIRTIO_BLK, 0);
+	volatile struct ring *r = (void *)((char *)list + RING_AT);
+	const uint64_t at = list_address + RING_AT;
+	uint16_t command = 7; /* I/O, memory, bus mastering */
+	uint16_t size;
+	char path[PATH_MAX];
+	int config;
+
+	snprintf(path, sizeof(path), "%s/enable", folder);
+	write_text(path, "1");
+	snprintf(path, sizeof(path), "%s/config", folder);
+	config = open_file(path, O_RDWR);
+	if (pwrite(config, &command, sizeof(command), 4) != sizeof(command))
+		die(path);
+	close(config);
+	snprintf(path, sizeof(path), "%s/resource0", folder);
+	disk.io = open_file(path, O_RDWR);
+	lend();
+	disk.address = bar_address(device, 2) + (pages - lent) * PAGE;
+	disk.ring = r;
+	r->desc[0] = (struct vring_desc){ at + offsetof(struct ring, header),
+		sizeof(r->header), VRING_DESC_F_NEXT, 1 };
+	r->desc[1] = (struct vring_desc){ 0, PAGE, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 2 };
+	r->desc[2] = (struct vring_desc){ at + offsetof(struct ring, status), 1,
+		VRING_DESC_F_WRITE, 0 };
+	r->avail.flags = VRING_AVAIL_F_NO_INTERRUPT;
+	write_disk_register(VIRTIO_PCI_STATUS, 0, 1);
+	write_disk_register(VIRTIO_PCI_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE |
+			    VIRTIO_CONFIG_S_DRIVER, 1);
+	write_disk_register(VIRTIO_PCI_GUEST_FEATURES, 0, 4);
+	write_disk_register(VIRTIO_PCI_QUEUE_SEL, 0, 2);
+	if (pread(disk.io, &size, sizeof(size), VIRTIO_PCI_QUEUE_NUM) != sizeof(size) ||
+	    size != RING_SIZE)
+		die("the disk's queue");
+	write_disk_register(VIRTIO_PCI_QUEUE_PFN, at / PAGE, 4);
+	write_disk_register(VIRTIO_PCI_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE |
+			    VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK, 1);
+}
+
+/* What a disk must hold for use_disk(), made where the guests are started. */
+static void write_image(const char *path)
+{
+	static uint64_t page[WORDS];
+	FILE *f = fopen(path, "w");
+	unsigned long i;
+
+	if (!f)
+		die(path);
+	for (i = 0; i < DISK_PAGES; i++) {
+		write_stamp(page, on_disk(i).number, on_disk(i).generation);
+		if (fwrite(page, PAGE, 1, f) != 1)
+			die(path);
+	}
+	if (fclose(f))
+		die(path);
+}
+
+static unsigned long at_most_pages(unsigned long n)
+{
+	return n < pages ? n : pages;
+}
+
+static void obey(const char *line)
+{
+	unsigned long n, bytes = PAGE;
+	char word[16];
+
+	if (sscanf(line, "rate %lu", &n) == 1) {
+		rate = n;
+		say("rate %lu\n", n);
+	} else if (sscanf(line, "set %lu", &n) == 1) {
+		working_set = at_most_pages(n);
+		next = 0;
+		say("set %lu\n", n);
+	} else if (sscanf(line, "fill %lu", &n) == 1) {
+		fill_goal = at_most_pages(n);
+		filled = 0;
+	} else if (sscanf(line, "dma %lu %lu", &n, &bytes) >= 1) {
+		dma_rate = n;
+		dma_entry = bytes >= 32 && PAGE % bytes == 0 ? bytes : PAGE;
+		tell_dma = true;
+	} else if (sscanf(line, "power %lu", &n) == 1) {
+		set_power(n);
+	} else if (!strcmp(line, "reset")) {
+		reset_device();
+	} else if (!strcmp(line, "lend")) {
+		lend();
+		say("lend %lu\n", pages - lent);
+	} else if (!strcmp(line, "peer")) {
+		use_peer();
+	} else if (!strcmp(line, "disk")) {
+		use_disk();
+		say("disk %lu\n", pages - lent);
+	} else if (!strcmp(line, "verify")) {
+		asked_to_verify = true;
+	} else if (!strcmp(line, "config")) {
+		show_config();
+	} else if (sscanf(line, "sabotage %15s", word) == 1) {
+		sabotage(word);
+	} else {
+		say("what is \"%.100s\"?\n", line);
+	}
+}
+
+static void take_orders(void)
+{
+	static char line[128];
+	static size_t len;
+	char c;
+
+	while (read(line_fd, &c, 1) == 1) {
+		if (c != '\n') {
+			if (len < sizeof(line) - 1)
+				line[len++] = c;
+			continue;
+		}
+		line[len] = 0;
+		len = 0;
+		obey(line);
+	}
+}
+
+/* The first stamps: as fast as it goes, but not deaf meanwhile. */
+static void fill_some(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < BATCH && filled < fill_goal; i++)
+		stamp(in_order(filled++));
+	if (filled == fill_goal) {
+		say("filled %lu\n", filled);
+		fill_goal = 0;
+		filled = 0;
+	}
+}
+
+/*
+ * Stamp what is due. What was late is not made up for: the rate is asked for,
+ * not the sum.
+ */
+static bool stamp_due(uint64_t *since_ms, uint64_t now)
+{
+	unsigned long due, i;
+
+	if (!rate || !working_set || in_d3hot) {
+		*since_ms = now;
+		return false;
+	}
+	due = (now - *since_ms) * rate / 1000;
+	if (!due)
+		return false;
+	*since_ms = due > BATCH ? now : *since_ms + due * 1000 / rate;
+	for (i = 0; i < due && i < BATCH; i++) {
+		stamp(in_order(next));
+		next = (next + 1) % working_set;
+	}
+	return due > BATCH;
+}
+
+static void run(void)
+{
+	uint64_t since = now_ms(), reported = since, turned = since, moved = since, now;
+	struct pollfd fds[] = { { .fd = line_fd }, { .fd = irq_fd, .events = POLLIN } };
+	bool busy;
+
+	for (;;) {
+		now = now_ms();
+		busy = stamp_due(&since, now);
+		if (filled < fill_goal) {
+			fill_some();
+			busy = true;
+		}
+		/* What is asked for is done when nothing is on its way. */
+		if (!asked_to_verify)
+			busy |= transfer_due(&moved, now);
+		if (tell_dma && (dma_rate || !transfer.busy)) {
+			tell_dma = false;
+			say("dma %lu\n", dma_rate);
+		}
+		read_disk();
+		if (asked_to_verify && !transfer.busy && !disk.busy) {
+			asked_to_verify = false;
+			verify();
+		}
+		if (!in_d3hot && now - turned >= REGISTERS_MS) {
+			turn_registers();
+			turned = now;
+		}
+		if (now - reported >= REPORT_MS) {
+			say("stamps %lu\n", stamps);
+			reported = now;
+		}
+		flush();
+		fds[0].events = POLLIN | (out_len ? POLLOUT : 0);
+		if (poll(fds, 2, busy ? 0 : TICK_MS) <= 0)
+			continue;
+		if (fds[1].revents && !in_d3hot)
+			end_transfer();
+		if (fds[0].revents)
+			take_orders();
+	}
+}
+
 /* Where in guest memory a page of ours is; it stays there. */
 static uint64_t address_of(int pagemap, const volatile void *p)
 {
@@ -771,10 +1003,11 @@ static void make_slots(void)
 	int pagemap = open_file("/proc/self/pagemap", O_RDONLY);
 	const size_t size = SLOTS * PAGE;
 	unsigned long i;
+	void *ram;
 
-	/* Compaction moves even pages that are locked, unless it is told not to. */
+	/* Compaction moves even pages that are locked, unless that is disabled. */
 	write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
-	ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	slot_pages = ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED || madvise(ram, size, MADV_NOHUGEPAGE) || mlock(ram, size))
 		die("guest memory for DMA");
@@ -788,21 +1021,6 @@ static void make_slots(void)
 		die("a huge page");
 	list_address = address_of(pagemap, list);
 	close(pagemap);
-}
-
-/* The n-th device's folder in sysfs, or NULL. */
-static const char *find_device(unsigned int n)
-{
-	size_t i;
-	glob_t g;
-
-	if (glob("/sys/bus/pci/devices/*", 0, NULL, &g))
-		die("no PCI device");
-	for (i = 0; i < g.gl_pathc; i++)
-		if (read_id(g.gl_pathv[i], "vendor") == TERN_PCI_VENDOR &&
-		    read_id(g.gl_pathv[i], "device") == TERN_PCI_DEVICE && !n--)
-			return g.gl_pathv[i];
-	return NULL;
 }
 
 static void open_line(const char *path)
@@ -819,27 +1037,30 @@ static void open_line(const char *path)
 		die(path);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char path[32];
-	unsigned int n;
 	size_t size;
 
-	n = find_device(1) && !fork();
-	device = find_device(n);
+	if (argc > 1) {
+		write_image(argv[1]);
+		return 0;
+	}
+	number = find_device(1) && !fork();
+	device = find_device(number);
 	if (!device)
 		die("no tern-mem among the PCI devices");
-	snprintf(path, sizeof(path), "/dev/ttyS%u", n + 1);
+	snprintf(path, sizeof(path), "/dev/ttyS%u", number + 1);
 	open_line(path);
 	registers = map(device, "resource0", &size);
 	memory = map(device, "resource2", &size);
 	pages = size / PAGE;
 	generations = calloc(pages, sizeof(*generations));
 	if (!generations)
-		die("no memory for the books");
+		die("no memory for the expected contents");
 
 	make_slots();
-	snprintf(path, sizeof(path), "/dev/tern-irq%u", n);
+	snprintf(path, sizeof(path), "/dev/tern-irq%u", number);
 	irq_fd = open_file(path, O_RDONLY);
 
 	/* The doorbell is to set bits only. */

@@ -72,7 +72,7 @@ class Sniffer:
 DMA = 6  # its record: command, status, ..., length at 24, done at 32
 END = 7
 UNKNOWN = 99
-OPTIONAL = 1  # a flag: who does not know the type passes over it
+OPTIONAL = 1  # a flag: a reader that does not know the type skips the record
 BUSY = 1
 
 
@@ -125,7 +125,7 @@ class Saved:
 
 
 class Tamper:
-    """Something that is done to a stream. apply() gives what is to be sent."""
+    """Something that is done to a stream. apply() gives what must be sent."""
 
     done = False
     cuts = False

@@ -30,7 +30,7 @@ class Service(Files):
         self._processes[number].kill()
 
     def end(self):
-        """No more is asked for. (In a thread: who asked is to be answered.)"""
+        """No more is asked for. (In a thread: the caller must get its answer.)"""
         threading.Thread(target=self._server.shutdown).start()
 
 
@@ -46,7 +46,7 @@ def main():
     host = Files()
     assert not host.devices(), f"there: left: {host.devices()}"
     host.unload_module()
-    print("# the other host: nothing is left, and the module is gone", flush=True)
+    print("# the other host: nothing is left, and the module is unloaded", flush=True)
 
 
 if __name__ == "__main__":

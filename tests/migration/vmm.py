@@ -8,9 +8,9 @@ from protocol import Trace
 from qmp import Qmp
 from usual import FAST
 
-# QEMU shuts its own socket when it is told to cancel, and says so aloud if it
-# was just writing to it, or was about to when it had closed it; and so it does when
-# the other side has hung up: who cancels or loses a migration excuses these words.
+# QEMU shuts its own socket at a cancel, and prints an error if it was just writing to
+# it, or was about to when it had closed it; and so it does when the peer has hung up. A
+# test that cancels or loses a migration excuses these messages.
 ON_A_CLOSED_SOCKET = (
     r"qemu-system-x86_64: Unable to write to socket: "
     r"(Broken pipe|Connection reset by peer|Bad file descriptor)",
@@ -30,12 +30,13 @@ class Unexpected(Exception):
 class Verdict:
     """What the guest says of the device's memory, and of its own where the device was."""
 
-    def __init__(self, pages, stamps, bad, lines, transfers):
+    def __init__(self, pages, stamps, bad, lines, transfers, reads):
         self.pages = pages
         self.stamps = stamps
         self.bad = bad
         self.lines = lines
         self.transfers = transfers
+        self.reads = reads
 
     def names(self):
         """The bad pages by name, without what was expected and found."""
@@ -106,6 +107,20 @@ class Guest:
         self.tell("reset")
         self.wait("reset")
 
+    def lend(self):
+        """Leave the last pages to the other device; the rest is this guest's to check."""
+        self.tell("lend")
+        self.pages = int(self.wait(r"lend (\d+)")[1])
+
+    def use_peer(self):
+        """Have the device transfer into what the other one has lent."""
+        self._ask("peer")
+
+    def read_disk(self):
+        """Have a disk read into the last pages, one page after the other."""
+        self.tell("disk")
+        self.pages = int(self.wait(r"disk (\d+)")[1])
+
     def fill(self, pages):
         self.tell(f"fill {pages}")
         self.wait(f"filled {pages}")
@@ -114,9 +129,10 @@ class Guest:
         """Have every page checked; what was found bad since the last time counts."""
         self.tell("verify")
         transfers = int(self.wait(r"moved (\d+) transfers, \d+ interrupts")[1])
+        reads = int(self.wait(r"read (\d+) pages")[1])
         match = self.wait(r"verified (\d+) pages, (\d+) stamps, bad (\d+)")
         names, self._bad = self._bad, []
-        return Verdict(*map(int, match.groups()), names, transfers)
+        return Verdict(*map(int, match.groups()), names, transfers, reads)
 
     def goes_on(self):
         """Wait until it has stamped more than it had."""
@@ -158,7 +174,7 @@ class Second:
 class Qemu:
     """A QEMU process with a tern device; with a guest's kernel, or just the BIOS."""
 
-    def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None):
+    def __init__(self, name, logs, protocol, mdev, boot, incoming=False, more=(), second=None, wrapper=()):
         self.name = name
         self.protocol = protocol
         self.mdev = mdev
@@ -169,7 +185,7 @@ class Qemu:
         self._excused = [*protocol.excused, *mdev.excused]
         self._monitor, monitor = mdev.host.line("monitor")
         self._control, control = mdev.host.line("control")
-        command = [protocol.binary, "-name", name, "-accel", "kvm", *boot]
+        command = [*wrapper, protocol.binary, "-name", name, "-accel", "kvm", *boot]
         command += ["-chardev", monitor]
         command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
         command += ["-chardev", control]
@@ -187,6 +203,7 @@ class Qemu:
             command += ["-incoming", "defer"]
         mdev.host.make_folder(str(logs))
         self._process = mdev.host.start(command, str(self.stderr))
+        self.pid = self._process.pid
         self.control = mdev.host.connect(self._control)
 
     def start(self, loop, feed):
@@ -208,7 +225,7 @@ class Qemu:
         self.loop.until(migration.arrived, f"{uri}: the end")
 
     def save(self, path, downtime_ms, look=lambda: None):
-        """Have it write its guest to a file; the guest stands still then."""
+        """Have it write its guest to a file; the guest is stopped then."""
         migration = Migration(self.loop, self, return_path=False)
         migration.limit(FAST, downtime_ms)
         path.unlink(missing_ok=True)
@@ -224,7 +241,7 @@ class Qemu:
         self.until_status("postmigrate")
 
     def until_status(self, status):
-        """Wait until the guest is that: the end of a migration is told before."""
+        """Wait until the guest is that: the end of a migration is reported before."""
         self.loop.until_looked(
             lambda: self.qmp.command("query-status")["status"] == status, f"the guest: {status}"
         )
@@ -235,7 +252,7 @@ class Qemu:
             raise Unexpected(f"{self.name} ended with {self.status}: {self.complaints()}")
 
     def quit(self, loop):
-        """End it, and wait until it is gone."""
+        """End it, and wait until it has exited."""
         self._expected_to_end = True
         self.qmp.command("quit")
         loop.until(lambda: self.status is not None, f"{self.name}: exit")
@@ -248,7 +265,7 @@ class Qemu:
         self._excused = [r".*"]
 
     def wait_for_exit(self):
-        """Its status, once it has ended, and what it said."""
+        """Its status, once it has ended, and its output."""
         self.loop.until(lambda: self.status is not None, f"{self.name}: exit")
         return self.status, self.said()
 
@@ -271,7 +288,7 @@ class Qemu:
         self._excused += patterns
 
     def complaints(self):
-        """What it said, but for what it had a reason to say."""
+        """Its output, except for what it had a reason to print."""
         lines = self.said().splitlines()
         devices = 2 if self.second else 1
         for each in self.protocol.excused:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every way that a migration can go: W-2 to W-19 of Documentation/ways.rst.
+"""Every way that a migration can go: W-2 to W-23 of Documentation/ways.rst.
 
 A guest is booted once and saved to a file, under full load: it stamps, the device
-moves stamps by DMA, registers change. Each way begins with that guest, loaded.
+moves stamps by DMA, registers change. Most ways begin with that guest, loaded.
 """
 
 import pathlib
@@ -14,6 +14,7 @@ import tempfile
 from checks import (
     check_bytes, check_goes_on, check_load, check_pages, check_verdict, describe, equal,
 )
+from late import LateStores
 from tamper import Begin, CutAtByte, CutAtRecord, Flip, FlipEnd, Saved
 from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
 
@@ -30,6 +31,13 @@ GROUP_GONE = (
     r"qemu-system-x86_64: vfio: error disconnecting group \d+ from container",
 )
 NEVER = 300  # seconds
+LATE_TRIES = 10  # migrations, to see a store that comes after the device's stop
+# A disk that takes a quarter of a second for each read, but none when QEMU drains it. That
+# is after the stop of all devices: with ioeventfd it is before the stop of some.
+DISK = (
+    *("-drive", "if=none,id=disk,format=raw,readonly=on,throttling.iops-total=4,file={}"),
+    *("-device", "virtio-blk-pci,drive=disk,disable-modern=on,ioeventfd=off"),
+)
 RECORDS = 3072  # or more, in a stream of the snapshot and one pass
 STREAM = SNAPSHOT + 64 * 1024  # bytes, or more, of the same
 
@@ -58,6 +66,8 @@ class Ways:
         self._tap.took("a guest boots and is put into a file")
 
     def guest(self, more=()):
+        if not self._file.exists():
+            self.prepare()
         guest = self._lab.load(
             self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {self._file}", more=more
         )
@@ -92,9 +102,9 @@ class Ways:
         qmp.command("stop")
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device")
         move = self.move(guest, bandwidth=FAST, passes=0, paused=True)
-        equal(move.passes, 0, "passes of a device that stood still")
+        equal(move.passes, 0, "passes of a device that was stopped")
         equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
-        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it goes on")
+        equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it runs")
         guest.vmm.qmp.command("cont")
         check_bytes(move)
         check_pages(guest, move)
@@ -126,7 +136,7 @@ class Ways:
         self._lab.end(guest)
 
     def stop_ends_it(self, guest):
-        """Or QEMU fails: the guest goes on, and can be moved."""
+        """Or QEMU fails: the guest continues, and can be moved."""
 
         def interrupt(move):
             for command in "stop", "cont":
@@ -146,11 +156,11 @@ class Ways:
         qmp = guest.vmm.qmp
 
         def monitor(line):
-            said = qmp.command("human-monitor-command", **{"command-line": line})
-            assert not said.strip(), f"{line}: {said}"
+            reply = qmp.command("human-monitor-command", **{"command-line": line})
+            assert not reply.strip(), f"{line}: {reply}"
 
         monitor("savevm one")
-        equal(guest.vmm.mdev.number("passes"), 0, "passes of a VM that stood still")
+        equal(guest.vmm.mdev.number("passes"), 0, "passes of a VM that was stopped")
         self.still_here(guest)
         saved = guest.verify().transfers
         for _ in range(2):
@@ -158,7 +168,7 @@ class Ways:
             monitor("loadvm one")
             verdict = guest.verify()
             check_verdict(verdict, guest.pages)
-            assert verdict.transfers <= saved, "the books are not those of the save"
+            assert verdict.transfers <= saved, "the expected contents are not those of the save"
             check_goes_on(guest)
         self._lab.end(guest)
 
@@ -177,7 +187,7 @@ class Ways:
             self.reboot_ends_it(guest, interrupt)
             return
         move = self.move(guest, interrupt=interrupt)
-        # Of the session that the reset ended QEMU has the bytes, and nobody uses them.
+        # Of the session that the reset ended QEMU has the bytes, and nothing uses them.
         equal(move.passes, 0, "passes of the session that counts")
         equal(move.trace.stopped_bytes, move.stopped_bytes, "QEMU's trace, after the stop")
         assert move.stopped_bytes < SNAPSHOT / 2, "something of the first life was sent"
@@ -266,7 +276,7 @@ class Ways:
         self._lab.end(guest)
 
     def line(self):
-        """W-18 INT-6: the interrupt line, and a transfer that is under way at each stop."""
+        """W-18 INT-6: INTx, and a transfer that is under way at each stop."""
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
         guest.fill(guest.pages * 3 // 4)
         guest.load(**FULL_LOAD)
@@ -277,7 +287,7 @@ class Ways:
             check_bytes(move)
             check_pages(guest, move)
             check_goes_on(guest)
-            self._tap.note(f"{guest.verify().transfers} transfers told by the line")
+            self._tap.note(f"{guest.verify().transfers} transfers signalled by INTx")
         self._lab.end(guest)
 
     def two(self):
@@ -301,8 +311,86 @@ class Ways:
                 each.goes_on()
         lab.end(guest)
 
+    def peer_dma(self):
+        """W-22: a device's DMA writes to the other one's memory, and after its stop.
+
+        QEMU 7.2 reads the second device only while the first has no data, and stops the
+        second one first: so the first one writes, and nothing writes to its own memory.
+        Between the two stops that QEMU is paused until the transfer ends.
+        """
+        lab = self._lab
+        quiesced = lab.protocol.peers_stop_first
+        lab.wrapper = [] if quiesced else lab.pause.wrapper
+        writer, owner = lab.boot_two([lab.mdev(**MEMORY) for _ in range(2)], RAM_MIB)
+        owner.lend()
+        writer.use_peer()
+        for each in writer, owner:
+            each.fill(each.pages * 3 // 4)
+        owner.load(**FULL_LOAD)
+        writer.stop()
+        writer.transfer_slowly()
+        written = 0
+
+        def migrate():
+            nonlocal written
+            mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
+            options = {"watched": writer.vmm.second.mdev}
+            if not quiesced:
+                options["notice"] = lab.pause.notice
+            # Fast passes: what they have taken has not been stored to again at the stop.
+            move = lab.move_two(writer, mdevs, bandwidth=FAST, passes=2, **options)
+            self._tap.note(describe(move))
+            equal(move.late_marks, 0, "pages that the stream may lack, of both devices")
+            verdict = check_pages(writer, move)
+            check_verdict(owner.verify(), owner.pages)
+            assert verdict.transfers > written, "no transfer during the migration"
+            written = verdict.transfers
+            owner.goes_on()
+
+        try:
+            self.stored_late(migrate, none=quiesced)
+        finally:
+            lab.wrapper = []
+        lab.end(writer)
+
+    def disk_read(self):
+        """W-23: a disk read into BAR2 that QEMU completes after the device's stop."""
+        disk = self._folder / "stamped"
+        self._lab.make_stamped_disk(disk)
+        more = [word.format(disk) for word in DISK]
+        guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, more=more)
+        guest.read_disk()
+        guest.fill(guest.pages * 3 // 4)
+        guest.load(**FULL_LOAD)
+        reads = 0
+
+        def migrate():
+            nonlocal reads
+            move = self.move(guest)
+            check_bytes(move)
+            verdict = check_pages(guest, move)
+            assert verdict.reads > reads, "nothing was read during the migration"
+            self._tap.note(f"{verdict.reads - reads} pages read from the disk since the last one")
+            reads = verdict.reads
+            check_goes_on(guest)
+
+        self.stored_late(migrate)
+        self._lab.end(guest)
+
+    def stored_late(self, migrate, none=False):
+        """Migrate until a store came after the device's stop; or twice, and none does."""
+        for _ in range(2 if none else LATE_TRIES):
+            with LateStores() as late:
+                migrate()
+            self._tap.note(f"pages stored to after the stop: {late.pages}")
+            if none:
+                equal(late.pages, 0, "pages stored to after the stop")
+            elif late.pages:
+                return
+        assert none, f"in {LATE_TRIES} migrations no store came after the stop"
+
     def removed(self):
-        """W-19 P-36: who removes the device is heard, and QEMU gives it back."""
+        """W-19 P-36: the removal succeeds, and QEMU gives the device back."""
         guest = self.guest()
         guest.stop()
         guest.vmm.excuse(*GROUP_GONE)
@@ -310,7 +398,7 @@ class Ways:
         remover = subprocess.Popen(["sh", "-c", f"echo 1 >{mdev.path}/remove"])
         self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
         self._lab.loop.until(lambda: ended, "the removal")
-        equal(ended, [0], "what the removal said")
+        equal(ended, [0], "status of the removal")
         assert not mdev.exists(), "the device is still there"
         self._lab.loop.until(lambda: qmp.event("DEVICE_DELETED"), "the device unplugged")
         self._lab.end(guest)
@@ -337,12 +425,13 @@ class Ways:
         self._lab.end(guest)
 
     def check_refused(self, guest, refusal, what, why=""):
-        said = [line for line in refusal.said.splitlines() if "vfio" in line]
-        self._tap.note(f"{what}: {said[0] if said else refusal.said.strip()}")
+        output = refusal.output.strip()
+        reasons = [line for line in output.splitlines() if "vfio" in line]
+        self._tap.note(f"{what}: {reasons[0] if reasons else output}")
         assert not refusal.completed, f"{what}: the source believes that it is done"
         assert refusal.status, f"{what}: the destination ended as if nothing was"
-        assert refusal.said.strip(), f"{what}: and without a word"
-        assert why in refusal.said, f"{what}: not because of {why}"
+        assert output, f"{what}: and without output"
+        assert why in output, f"{what}: not because of {why}"
         self.still_here(guest)
 
     def no_return_path(self):
@@ -356,7 +445,7 @@ class Ways:
             tamper=FlipEnd(),
             return_path=False,
         )
-        self._tap.note(f"the destination, status {refusal.status}: {refusal.said.strip()}")
+        self._tap.note(f"the destination, status {refusal.status}: {refusal.output.strip()}")
         assert refusal.status, "the destination ended as if nothing was"
         assert refusal.completed, "the source knows"
         equal(qmp.command("query-migrate")["status"], "completed", "what the source says")
@@ -427,18 +516,18 @@ class Ways:
         self._lab.end(guest)
 
     def crashes(self, uri):
-        status, said = self._lab.not_loaded(self._lab.mdev(**MEMORY), RAM_MIB, uri)
+        status, output = self._lab.not_loaded(self._lab.mdev(**MEMORY), RAM_MIB, uri)
         assert status, "the destination ended as if nothing was"
         ended = signal.Signals(-status).name if status < 0 else f"status {status}"
-        self._tap.note(f"it ended by {ended}, and had said: {said.strip() or 'nothing'}")
+        self._tap.note(f"it ended by {ended}, and had printed: {output.strip() or 'nothing'}")
 
     def starts_empty(self, uri):
-        """QEMU resets the device, and says so; the guest finds that its memory is gone."""
+        """QEMU resets the device, and reports that; the guest finds its memory empty."""
         guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, uri)
         guest.vmm.until_status("running")
-        said = guest.vmm.complaints()
-        self._tap.note(f"it said: {said}")
-        assert "Resetting device: Input/output error" in said, "it did not say that"
+        output = guest.vmm.complaints()
+        self._tap.note(f"it printed: {output}")
+        assert "Resetting device: Input/output error" in output, "it did not print that"
         equal(guest.vmm.mdev.read("state"), "running", "the device, reset")
         guest.vmm.may_fail()
         guest.vmm.kill()
@@ -454,7 +543,7 @@ class Ways:
         """W-12: SIGKILL at any moment; the survivor is right, and what follows, too."""
         count = 200 if self._long else 10
         guest = self.guest()
-        whole = self.killed(guest, "nobody", NEVER)
+        whole = self.killed(guest, "neither", NEVER)
         outcomes = []
         for n in range(count):
             victim = "source" if n % 2 else "destination"
@@ -464,7 +553,7 @@ class Ways:
             if killed.outcome == "lost":
                 guest = self.guest()
             self.still_here(guest)
-        assert set(outcomes) - {"arrived"}, f"nobody was met on the way: {outcomes}"
+        assert set(outcomes) - {"arrived"}, f"no kill came before the end: {outcomes}"
         self.whole(guest)
         self._lab.end(guest)
 
@@ -486,8 +575,10 @@ WAYS = (
     ("W-17 DMA-9 a transfer under way at the stop", Ways.in_flight),
     ("W-20 V1-18 P-28 a device in D3hot", Ways.in_d3hot),
     ("W-21 P-14 P-30 the guest resets the device", Ways.device_reset),
-    ("W-18 INT-6 P-28 interrupts by the line, not by MSI-X", Ways.line),
+    ("W-18 INT-6 P-28 interrupts by INTx, not by MSI-X", Ways.line),
     ("W-8 P-31 two devices in one VM", Ways.two),
+    ("W-22 S-3 P-3 another device's DMA into BAR2", Ways.peer_dma),
+    ("W-23 S-3 P-3 a disk read into BAR2", Ways.disk_read),
     ("W-19 P-36 the device is removed while the VM runs", Ways.removed),
     ("W-9 another size, another model, an older reader", Ways.refusals),
     ("W-10 the stream is cut", Ways.cuts),
@@ -499,7 +590,7 @@ WAYS = (
 
 
 def count(args):
-    """How many are to be walked."""
+    """How many of them will run."""
     return sum(args.way in title for title, _ in WAYS)
 
 
@@ -507,7 +598,6 @@ def ways(tap, lab, args):
     # What is written here goes to memory.
     with tempfile.TemporaryDirectory() as folder:
         all_ways = Ways(tap, lab, pathlib.Path(folder), args.seed, args.long)
-        all_ways.prepare()
         for title, way in WAYS:
             if args.way not in title:
                 continue

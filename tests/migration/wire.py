@@ -8,8 +8,8 @@ import socket
 class Wire:
     """Takes the source's connection and has one of its own to the destination.
 
-    When the source hangs up, the destination does not notice: it goes on
-    waiting, and can be told to quit in good order.
+    When the source hangs up, the destination does not notice: it
+    waits, and can quit in good order.
     """
 
     def __init__(self, loop, source, destination, notice=lambda: None, tamper=None):
@@ -50,12 +50,12 @@ class Wire:
         self._source.close()
 
     def deliver(self, data):
-        """Give that to the destination, who may be gone."""
+        """Give that to the destination, which may have exited."""
         if data:
             self._send(self._destination, data)
 
     def hang_up(self):
-        """The network is gone: neither hears of the other any more."""
+        """The network fails: neither hears of the other any more."""
         self.hold()
         self._source.close()
         self._destination.close()
@@ -71,7 +71,7 @@ class Wire:
         self._loop.watch_bytes(sock, feed, lambda: self._ended(sock))
 
     def _ended(self, sock):
-        """One of them hung up. The destination is not told: see above."""
+        """One of them hung up. The destination does not notice: see above."""
         self._watched.discard(sock)
         if sock is self._destination:
             self.hold()
@@ -102,5 +102,5 @@ class Wire:
                 try:
                     rest = rest[sock.send(rest) :]
                 except (BrokenPipeError, ConnectionResetError):
-                    # Who hung up has no use for it, and the other will hear of it.
+                    # The side that hung up has no use for it, and the other will notice.
                     return self._hung_up(sock)

@@ -2,11 +2,11 @@
 /*
  * The guest's driver: has the device use guest memory, acknowledges the interrupts
  * that tell of a transfer's end, and counts them. /dev/tern-irqN gives the count of
- * the N-th device, as 32 bits, to whoever reads it, and can be polled for a new one.
+ * the N-th device, as 32 bits, to its reader, and can be polled for a new one.
  *
- * They come by an MSI-X vector, each of which counts; with intx=1 by the line. Who
- * shares a line is told of what others want, and a VMM that takes the level for an
- * edge tells once too often: there the status says whether it is ours.
+ * They come by an MSI-X vector, each of which counts; with intx=1 by INTx. A
+ * driver that shares an INTx is called for the others' interrupts, and a VMM that takes the
+ * level for an edge signals once too often: the status shows whether it is ours.
  */
 #include <linux/atomic.h>
 #include <linux/interrupt.h>
@@ -35,7 +35,7 @@ struct counter {
 	wait_queue_head_t wait;
 };
 
-/* Never freed: who has the file open may outlive the device. */
+/* Never freed: an open file may outlive the device. */
 static struct counter counters[4];
 
 static struct counter *to_counter(struct file *file)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What Documentation/limits.rst states of QEMU 7.2 and of QEMU 10.0."""
+
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+from checks import check_goes_on, equal
+from migration import Failed, Migration
+from qmp import QmpError
+from tamper import Saved
+from usual import FAST, LOAD, MEMORY, RAM_MIB
+from vmm import Unexpected
+
+DOWNTIME_MS = 1000
+VIOMMU = ("-machine", "q35", "-device", "intel-iommu,caching-mode=on")
+UNSUPPORTED = "VFIO migration is not supported"
+TESTS = 3
+
+
+def ended(tap, status, output):
+    """How a QEMU ended: by a signal's name, or by its status."""
+    end = signal.Signals(-status).name if status < 0 else f"status {status}"
+    tap.note(f"QEMU ended: {end}; it printed: {output.strip() or 'nothing'}")
+    return end
+
+
+def refused(tap, command, *words):
+    """The command must be refused, or the migration that it begins, for that reason."""
+    try:
+        command()
+    except (QmpError, Failed) as error:
+        tap.note(str(error))
+        assert all(word in str(error) for word in words), f"not in the reason: {words}"
+    else:
+        raise AssertionError("QEMU did not refuse it")
+
+
+def boot(lab):
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(**LOAD)
+    guest.goes_on()
+    return guest
+
+
+def background_snapshot_is_incomplete(tap, lab, guest, folder):
+    path = folder / "snapshot"
+    migration = Migration(lab.loop, guest.vmm, return_path=False, background_snapshot=True)
+    migration.limit(FAST, DOWNTIME_MS)
+    migration.begin(f"exec:cat >{path}.new && mv {path}.new {path}")
+    lab.loop.until_looked(lambda: migration.completed() and path.exists(), "the file")
+    equal(Saved(path).records(), 0, "records of the device in the file")
+    status, said = lab.not_loaded(lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {path}")
+    equal(ended(tap, status, said), "SIGSEGV", "the end of the QEMU that loads it")
+    guest.vmm.until_status("running")
+    check_goes_on(guest)
+    lab.end(guest)
+
+
+def post_copy_aborts(tap, lab, guest, folder):
+    mdev = lab.mdev(**MEMORY)
+    destination = lab.waiting(guest, mdev)
+    uri = f"unix:{folder}/post-copy"
+    migration = Migration(lab.loop, guest.vmm, destination, postcopy_ram=True)
+    for vmm in guest.vmm, destination:
+        vmm.may_fail()
+    migration.limit(FAST, 1)
+    migration.listen(uri)
+    migration.begin(uri)
+    lab.loop.until(lambda: migration.reported("active"), "the migration")
+    guest.vmm.qmp.command("migrate-start-postcopy")
+    lab.loop.until(migration.resumed, "the guest at the destination")
+    status, said = destination.wait_for_exit()
+    equal(ended(tap, status, said), "SIGABRT", "the end of the destination")
+    guest.vmm.kill()
+    for each in mdev, guest.vmm.mdev:
+        each.remove()
+
+
+def background_snapshot_is_refused(tap, lab, guest, folder):
+    def snapshot():
+        migration = Migration(lab.loop, guest.vmm, return_path=False, background_snapshot=True)
+        migration.begin(f"exec:cat >{folder}/snapshot")
+        lab.loop.until(migration.completed, "the snapshot")
+
+    refused(tap, snapshot, UNSUPPORTED, "background snapshot")
+    Migration(lab.loop, guest.vmm, return_path=False, background_snapshot=False)
+    check_goes_on(guest)
+
+
+def post_copy_is_refused(tap, lab, guest, folder):
+    destination = lab.waiting(guest, lab.mdev(**MEMORY))
+    destination.may_fail()
+
+    def post_copy():
+        migration = Migration(lab.loop, guest.vmm, destination, postcopy_ram=True)
+        migration.listen(f"unix:{folder}/post-copy")
+        migration.begin(f"unix:{folder}/post-copy")
+        lab.loop.until(migration.completed, "the migration")
+
+    refused(tap, post_copy, UNSUPPORTED, "postcopy")
+    destination.kill()
+    destination.mdev.remove()
+    check_goes_on(guest)
+
+
+def viommu_is_refused(tap, lab):
+    mdev = lab.mdev(**MEMORY)
+    try:
+        lab.boot(mdev, RAM_MIB, linux=False, more=VIOMMU)
+    except (QmpError, Unexpected):  # what notices it first
+        qemu = lab.qemus[-1]
+        qemu.may_fail()
+        status, output = qemu.wait_for_exit()
+        equal(ended(tap, status, output), "status 1", "the end of QEMU")
+        assert "not supported with vIOMMU" in output, "the reason does not name it"
+        assert mdev.uuid in output, "the reason does not name the device"
+        mdev.remove()
+    else:
+        raise AssertionError("QEMU did not refuse it")
+
+
+def removal_aborts(tap, lab):
+    """Of a device that -only-migratable refused."""
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, linux=False, more=["-only-migratable"])
+    other, vmm = lab.mdev(**MEMORY), guest.vmm
+    device = {"driver": "vfio-pci", "sysfsdev": str(other.path)}
+    refused(tap, lambda: vmm.qmp.command("device_add", **device), "only-migratable")
+    vmm.may_fail()
+    remover = subprocess.Popen(["sh", "-c", f"echo 1 >{other.path}/remove"])
+    status, said = vmm.wait_for_exit()
+    equal(ended(tap, status, said), "SIGABRT", "the end of QEMU")
+    equal(remover.wait(), 0, "status of the removal")
+    vmm.mdev.remove()
+
+
+def limits_v1(tap, lab, folder):
+    with tap.test("QEMU 7.2: background-snapshot completes, and its file lacks the device"):
+        background_snapshot_is_incomplete(tap, lab, boot(lab), folder)
+    with tap.test("QEMU 7.2: post-copy starts the guest on the destination, then QEMU aborts"):
+        post_copy_aborts(tap, lab, boot(lab), folder)
+    with tap.test("QEMU 7.2: the removal of a device that -only-migratable refused aborts QEMU"):
+        removal_aborts(tap, lab)
+
+
+def limits_v2(tap, lab, folder):
+    guest = boot(lab)
+    with tap.test("QEMU 10.0: background-snapshot is refused, with the reason"):
+        background_snapshot_is_refused(tap, lab, guest, folder)
+    with tap.test("QEMU 10.0: post-copy is refused, with the reason"):
+        post_copy_is_refused(tap, lab, guest, folder)
+    lab.end(guest)
+    with tap.test("QEMU 10.0: a device behind a virtual IOMMU is refused, with the reason"):
+        viommu_is_refused(tap, lab)
+
+
+def limits(tap, lab):
+    with tempfile.TemporaryDirectory() as folder:
+        both = {"v1": limits_v1, "v2": limits_v2}
+        both[lab.protocol.name](tap, lab, pathlib.Path(folder))
