@@ -87,6 +87,8 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         self.copy(tree, self.tree)
         self.copy(module, self.module)
+        # A run that was killed may have left objects of a change, newer than their source.
+        shutil.rmtree(folder / "host", ignore_errors=True)
         mod = self.module / "tern.mod"
         mod.write_text(self.here(mod.read_text()))
         self.log = folder / "log"
