@@ -382,9 +382,14 @@ class Run:
         for slot in slots:
             self.slots.put(slot)
         with concurrent.futures.ThreadPoolExecutor(len(workers)) as pool:
-            for future in [pool.submit(self.work, number, worker, len(workers))
-                           for number, worker in enumerate(workers)]:
-                future.result()
+            futures = [pool.submit(self.work, number, worker, len(workers))
+                       for number, worker in enumerate(workers)]
+            try:
+                for future in futures:
+                    future.result()
+            except KeyboardInterrupt:
+                self.failed = True	# the workers end after their current change
+                raise
 
 
 def kernel():

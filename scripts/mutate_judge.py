@@ -40,12 +40,12 @@ def complaints(top):
     return re.compile(subprocess.check_output(["bash", "-c", script], text=True))
 
 
-def end_session(session):
-    """End all processes of a session that was started here."""
+def end(process):
+    """End a process that was started here, and all that it has started."""
+    members = {process.pid: None}
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for _ in range(10):
-            members = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-                       if session_of(pid) == session]
+        for _ in range(20):
+            members = alive(members)
             for pid in members:
                 try:
                     os.kill(pid, number)
@@ -54,15 +54,23 @@ def end_session(session):
             if not members:
                 return
             time.sleep(0.1)
+            process.poll()
 
 
-def session_of(pid):
-    try:
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    state, _, _, session = stat.rpartition(") ")[2].split()[:4]
-    return None if state == "Z" else int(session)
+def alive(members):
+    """Those of @members that still run, and their children, each with its time of start."""
+    found = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        state, parent, began = stat[0], int(stat[1]), stat[19]
+        # A number can be given to another process.
+        known = pid in members and members[pid] in (None, began)
+        if state != "Z" and (known or parent in members or parent in found):
+            found[pid] = began
+    return found
 
 
 class Worker:
@@ -79,6 +87,8 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         self.copy(tree, self.tree)
         self.copy(module, self.module)
+        # A run that was killed may have left objects of a change, newer than their source.
+        shutil.rmtree(folder / "host", ignore_errors=True)
         mod = self.module / "tern.mod"
         mod.write_text(self.here(mod.read_text()))
         self.log = folder / "log"
@@ -219,6 +229,6 @@ class Worker:
                 if not verdict and now - began > seconds:
                     verdict = f"no end after {seconds:.0f} s"
                 if verdict:
-                    end_session(process.pid)
+                    end(process)
                     process.wait()
                     return verdict

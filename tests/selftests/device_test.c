@@ -515,7 +515,7 @@ TEST_F(device, P14_reset_masks_the_vectors)
 	}
 }
 
-/* And what a guest has written to the table is no pointer when the device is closed. */
+/* And what a guest has written stays there when the VMM takes the eventfds away. */
 TEST_F(device, msix_table_takes_whole_words_only)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
@@ -528,6 +528,8 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	EXPECT_EQ(found[0], 0);
 	EXPECT_EQ(found[1], 0);
 	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
+	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0), 0);
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(memcmp(found, words, 8), 0);
 }
