@@ -50,7 +50,7 @@ check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 regress:	## what shows each bug that was found: those that need no VM
 	@tests/regress/run.sh
 
-coverage:	## how much of src/core the host tests run
+coverage:	## how much of src/core the host tests run; what of src/ the selftests reach
 	@scripts/coverage.sh
 
 fuzz:	## new inputs for the stream's reader and loader: SECONDS=60

@@ -126,6 +126,7 @@ cat "${all[@]/#/$out/figures.}" >"$out/figures"
 about() {
 	cat <<'ABOUT'
 engine|>= 0.9|the engine in user space: 64 MiB of pages to chunks in a buffer|memcpy() of the same bytes to the same buffer, plus the same CRC-32C|one more copy: records are sealed where user space cannot write
+begin||a session of 64 GiB begins, all of it written before: the tracker's bitmap, in user space|the same page by page, as atomic operations|one word of the bitmap at a time
 save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (bounce buffer, window, VMM); read() has one
 save-pread||the same by pread() of the window|the same|the same copies, and one more
 load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page); write() has one. No byte is checked where user space can change it

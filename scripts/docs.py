@@ -124,7 +124,8 @@ def abi(*_):
         empty = [name for name, value in entry.items() if not value.strip()]
         assert not empty, f"{entry['What']}: nothing in {empty}"
     described = {pathlib.PurePath(entry["What"]).name for entry in entries}
-    code = re.findall(r"&dev_attr_(\w+)\.attr", pathlib.Path("src/vfio/attributes.c").read_text())
+    code = [name for source in sorted(pathlib.Path("src").rglob("*.c"))
+            for name in re.findall(r"&dev_attr_(\w+)\.attr", source.read_text())]
     code += re.findall(r"module_param\((\w+),", pathlib.Path("src/function/limits.c").read_text())
     same(described - {"tern-mem"}, set(code), "attributes and parameters")
 

@@ -487,7 +487,8 @@ def table(results, equivalent, seed, n):
     found = scores(results.lines, equivalent)
     print(f"`make mutate N={n} SEED={seed}`:\n")
     print("| file | mutants | equivalent | killed | score |\n| --- | --- | --- | --- | --- |")
-    rows = {**{f"`{path}`": score for path, score in found.items()},
+    # Without the folders: the table stays right when files are moved.
+    rows = {**{f"`{path.rpartition('/')[2]}`": score for path, score in found.items()},
             "src/core": total(found, CORE), "all of src": total(found)}
     for name, score in rows.items():
         print(f"| {name} | {score.judged} | {score.equivalent} | {score.killed} | "

@@ -78,6 +78,37 @@ static double copy_and_sum(void)
 	return now() - begin;
 }
 
+#define BEGIN_PAGES	(64UL << 30 >> 12)
+
+/* A session of 64 GiB begins, all of it touched: the bitmap by words, or by pages. */
+static void begin(void)
+{
+	double words = 1e9, pages = 1e9, from;
+	struct tern_dirty d;
+	unsigned long page;
+	int i;
+
+	assert(!tern_dirty_init(&d, BEGIN_PAGES));
+	memset(d.touched, 0xff, BEGIN_PAGES / 8);
+	for (i = 0; i < 5; i++) {
+		memset(d.dirty, 0, BEGIN_PAGES / 8);
+		from = now();
+		tern_dirty_begin(&d, NULL);
+		words = min(words, now() - from);
+		memset(d.dirty, 0, BEGIN_PAGES / 8);
+		from = now();
+		for (page = 0; page < BEGIN_PAGES; page++) {
+			unsigned long *word = &d.dirty[page / BITS_PER_LONG];
+
+			__atomic_fetch_add(&d.count.v, 1, __ATOMIC_SEQ_CST);
+			__atomic_fetch_or(word, BIT(page % BITS_PER_LONG), __ATOMIC_SEQ_CST);
+		}
+		pages = min(pages, now() - from);
+	}
+	tern_dirty_uninit(&d);
+	figure("begin", words * 1e3, "ms", pages * 1e3, words / pages);
+}
+
 int main(void)
 {
 	double engine = 1e9, copy = 1e9, mib;
@@ -93,5 +124,6 @@ int main(void)
 	}
 	mib = f.len / 1048576.0;
 	figure("engine", mib / engine, "MiB/s", mib / copy, copy / engine);
+	begin();
 	return 0;
 }
