@@ -520,6 +520,7 @@ TEST_F(device, msix_table_takes_whole_words_only)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	const uint32_t words[2] = { 0x12345678, 0x9abcdef0 };
+	int fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t found[2] = { 1, 1 };
 
 	EXPECT_EQ(dev_write(&self->d, table + 1, words, 4), 4);
@@ -528,10 +529,13 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	EXPECT_EQ(found[0], 0);
 	EXPECT_EQ(found[1], 0);
 	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
+	/* To disable MSI-X takes the eventfds away, and it must be enabled for that. */
+	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
 			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0), 0);
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(memcmp(found, words, 8), 0);
+	close(fd);
 }
 
 TEST_F(device, attributes)
