@@ -25,6 +25,9 @@ COVERED = (
     "src/**/*.[ch]",
     "include/**/*.h",
     "tests/migration/**/*.[chp]*",
+    "tests/selftests/*.[ch]",
+    "tests/host/*.[ch]",
+    "tests/fuzz/*.c",
     "scripts/*.*",
 )
 

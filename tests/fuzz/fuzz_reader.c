@@ -6,7 +6,7 @@
 #include "device.h"
 #include "fuzz.h"
 
-/* What a reader said: a sum over its events, and where it ended. */
+/* What a reader returned: a sum over its events, and where it ended. */
 struct account {
 	u64 sum;
 	u64 events;

@@ -18,7 +18,7 @@
  * @dirty: its tracker
  * @mem: its memory
  * @writable: page table entries: a store needs no fault
- * @pinned: somebody stores past the page tables
+ * @pinned: a device stores past the page tables
  * @locked: the page that is locked, or -1
  * @late: a store that found its page locked waits for the unlock
  * @faults: faults taken

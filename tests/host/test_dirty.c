@@ -5,7 +5,7 @@
 
 #define PAGES	300
 
-/* What the tracker says of itself, told by two arrays and a few words. */
+/* The tracker's state, as two arrays and a few words. */
 static struct {
 	bool touched[PAGES], dirty[PAGES];
 	bool session, frozen;
@@ -172,7 +172,7 @@ static struct {
 	unsigned int hits;
 } script;
 
-/* At the named point somebody stores to page 1, with or without a fault. */
+/* At the named point a guest stores to page 1, with or without a fault. */
 static void interfere(const char *name, unsigned long page)
 {
 	if (!strcmp(name, script.at)) {
@@ -457,7 +457,7 @@ static void test_stores_after_the_stop(void)
 	host_device_destroy(dev);
 }
 
-/* A last pass that never came to its end has lost nothing: nobody has its stream. */
+/* A last pass that never came to its end has lost nothing: no destination has its stream. */
 static void test_given_up_after_the_stop(void)
 {
 	struct host_device *dev = host_device_create(8);

@@ -55,7 +55,7 @@ static int load(const void *stream, size_t len, size_t cut, bool good)
 		CHECK(host_device_equal(from.dev, to.dev));
 	} else {
 		CHECK_EQ(run, -EIO);
-		/* What was refused is gone at once, not only when the load is left. */
+		/* What was refused is wiped at once, not only when the load is left. */
 		CHECK(!ret || host_device_blank(to.dev));
 		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_STOPPED), 0);
 		CHECK(host_device_blank(to.dev));
@@ -94,7 +94,7 @@ static unsigned int boundaries(const struct feeder *f, size_t *at)
 	return n;
 }
 
-/* Load in pieces whose lengths next() tells: the device is the source's equal. */
+/* Load in pieces whose lengths next() returns: the device is the source's equal. */
 static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg), void *arg)
 {
 	struct feeder to;
@@ -195,7 +195,7 @@ static void scribble(const void *from, size_t n)
 }
 
 /*
- * Each byte is read once, and what is loaded is what was checked: who looks at the
+ * Each byte is read once, and what is loaded is what was checked: a loader that reads the
  * window again, for a length, a check sum or the data, finds something else there.
  */
 static void test_read_once(void)
@@ -594,8 +594,8 @@ static void put_unknown(struct forge *g)
 }
 
 /*
- * What a feeder gave, told again by a writer of another version: one of version 1
- * knows no DMA, and a newer one has records that nobody knows @before each.
+ * A feeder's stream, as a writer of another version writes it: one of version 1
+ * knows no DMA, and a newer one has records that no reader knows @before each.
  */
 static struct forge *retell(const struct feeder *f, u32 version, u32 reader,
 			    void (*before)(struct forge *g))
@@ -643,7 +643,7 @@ static void test_optional(void)
 	CHECK_EQ(load(g->buf, g->len, 0, false), -EDOM);
 }
 
-/* Who writes a newer format that we can read has all of his stream read. */
+/* A stream of a newer format that this reader can read is read completely. */
 static void test_newer(void)
 {
 	struct forge *g;
@@ -739,7 +739,7 @@ static const struct tap_test tests[] = {
 	{ "S-9 P-9 loader: with stray bytes after END it does not run", test_stray_bytes },
 	{ "V1-26 loader: a new session starts over", test_new_session },
 	{ "P-11 loader: an unknown optional record is passed over", test_optional },
-	{ "P-11 loader: the first stream there was loads for ever", test_golden },
+	{ "P-11 loader: the first stream there was still loads", test_golden },
 	{ "P-11 loader: a newer version that an old reader can read is read", test_newer },
 	{ "P-11 loader: an older version lacks what came later", test_older },
 	{ "P-21 loader: the first error stays the answer", test_error_is_final },

@@ -234,7 +234,7 @@ static void test_stream(void)
 	lab_destroy(a);
 }
 
-/* Seal a stream anew after a change of its SESSION_BEGIN; sections from @skip on shift. */
+/* Seal a stream again after a change of its SESSION_BEGIN; sections from @skip on shift. */
 static void reseal(struct lab *a, u32 version, u32 reader, u32 model, int skip)
 {
 	struct tern_session_begin *begin = (void *)(a->stream + TERN_RECORD_HEAD);

@@ -79,7 +79,7 @@ static void test_snapshot_then_iterations(void)
 	feeder_uninit(&f);
 }
 
-/* S-3: stopped after any chunk of a run that dirties all the while. */
+/* S-3: stopped after any chunk of a run that dirties continuously. */
 static void test_stop_anywhere(void)
 {
 	unsigned int stop, i;
@@ -112,7 +112,7 @@ struct life {
 	bool partly;
 };
 
-/* One more call was made: is it the last? The device works on all the while. */
+/* One more call was made: is it the last? The device works on meanwhile. */
 static bool called(struct life *l)
 {
 	if (l->calls++ == l->stop)
@@ -311,7 +311,7 @@ static void test_untouched(void)
 	feeder_uninit(&f);
 }
 
-/* Only a retired chunk is gone; nothing else moves the session on. */
+/* Only a retired chunk was sent; nothing else advances the session. */
 static void test_chunk_is_stable(void)
 {
 	u8 first[FEEDER_CAPACITY];
@@ -372,7 +372,7 @@ static void test_unacknowledged_chunk(void)
 	}
 }
 
-/* A page that cannot be had is had later; nothing is lost in between. */
+/* A page that cannot be read is read later; nothing is lost in between. */
 static void test_take_fails(void)
 {
 	long fail;
@@ -460,7 +460,7 @@ static void test_accounts(void)
 	feeder_uninit(&f);
 }
 
-/* Who was killed, or waits to reset the device, ends long work; nothing is lost. */
+/* A killed caller, and one that waits for a reset, end long work; nothing is lost. */
 static void test_gives_up(void)
 {
 	struct feeder f;
@@ -475,7 +475,7 @@ static void test_gives_up(void)
 	host_killed = true;
 	CHECK_EQ(feeder_chunk(&f), -EINTR);
 	host_killed = false;
-	/* Who waits for a reset gets less in a chunk, but never an error. */
+	/* While a reset waits, a chunk is smaller, but there is no error. */
 	atomic_long_inc(&f.dev->m.resets);
 	CHECK(feeder_chunk(&f) > 0);
 	atomic_long_dec(&f.dev->m.resets);
@@ -578,7 +578,7 @@ static size_t read_bytes(struct feeder *f, size_t most)
 
 /*
  * V2-12 P-2: by bytes, in pieces of every kind. What is left falls by what was read,
- * all that is offered while it runs is the snapshot, and stopped at any byte it goes
+ * all that is offered while it runs is the snapshot, and stopped at any byte it resumes
  * on at the next: the stream has each byte once.
  */
 static void test_by_bytes(void)
@@ -594,7 +594,7 @@ static void test_by_bytes(void)
 			size_t n;
 
 			feeder_init(&f, 32, true);
-			/* Nobody but the reader reaches the buffer, or everybody. */
+			/* Only the reader reaches the buffer, or user space does. */
 			f.mc.config.in_place = (i + k) % 2;
 			host_device_dress(f.dev, 5);
 			CHECK_EQ(tern_session_estimate(&f.dev->m), BEGIN_RECORD + FINAL_RECORDS);
@@ -739,10 +739,10 @@ static const struct tap_test tests[] = {
 	{ "S-4 session: what was never touched is not sent", test_untouched },
 	{ "V1-4 P-6 session: a chunk stays until it is retired, once", test_chunk_is_stable },
 	{ "V1-7 session: an unacknowledged chunk is offered again", test_unacknowledged_chunk },
-	{ "V1-8 session: a page that could not be had is had later", test_take_fails },
+	{ "V1-8 session: a page that could not be read is read later", test_take_fails },
 	{ "P-1 session: a store at any step of a save arrives", test_stores_while_saving },
 	{ "session: the passes' bytes add up", test_accounts },
-	{ "session: long work ends early for who was killed or resets", test_gives_up },
+	{ "session: long work ends early for a killed caller or a reset", test_gives_up },
 	{ "S-4 S-5 P-3 session: a mark that began before the stop brings nothing after the end", test_mark_across_the_stop },
 };
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Device memory under attack: writers run against a session that is read into a
- * second device all the while, and the kernel's memory management is made to do
+ * second device continuously, and the kernel's memory management is made to do
  * what it can to the pages and to the mappings.
  *
- * Each word has one writer, who counts it up and keeps the count elsewhere. At
+ * Each word has one writer, which counts it up and keeps the count elsewhere. At
  * the end each word of the mapping and each word that arrived must be what its
- * writer counted. And that they raced is shown, not hoped for: the run goes on
+ * writer counted. And that they raced is shown, not hoped for: the run continues
  * until enough pages were stored to in flight, between their take and the end of
- * their chunk, and sent again; until enough harvests have met the attack; and until
+ * their chunk, and sent again; until enough harvests have raced with the attack; and until
  * the attack has done to the pages of the mapping what it is there for.
  */
 #include <dirent.h>
@@ -38,11 +38,11 @@
 #define WRITERS		2
 #define OWNERS		(WRITERS + 1)	/* the last one is the attack's */
 
-/* The last pages are the disk's: nobody else writes there. */
+/* The last pages are the disk's: no other writer uses them. */
 #define DISK_PAGES	32
 #define DISK_WORDS	(DISK_PAGES * PAGE / 8)
 
-/* What must have met before a run is over. */
+/* How often they must have raced before a run is over. */
 #define PAGES_MET_STORES	500
 #define HARVESTS_MET_ATTACK	5
 #define PASSES			5
@@ -202,7 +202,7 @@ static int page_out(struct run *r, uint64_t round)
 	return advise(r, MADV_PAGEOUT);
 }
 
-/* Read-only and back; who writes meanwhile gets a signal, and tries again. */
+/* Read-only and back; a writer gets a signal meanwhile, and tries again. */
 static int protect(struct run *r, uint64_t round)
 {
 	return mprotect((void *)r->mem, MEMORY, PROT_READ) ||
@@ -314,7 +314,7 @@ static int advise_everything(struct run *r, uint64_t round)
 	for (i = 0; i < ARRAY_SIZE(advices); i++) {
 		ret = advise(r, advices[i].advice);
 		if (ret != advices[i].error)
-			return 1000 * advices[i].advice + ret;	/* both are to be seen */
+			return 1000 * advices[i].advice + ret;	/* both must be seen */
 	}
 	return 0;
 }
@@ -548,7 +548,7 @@ TEST_F_TIMEOUT(attack, P1_P4_no_store_is_lost, 150)
 		ASSERT_EQ(carry(r), 0);
 	ASSERT_EQ(set_state(&r->b, RUNNING), 0);
 
-	TH_LOG("%lu passes; %u pages met stores, %u harvests the attack; %lu rounds of it, %s%lu",
+	TH_LOG("%lu passes; %u pages raced with stores, %u harvests with the attack; %lu rounds of it, %s%lu",
 	       (unsigned long)passes, r->met_stores, r->met_attack, (unsigned long)r->left,
 	       variant->grows ?: variant->bites ? "pages moved " : "", (unsigned long)grown);
 	EXPECT_GE(passes, PASSES);
@@ -600,7 +600,7 @@ static int unload(void)
 
 /*
  * P-15: a mapping that outlives its device keeps the module, and nothing else. A
- * writer goes on in it while the next owner's device is written to and moved.
+ * writer continues in it while the next owner's device is written to and moved.
  */
 TEST(P15_mapping_keeps_the_module)
 {
@@ -642,7 +642,7 @@ TEST(P15_mapping_keeps_the_module)
 	while (pending(&next.a))
 		ASSERT_EQ(carry(&next), 0);
 	ASSERT_EQ(set_state(&next.b, RUNNING), 0);
-	TH_LOG("%lu stores through the old mapping, %u pages of the new one met stores",
+	TH_LOG("%lu stores through the old mapping, %u pages of the new one raced with stores",
 	       (unsigned long)stores, next.met_stores);
 	EXPECT_GE(next.met_stores, PAGES_MET_STORES);
 	EXPECT_GT(stores, 1000);

@@ -327,7 +327,7 @@ TEST_F(device, doorbell)
 	EXPECT_EQ(signals(fds[3]), 0);
 	bar0_write(&self->d, TERN_REG_IRQ_MASK, 0);
 	EXPECT_EQ(signals(fds[3]), 1);
-	/* Nobody listens: it waits in the pending bits of BAR4. */
+	/* There is no eventfd: it waits in the pending bits of BAR4. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 5, -1), 0);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 5);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 5);
@@ -396,7 +396,7 @@ TEST_F(device, set_irqs_bool_signals_what_is_set)
 			TH_LOG("vector %d", i);
 }
 
-/* P-36: who removes an open device is heard. */
+/* P-36: the removal of an open device is signalled to its VMM. */
 static void *remover(void *arg)
 {
 	return (void *)(long)mdev_remove(UUID_A);
@@ -411,7 +411,7 @@ TEST_F(device, P36_remove_while_open)
 
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_REQ_IRQ_INDEX, 0, fd), 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, remover, NULL), 0);
-	/* Not heard, he would wait for ever: close it all the same. */
+	/* Without the signal the removal would wait indefinitely: close it anyway. */
 	EXPECT_EQ(poll(&wait, 1, 10000), 1);
 	dev_close(&self->d);
 	pthread_join(thread, &ret);

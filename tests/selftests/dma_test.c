@@ -149,7 +149,7 @@ TEST_F(dma, DMA_2_fill_and_crc)
 			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, at, n), DONE);
 			EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), crc_of(self->mem + at, n));
 		}
-	/* Memory that nobody wrote sums up as zeroes. */
+	/* Memory that was never written sums up as zeroes. */
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 6 * MIB, 4096), DONE);
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_CRC), 0x98f94189);
 }
@@ -258,7 +258,7 @@ TEST_F(dma, DMA_4_errors)
 	bar0_write(&self->a, TERN_DMA_ENTRIES, 1);
 	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 8),
 		  ERROR(ADDRESS));
-	/* Who may not use the bus reaches no guest memory, and all of his own. */
+	/* Without bus mastering the device reaches no guest memory, and all of its own. */
 	ASSERT_EQ(set_command(&self->a, MASTER & ~4), 0);
 	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 0, 1), ERROR(MASTER));
 	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_CRC, 0, 0, 1), DONE);
@@ -270,7 +270,7 @@ TEST_F(dma, DMA_4_errors)
 	EXPECT_EQ(memcmp(self->mem, self->ram, PIECE), 0);
 }
 
-/* DMA-5: the end is told by an interrupt, once, or not; a failure is an end, too. */
+/* DMA-5: the end is signalled by an interrupt, once, or not; a failure is an end, too. */
 TEST_F(dma, DMA_5_interrupt)
 {
 	const uint32_t tell = TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR);
@@ -282,7 +282,7 @@ TEST_F(dma, DMA_5_interrupt)
 
 	dma_start(&self->a, TERN_DMA_OP_FILL | tell, 0, 0, 3 * PIECE);
 	ASSERT_EQ(poll(&wait, 1, -1), 1);
-	/* Who is told finds it done. */
+	/* When the interrupt comes, the transfer is done. */
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), DONE);
 	EXPECT_EQ(bar0_read(&self->a, TERN_REG_IRQ_STATUS), 1 << VECTOR);
 	EXPECT_EQ(signals(self->irq_a), 1);
@@ -301,7 +301,7 @@ TEST_F(dma, DMA_5_interrupt)
 	EXPECT_EQ(signals(self->irq_a), 1);
 }
 
-/* DMA-6: a transfer that is under way is not disturbed by who writes its registers. */
+/* DMA-6: a transfer that is under way is not disturbed by writes to its registers. */
 TEST_F(dma, DMA_6_busy)
 {
 	paint(self->ram, PIECE, 4);
@@ -404,9 +404,9 @@ static void start_long(struct dev *d, uint8_t *ram, uint32_t command)
 #define LONG	(TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR))
 
 /*
- * Whether a transfer is met on its way is for the scheduler to say: a test goes
- * on until it has met as many as it wants. Each try must hold, met or not; only
- * a device that is never met on its way comes to the end of the tries.
+ * Whether a transfer is caught in progress depends on the scheduler: a test
+ * continues until it has caught as many as it wants. Each try must hold, caught or not; only
+ * a device that is never caught in progress comes to the end of the tries.
  */
 static bool again(unsigned int tried, unsigned int least, unsigned int met, unsigned int wanted)
 {
@@ -428,7 +428,7 @@ TEST_F(dma, V1_18_P32_stop)
 		done = bar0_read64(&self->a, TERN_DMA_DONE_LOW);
 		memcpy(copy, self->ram, RAM);
 		EXPECT_EQ(signals(self->irq_a), done == MEMORY);
-		/* What is written is what is said to be done, to the byte. */
+		/* What is written is what is reported as done, to the byte. */
 		if (done < SPAN) {
 			EXPECT_EQ(memcmp(copy + LIST, self->mem, done), 0);
 			EXPECT_TRUE(all_are(copy + LIST + done, RAM - LIST - done, 0x11));
@@ -461,7 +461,7 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
 	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
 }
 
-/* DMA-9: under way at the stop, it is finished on the other side, once. */
+/* DMA-9: under way at the stop, it is finished on the destination, once. */
 TEST_F(dma, DMA_9_in_flight)
 {
 	static const uint32_t ops[] = {
@@ -589,7 +589,7 @@ TEST_F(dma, V1_18_P32_d3hot)
 	munmap(copy, RAM);
 }
 
-/* P-14 P-30: a reset ends a transfer, without a word; and so does a close. */
+/* P-14 P-30: a reset ends a transfer, without an interrupt; and so does a close. */
 TEST_F(dma, P14_P30_reset_and_close)
 {
 	uint8_t *copy = anonymous(RAM);
@@ -620,7 +620,7 @@ TEST_F(dma, P14_P30_reset_and_close)
 	munmap(copy, RAM);
 }
 
-/* V1-27 V1-29 P-26: memory that is unmapped under a transfer is let go of at once. */
+/* V1-27 V1-29 P-26: memory that is unmapped under a transfer is released at once. */
 TEST_F(dma, V1_27_V1_29_P26_unmap)
 {
 	uint8_t *copy = anonymous(RAM);
@@ -685,7 +685,7 @@ static unsigned long dirty_but(const uint64_t *bitmap, unsigned long first, unsi
 	return count;
 }
 
-/* Whoever keeps the books of what the device writes: ask for what came since. */
+/* The log of what the device writes, in the container or its own: what came since. */
 struct books {
 	int (*get)(struct dev *d, uint64_t *bitmap);
 	int (*stop)(struct dev *d, unsigned int round);
@@ -849,7 +849,7 @@ TEST_F(dma, P23_offered_or_not)
 	TH_LOG("this kernel %s", expect ? "leaves it to the container" : "has the device's log read");
 }
 
-/* V2-13: started once, stopped as often as anybody likes, and nothing to tell when off. */
+/* V2-13: started once, stopped any number of times, and nothing to report when off. */
 TEST_F(dma, V2_13_order)
 {
 	struct vfio_device_feature_dma_logging_range range[2] = {
@@ -995,7 +995,7 @@ static uint64_t charged(const char *what)
 	return at ? strtoull(at + strlen(what), NULL, 10) : 0;
 }
 
-/* DMA-10: what a transfer fills is charged to who opened the device. */
+/* DMA-10: what a transfer fills is charged to the opener of the device. */
 TEST_F(dma, DMA_10_cgroup)
 {
 	int ready[2], go[2], status;
@@ -1082,7 +1082,7 @@ TEST_F(dma, P10_stream)
 	EXPECT_EQ(dma_wait(&self->b), DONE);
 }
 
-/* Guest memory that somebody serves, and does not. */
+/* Guest memory whose faults a process serves, or never does. */
 static int never_served(void *p, size_t n)
 {
 	struct uffdio_api api = { .api = UFFD_API };
@@ -1099,7 +1099,7 @@ static int never_served(void *p, size_t n)
 
 /*
  * V2-13: the log is read while a piece is on its way. The page was not written yet,
- * so whatever was told of it, it is told after it.
+ * so whatever was reported before, it is reported after it.
  */
 TEST_F(dma, V2_13_marked_after_the_write)
 {
@@ -1225,7 +1225,7 @@ TEST_F(dma, P32_d3hot_waits_for_the_piece)
 	munmap(p, MIB);
 }
 
-/* P-27: a piece that waits for ever holds up neither a close nor who is killed. */
+/* P-27: a piece that waits indefinitely blocks neither a close nor a killed process. */
 TEST_F(dma, P27_waits_for_ever)
 {
 	const uint64_t nowhere = 0x200000000ULL;
@@ -1284,8 +1284,8 @@ static void *read_there(void *arg)
 }
 
 /*
- * V2-3 P-19: a reader whose buffer nobody serves holds up who shares its file, and
- * not the device: that goes on through its states. Once it is served, what it
+ * V2-3 P-19: a reader whose buffer is never served blocks the users of its file, and
+ * not the device: that continues through its states. Once it is served, what it
  * copied is not taken for good, for the session is over.
  */
 TEST_F(dma, V2_3_P19_stalled_reader)
@@ -1320,7 +1320,7 @@ TEST_F(dma, V2_3_P19_stalled_reader)
 	munmap(stalled.buf, MIB);
 }
 
-/* Maps for ever, which needs what a piece may hold. */
+/* Maps indefinitely, which needs what a piece may hold. */
 static volatile pid_t mapper;
 
 static void *map_and_unmap(void *arg)
@@ -1372,7 +1372,7 @@ TEST_F(dma, P27_killed_opener)
 	kill(child, SIGKILL);
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	/* And the device is free again, once the last of its memory is gone. */
+	/* And the device is free again, once the last of its memory is freed. */
 	while ((status = dev_open(&self->b, UUID_B)) == -EBUSY) {
 		dev_close(&self->b);
 		sched_yield();

@@ -194,7 +194,7 @@ STEP(run_v2_b)
 	self->load = -1;
 }
 
-/* A file that was made and could not be told of is gone, and the state stays. */
+/* A file whose descriptor could not be returned is closed, and the state stays. */
 static int open_state(struct dev *d, uint32_t state, int *file)
 {
 	int fd, ret = go_open(d, state, &fd);

@@ -35,7 +35,7 @@ static inline bool has_state(uint64_t flags, uint32_t state)
 	return state != S_ERROR && state < STATES;
 }
 
-/* Without pre-copy its arcs are gone; without P2P its states are passed unseen. */
+/* Without pre-copy its arcs do not exist; without P2P its states are passed unseen. */
 static inline bool is_arc(uint64_t flags, uint32_t from, uint32_t to)
 {
 	unsigned int i;

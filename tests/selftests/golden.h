@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The device that tests/golden/first.stream is of, as rules: what it was made
- * from once, and what must come out of it for ever. Depends on nothing, so that
+ * from once, and what must always come out of it. Depends on nothing, so that
  * the selftests and the host tests can both hold the stream against it.
  * To be included once in a program.
  */

@@ -129,7 +129,7 @@ TEST_F(irq, INT_3_mask_by_call)
 	EXPECT_EQ(set_irqs(&self->a, BOOL | MASK, LINE, 0, 1, 0), 0);
 	ring(&self->a, 0);
 	EXPECT_EQ(signals(self->line_a), 1);
-	/* To connect it anew unmasks it; the level is there. */
+	/* To connect it again unmasks it; the level is there. */
 	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
 	EXPECT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
 	EXPECT_EQ(signals(self->line_a), 1);
@@ -165,7 +165,7 @@ TEST_F(irq, INT_3_mask_by_eventfd)
 	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, -1), 0);
 	ring(&self->a, 7);
 	EXPECT_EQ(signals(self->line_a), 0);
-	/* Nobody is heard who is not watched any more. */
+	/* An eventfd that is not watched any more has no effect. */
 	ASSERT_EQ(write(unmask, &one, 8), 8);
 	EXPECT_EQ(signals(unmask), 1);
 	/* Signalled before it is watched: it counts. */
@@ -259,7 +259,7 @@ TEST_F(irq, INT_4_one_way)
 	close(vector);
 }
 
-/* PCI_COMMAND_INTX_DISABLE: the status tells it all the same. */
+/* PCI_COMMAND_INTX_DISABLE: the status still shows it. */
 TEST_F(irq, INT_5_disabled_by_the_guest)
 {
 	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
@@ -362,7 +362,7 @@ TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
 	close(vector);
 }
 
-/* Who unmasks by the eventfd that he is told by is told once each time, not for ever. */
+/* An eventfd that is trigger and unmask at once is signalled once each time. */
 TEST_F(irq, INT_3_own_tail)
 {
 	unsigned int i;
@@ -377,7 +377,7 @@ TEST_F(irq, INT_3_own_tail)
 	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
 }
 
-/* The count of an eventfd that nobody reads. */
+/* The count of an eventfd that no process reads. */
 static uint64_t count_of(int fd)
 {
 	char path[64], text[512], *at;
@@ -419,7 +419,7 @@ TEST_F(irq, crossed_eventfds_come_to_rest)
 		while (count_of(x) == before)
 			sched_yield();
 	}
-	/* The last signal, and one more that was still under way. A ring goes on meanwhile. */
+	/* The last signal, and one more that was still under way. A ring continues meanwhile. */
 	for (i = 0; i < 1000; i++)
 		sched_yield();
 	EXPECT_LE(before - count_of(x), 2)
@@ -459,7 +459,7 @@ TEST_F(irq, INT_6_V1_24_P28_move_stopped)
 	EXPECT_EQ(signals(self->line_a), 0);
 }
 
-/* Signalled and not handled yet: the level goes along, and so does its end. */
+/* Signalled and not handled yet: the level migrates, and so does its end. */
 TEST_F(irq, INT_6_move_asserted)
 {
 	ring(&self->a, 1);
@@ -580,7 +580,7 @@ TEST_F(irq, P28_d3hot_holds_interrupts)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
-	/* The line: unmasked, enabled and connected anew, and each time it is silent. */
+	/* INTx: unmasked, enabled and connected again, and each time it is silent. */
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 1);
 	EXPECT_TRUE(status_bit(&self->a));

@@ -165,7 +165,7 @@ TEST_F(late, P3_behind_the_last_pass)
 	ASSERT_EQ(store(self, variant->kind, 0), 0);
 	ASSERT_EQ(store(self, variant->kind, WRITTEN - LENGTH), 0);
 	ASSERT_EQ(store(self, variant->kind, 7 * MIB), 0);
-	/* Whether the stream lacks anything is not said before the pass is over. */
+	/* Whether the stream lacks anything is not known before the pass is over. */
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
 	ASSERT_EQ(drain(self, variant->v2), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), pages);

@@ -183,7 +183,7 @@ static void *write_steadily(void *arg)
 
 /*
  * S-4 P-2: what a device says that is pending, from the snapshot over the
- * steady state, which tells the rate at which it is written to, to the end.
+ * steady state, which shows the rate at which it is written to, to the end.
  */
 TEST_F(memory, S4_P2_trajectory)
 {
@@ -244,7 +244,7 @@ TEST_F(memory, S4_P2_trajectory)
 	EXPECT_EQ(pending(&self->a), 0);
 }
 
-/* P-3 V1-8: who stores after the stop cannot hold up the end. */
+/* P-3 V1-8: a process that stores after the stop cannot hold up the end. */
 TEST_F(memory, P3_V1_8_late_writer)
 {
 	struct writer w = { .mem = self->mem };
@@ -268,7 +268,7 @@ TEST_F(memory, P3_V1_8_late_writer)
 	EXPECT_EQ(records_of(&self->s, 0, TERN_RECORD_END), 1);
 }
 
-/* P-4: a mapping that is made anew past the device is tracked as any other. */
+/* P-4: a mapping that is made again past the device is tracked as any other. */
 TEST_F(memory, P4_remap_file_pages)
 {
 	unsigned int i;
@@ -291,7 +291,7 @@ TEST_F(memory, P4_remap_file_pages)
 	EXPECT_EQ(errno, EFAULT);
 }
 
-/* A mapping that outlives its device reaches nobody else's memory. */
+/* A mapping that outlives its device reaches no other memory. */
 TEST_F(memory, mapping_outlives_close)
 {
 	uint64_t v = 0;

@@ -235,7 +235,7 @@ TEST_F(migfd, S1_S2_S4_S5_save_and_load)
 }
 
 /*
- * S-3: stopped in the middle of a chunk, at any byte: the file goes on at the
+ * S-3: stopped in the middle of a chunk, at any byte: the file continues at the
  * next, and gives nothing twice.
  */
 TEST_F(migfd, S3_stopped_at_any_byte)
@@ -298,8 +298,8 @@ TEST_F(migfd, P12_cut_anywhere)
 }
 
 /*
- * V2-3 P-16: a file whose session is over is stale, whatever ended it, and for
- * ever, also when another session begins.
+ * V2-3 P-16: a file whose session is over is stale, whatever ended it, and it
+ * stays so when another session begins.
  */
 TEST_F(migfd, V2_3_P16_stale_files)
 {
@@ -325,7 +325,7 @@ TEST_F(migfd, V2_3_P16_stale_files)
 	}
 }
 
-/* Of the module, by whoever has something of it open. */
+/* Of the module, by all descriptors of it that are open. */
 static int references(void)
 {
 	char text[16];
@@ -333,7 +333,7 @@ static int references(void)
 	return read_file("/sys/module/tern/refcnt", text, sizeof(text)) < 0 ? -1 : atoi(text);
 }
 
-/* V2-3 P-36: the device is gone; the module stays with the files. */
+/* V2-3 P-36: the device was removed; the module stays with the files. */
 TEST_F(migfd, V2_3_P36_files_keep_the_module)
 {
 	int save, load;
@@ -480,7 +480,7 @@ TEST_F(migfd, V2_6_quiesced)
 
 /*
  * V2-7 P-18: a VMM goes through P2P each time it starts or stops a guest, and
- * resets a device that fails there. A transfer is under way all the while.
+ * resets a device that fails there. A transfer is in progress meanwhile.
  */
 TEST_F(migfd, V2_7_P18_through_p2p)
 {
@@ -498,7 +498,7 @@ TEST_F(migfd, V2_7_P18_through_p2p)
 
 /*
  * V2-8 V2-12 P-2 P-22: the size is what would be read if the device stopped now: it is
- * the whole before a session, falls by what is read, and is 0 when read() has said so.
+ * the whole before a session, falls by what is read, and is 0 when read() has returned 0.
  */
 TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
 {
@@ -550,7 +550,7 @@ TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
 		ASSERT_GT(n, 0);
 		ASSERT_LE(n, size);
 	}
-	/* All was read, but the reader was not told. */
+	/* All was read, but read() has not returned 0. */
 	EXPECT_GT(stop_copy_length(&self->a), 0);
 	EXPECT_EQ(read_some(fd, &self->s, 999), 0);
 	EXPECT_EQ(stop_copy_length(&self->a), 0);
@@ -587,7 +587,7 @@ TEST_F(migfd, P2_initial_bytes)
 	ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
 	EXPECT_EQ(initial, BEGIN_RECORD + 500 * MEMORY_RECORD);
 	EXPECT_EQ(dirty, 10 * MEMORY_RECORD);
-	/* A guest that never rests: the snapshot comes to its end all the same. */
+	/* A guest that never rests: the snapshot still comes to its end. */
 	for (i = 0; last; i++) {
 		for (unsigned int k = 0; k < 100; k++)
 			touch(self->mem, (37 * k + i) % PAGES, i);
@@ -873,8 +873,8 @@ static long free_kib(void)
 }
 
 /*
- * V2-3 P-8: a file whose session is over holds no buffer: who keeps hundreds of them
- * open has them for a few KiB each, not for a MiB that cannot be swapped.
+ * V2-3 P-8: a file whose session is over holds no buffer: a process that has
+ * hundreds of them open costs a few KiB each, not a MiB that cannot be swapped.
  */
 TEST_F(migfd, V2_3_P8_stale_files_are_small)
 {

@@ -346,7 +346,7 @@ TEST_F(pair, V1_17_large_chunks)
 	EXPECT_LE(data_size(&self->a), window);
 }
 
-/* P-11: the first stream that there was, for ever. */
+/* P-11: the first stream that there was still loads. */
 TEST_F(pair, P11_golden_stream)
 {
 	const struct stream golden = {
@@ -477,7 +477,7 @@ TEST_F(pair, P29_config_space_is_comparable)
 	EXPECT_EQ(fresh[0x0e], to[0x0e]);
 	EXPECT_EQ(memcmp(fresh + 0x28, to + 0x28, 0x3c - 0x28), 0);
 	EXPECT_EQ(fresh[0x3d], to[0x3d]);
-	/* The capabilities but for MSI-X's control, of which a guest has two bits. */
+	/* The capabilities except for MSI-X's control, of which a guest has two bits. */
 	for (i = 0x40; i < 0x100; i++)
 		if (!(i & 3) || fresh[i & ~3] != 0x11)
 			EXPECT_EQ(fresh[i], to[i])
@@ -693,7 +693,7 @@ TEST_F(pair, V1_24_P28_interrupts)
 	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 	ASSERT_EQ(load_all(&self->b, &self->s, 9999), 0);
 	EXPECT_EQ(signals(b), 0);
-	/* Eventfds are set anew while it resumes, and survive the load. */
+	/* Eventfds are set again while it resumes, and survive the load. */
 	ASSERT_EQ(set_trigger(&self->b, VFIO_PCI_MSIX_IRQ_INDEX, 2, b), 0);
 	EXPECT_EQ(signals(b), 0);
 	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
@@ -755,7 +755,7 @@ TEST_F(pair, V1_21_restored_around_the_data)
 	close(fd);
 }
 
-/* What came goes on: a device that was loaded is saved in turn. */
+/* A chain of migrations: a device that was loaded is saved in turn. */
 TEST_F(pair, there_and_back)
 {
 	struct stream back = { 0 };

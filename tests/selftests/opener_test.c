@@ -18,7 +18,7 @@
 #define MASTER		0x0006		/* config space: memory, bus mastering */
 #define NO_MEMORY	(TERN_DMA_FAILED | TERN_DMA_ERROR_ADDRESS << 8)
 
-/* What the program is when it was started anew, with a device's descriptor. */
+/* What the program is when it was started again, with a device's descriptor. */
 #define EXECED		"TERN_OPENER_TEST_FD"
 
 /* A transfer from guest memory to page 1. Its status. */
@@ -133,7 +133,7 @@ TEST_F(opener, P27_forked_child)
 			}
 			_exit(0);
 		}
-		/* The opener lives until it is told. */
+		/* The opener lives until the pipe has a byte. */
 		while (read(self->pipe[0], &status, 1) < 0)
 			;
 		_exit(0);

@@ -410,7 +410,7 @@ TEST_F(region, V1_12_window_changes_meanwhile)
 			ASSERT_TRUE(device_is(&self->d, mem, 0xabcdef));
 			equal++;
 		} else {
-			/* All 8 with a length that said that more was to come. */
+			/* All 8 with a length that announced more. */
 			EXPECT_TRUE(ret == 8 || ret == -EINVAL || ret == -EOPNOTSUPP ||
 				    ret == -EMSGSIZE || ret == -EBADMSG)
 				TH_LOG("%zd", ret);
@@ -514,7 +514,7 @@ TEST_F(region, S7_P8_window_goes_with_the_session)
 		EXPECT_TRUE(window_is_blank(&self->d));
 		ASSERT_EQ(set_state(&self->d, RUNNING), 0);
 	}
-	/* Nor does a load find a stream that nobody gave it. */
+	/* Nor does a load find a stream that was not written. */
 	ASSERT_EQ(set_state(&self->d, RESUMING), 0);
 	EXPECT_TRUE(window_is_blank(&self->d));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Everything that can be asked of a device at once, by a thread each, as the
- * migration thread and the processors of a guest do. Nothing can be said of what
+ * migration thread and the processors of a guest do. There is no prediction of what
  * one of them finds; but each call does what it is asked or says why not with an
  * errno that it is known for, the device is of use afterwards, and what is moved
  * then is whole. At the end it is closed under all of them.
@@ -22,7 +22,7 @@
 struct storm {
 	struct dev d;
 	int irq;
-	int file;			/* a data file that nobody uses yet, or -1 */
+	int file;			/* a data file that is not used yet, or -1 */
 	volatile bool over;
 	volatile bool closing;		/* from now on the descriptor may be gone */
 };
@@ -40,7 +40,7 @@ struct thread {
 
 #define KNOWN(error)	(1ULL << (error))
 
-/* An access: 0 if it was done as a whole, or what it said. */
+/* An access: 0 if it was done as a whole, or its errno. */
 static long get(struct storm *s, unsigned int region, uint64_t at, void *buf, size_t n)
 {
 	ssize_t ret = dev_read(&s->d, region_base(region) + at, buf, n);
@@ -211,7 +211,7 @@ static long other_states(struct storm *s, unsigned int round)
 	return state < 0 ? state : state > S_ERROR && state < STATES ? 0 : -EPROTO;
 }
 
-/* Reads, writes, polls and asks it, while its session goes on or ends. */
+/* Reads, writes, polls and asks it, while its session continues or ends. */
 static long data_files(struct storm *s, unsigned int round)
 {
 	int fd = __atomic_exchange_n(&s->file, -1, __ATOMIC_SEQ_CST), state = where(&s->d), i;
@@ -292,7 +292,7 @@ static void *blow(void *arg)
 		else
 			t->wrong = ret;
 		t->rounds++;
-		/* With one processor and no preemption, nobody else had a turn. */
+		/* With one processor and no preemption, no other thread had a turn. */
 		sched_yield();
 	}
 	return NULL;
@@ -452,7 +452,7 @@ TEST_F(storm, V1_16_P15_closed_under_all)
 	/* To close it would have its number mean another file before all have seen it. */
 	ASSERT_EQ(dup2(nothing, self->s.d.fd), self->s.d.fd);
 	close(nothing);
-	/* All but who needs no descriptor are told. */
+	/* All threads that need a descriptor are ended. */
 	for (i = 0; i < THREADS; i++)
 		if (threads[i].round != attributes)
 			pthread_join(self->threads[i].id, NULL);

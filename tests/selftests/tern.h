@@ -334,7 +334,7 @@ static inline void stream_add(struct stream *s, const void *p, size_t n)
 
 /*
  * How wide the next access to a window is that is not mapped: as QEMU does it,
- * eight bytes and then the rest, but for the middle of a long chunk, where that
+ * eight bytes and then the rest, except for the middle of a long chunk, where that
  * would tell nothing new and take most of the tests' time.
  */
 #define TRAPPED_MAX	4096

@@ -9,7 +9,7 @@
  * With none of them, two of Tern's. Nothing here knows what the device is: it is
  * asked only by the uapi. Each test says first what it asks, and a failure what came
  * instead. In the fixture "uapi" are the demands of uapi/linux/vfio.h, in "beyond"
- * what that leaves open and what VMMs or Tern's own rules rely on all the same.
+ * what that leaves open and what VMMs or Tern's own rules still rely on.
  */
 #include "fsm.h"
 #include "kselftest_harness.h"
@@ -85,7 +85,7 @@ static const char *find_devices(void)
 	return flags ? NULL : "the device does not migrate by v2";
 }
 
-/* Why there is no device to be had, or NULL. */
+/* Why there is no device, or NULL. */
 static const char *power_on(void)
 {
 	const char *why = find_devices();
@@ -178,9 +178,9 @@ TEST_F(uapi, V2_2_flags)
 	EXPECT_TRUE(flags & VFIO_MIGRATION_STOP_COPY)
 		TH_LOG("the flags are %#llx", (unsigned long long)flags);
 	if (!(flags & VFIO_MIGRATION_P2P))
-		TH_LOG("no P2P: its states are to be refused");
+		TH_LOG("no P2P: its states must be refused");
 	if (!(flags & VFIO_MIGRATION_PRE_COPY))
-		TH_LOG("no PRE_COPY: its states are to be refused, other tests are skipped");
+		TH_LOG("no PRE_COPY: its states must be refused, other tests are skipped");
 }
 
 TEST_F(uapi, V2_1_P25_feature_calls)
@@ -598,7 +598,7 @@ TEST_F(uapi, V2_7_P14_reset)
 	}
 }
 
-/* Whoever opens it next asks for any state; the answer is his, the host is not. */
+/* The next opener may ask for any state; the host must survive it. */
 TEST_F(uapi, V2_4_P16_closed_in_any_state)
 {
 	uint32_t state, to;
@@ -606,7 +606,7 @@ TEST_F(uapi, V2_4_P16_closed_in_any_state)
 
 	ASKS("no sequence of states harms the host: close in one, open, request another");
 	for (state = 1; state < STATES; state++) {
-		/* The last one that is told is where a kernel ended. */
+		/* The last one that is printed is where a kernel ended. */
 		TH_LOG("now: close in %s, open, request any other state", name_of(state));
 		for (to = 1; to < STATES; to++) {
 			if (!has_state(flags, state) || !has_state(flags, to))
