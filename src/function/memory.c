@@ -231,13 +231,15 @@ void tern_memory_put(struct tern_memory *mem)
  * @vma: where to; must be shared
  * @pgoff: first page of the memory
  *
- * Return: 0; -EINVAL for a private mapping or one that reaches outside.
+ * Return: 0; -EINVAL for a private mapping or one that reaches outside; -EOPNOTSUPP if
+ * stores cannot be tracked on this kernel.
  * Context: mmap_lock of the caller; takes no lock of the device.
  */
 int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 		     unsigned long pgoff)
 {
 	unsigned long pages = mem->size >> PAGE_SHIFT;
+	int ret;
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
@@ -246,7 +248,11 @@ int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 
 	vma->vm_pgoff = pgoff;
 	vma_set_file(vma, mem->file);
-	return tern_compat_call_mmap(mem->file, vma);
+	ret = tern_compat_call_mmap(mem->file, vma);
+	if (ret)
+		return ret;
+	/* A kernel whose shmem maps by another way would lose every store: refuse it. */
+	return WARN_ON_ONCE(vma->vm_ops != &memory_vm_ops) ? -EOPNOTSUPP : 0;
 }
 
 static struct page *read_page(struct tern_memory *mem, unsigned long index)
@@ -393,7 +399,8 @@ void tern_memory_clear(struct tern_memory *mem)
 		folio_batch_release(&batch);
 		cond_resched();
 	}
-	drop_pages(mem, first, end);
+	/* To the very end: the last folio may be larger than the memory. */
+	shmem_truncate_range(file_inode(mem->file), (loff_t)first << PAGE_SHIFT, (loff_t)-1);
 }
 
 /**

@@ -165,7 +165,6 @@ static u32 sum_piece(struct tern_dma *dma, struct tern_transfer *t, void *buf)
 	return 0;
 }
 
-/* Of the whole process: its main thread may have ended long before. */
 static void do_piece(struct tern_worker *w, bool mm)
 {
 	struct tern_dma *dma = container_of(w, struct tern_dma, worker);

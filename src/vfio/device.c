@@ -411,6 +411,7 @@ int tern_device_register(struct device *parent, struct tern_function *fn)
 
 err_unregister:
 	vfio_unregister_group_dev(&dev->vdev);
+	dev->fn = NULL;
 err_put:
 	vfio_put_device(&dev->vdev);
 	return ret;
