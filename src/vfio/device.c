@@ -186,7 +186,6 @@ static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	unsigned long index = vma->vm_pgoff >> shift;
 	unsigned long pgoff = vma->vm_pgoff & ((1UL << shift) - 1);
 	struct tern_device *dev = tern_device_of(vdev);
-
 	const struct tern_bar *bar;
 
 	if (index == TERN_REGION_MIGRATION)
@@ -358,6 +357,7 @@ static void release_device(struct vfio_device *vdev)
 	struct tern_device *dev = tern_device_of(vdev);
 
 	mutex_destroy(&dev->dma_log.lock);
+	mutex_destroy(&dev->irqs_mutex);
 	tern_migration_uninit(&dev->migration);
 	tern_compat_vfio_release(vdev);
 }

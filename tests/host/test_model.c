@@ -354,10 +354,23 @@ static void test_reset_keeps_the_disk(void)
 	}
 }
 
+enum way { FAILS, LEFT, RESET, CLOSED, WAYS };
+
+/* As a load ends without running the device; FAILS has ended it before. */
+static void end_load(struct lab *lab, enum way way)
+{
+	if (way == LEFT)
+		CHECK_EQ(tern_machine_go(&lab->mc, TERN_PHASE_STOPPED), 0);
+	if (way == RESET)
+		tern_machine_reset(&lab->mc);
+	if (way == CLOSED)
+		tern_machine_uninit(&lab->mc);
+}
+
 /* P-10: a load begins with nothing, and leaves nothing if it fails or is given up. */
 static void test_load_wipes_the_disk(void)
 {
-	enum { FAILS, LEFT, RESET, CLOSED, WAYS } way;
+	enum way way;
 	struct lab *a = lab_create(1);
 
 	save(a);
@@ -370,12 +383,7 @@ static void test_load_wipes_the_disk(void)
 		memset(b->d.section[DISK], 9, lengths[DISK]);
 		if (way == FAILS)
 			CHECK_EQ(tern_loader_feed(b->mc.loader, "?", 1), -EBADMSG);
-		if (way == LEFT)
-			CHECK_EQ(tern_machine_go(&b->mc, TERN_PHASE_STOPPED), 0);
-		if (way == RESET)
-			tern_machine_reset(&b->mc);
-		if (way == CLOSED)
-			tern_machine_uninit(&b->mc);
+		end_load(b, way);
 		CHECK(is(b, DISK, 0), "way %u", way);
 		lab_destroy(b);
 	}
@@ -384,12 +392,7 @@ static void test_load_wipes_the_disk(void)
 		struct lab *b = lab_create(90);
 
 		CHECK_EQ(load(b, a->stream, a->len), 0);
-		if (way == LEFT)
-			CHECK_EQ(tern_machine_go(&b->mc, TERN_PHASE_STOPPED), 0);
-		if (way == RESET)
-			tern_machine_reset(&b->mc);
-		if (way == CLOSED)
-			tern_machine_uninit(&b->mc);
+		end_load(b, way);
 		CHECK(is(b, DISK, 1 + DISK), "way %u", way);
 		lab_destroy(b);
 	}
