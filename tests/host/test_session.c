@@ -705,15 +705,17 @@ static void test_new_pages_in_front(void)
 	unsigned int snapshot, i;
 
 	for (snapshot = 1; snapshot <= 2 * chunk; snapshot++) {
+		const struct tern_dirty *d;
 		struct feeder f;
 
 		feeder_init(&f, 256, true);
+		d = &f.dev->dirty;
 		for (i = 0; i < snapshot; i++)
 			host_store(f.dev, 100 + i, i + 1);
 		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 		for (i = 0; i < 3; i++)
 			host_store(f.dev, i, i + 1);
-		while (tern_dirty_ahead(&f.dev->dirty)) {
+		while (find_next_bit(d->dirty, d->pages, d->cursor) < d->pages) {
 			CHECK(tern_session_initial(f.mc.session) > 0);
 			feeder_chunk(&f);
 		}
