@@ -89,9 +89,10 @@ def all_places(module, kdir):
         found = dict(zip(paths, pool.map(places_of_file, paths, [module] * len(paths),
                                          [kdir] * len(paths))))
     for path, places in found.items():
-        # A file that is only a table (models.c) has none.
+        # A file that is only a table (models.c) has no function, and no place.
         if not places and "\n{\n" in (TOP / path).read_text():
             raise SystemExit(f"mutate: {path} has no place to change: does it parse?")
+    found = {path: places for path, places in found.items() if places}
     ids = collections.Counter(place.id for places in found.values() for place in places)
     twice = [name for name, count in ids.items() if count > 1]
     if twice:
