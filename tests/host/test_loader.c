@@ -314,8 +314,8 @@ static void seal(struct forge *g, u32 type, u32 length)
 static struct tern_session_begin good_begin(void)
 {
 	return (struct tern_session_begin) {
-		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(2),
-		.reader = htole32(2), .model = htole32(HOST_MODEL),
+		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(3),
+		.reader = htole32(3), .model = htole32(HOST_MODEL),
 		.block = htole32(4096), .memory_size = htole64(PAGES * HOST_PAGE),
 		.id = { 42 },
 	};
@@ -377,7 +377,7 @@ static void test_wrong_begin(void)
 		CHECK_EQ(load(forge(&b)->buf, 72, 0, false), err);	\
 	} while (0)
 	TRY(magic, htole64(1), -EINVAL);
-	TRY(reader, htole32(3), -EPROTONOSUPPORT);
+	TRY(reader, htole32(4), -EPROTONOSUPPORT);
 	TRY(model, htole32(HOST_MODEL + 1), -EMEDIUMTYPE);
 	TRY(memory_size, htole64(2 * PAGES * HOST_PAGE), -ERANGE);
 	TRY(block, htole32(512), -ERANGE);
@@ -633,7 +633,7 @@ static void test_optional(void)
 	struct forge *g;
 
 	make_stream();
-	g = retell(&from, 2, 2, put_unknown);
+	g = retell(&from, 3, 3, put_unknown);
 	load(g->buf, g->len, 1, true);
 	/* One that is known is not passed over, optional or not. */
 	g = forge(&begin);
@@ -649,17 +649,17 @@ static void test_newer(void)
 	struct forge *g;
 
 	make_stream();
-	g = retell(&from, 9, 2, NULL);
+	g = retell(&from, 9, 3, NULL);
 	load(g->buf, g->len, 0, true);
-	g = retell(&from, 9, 2, put_unknown);
+	g = retell(&from, 9, 3, put_unknown);
 	load(g->buf, g->len, 777, true);
 	g = retell(&from, 9, 1, put_unknown);
 	load(g->buf, g->len, 0, true);
-	g = retell(&from, 9, 3, put_unknown);
+	g = retell(&from, 9, 4, put_unknown);
 	CHECK_EQ(load(g->buf, g->len, 0, false), -EPROTONOSUPPORT);
 }
 
-/* A stream of version 1 has no DMA, and must not have it: the engine rests. */
+/* One of version 2 loads. One of version 1 must not have DMA: the engine is reset. */
 static void test_older(void)
 {
 	struct tern_session_begin begin = good_begin();
@@ -667,6 +667,8 @@ static void test_older(void)
 	struct forge *g;
 
 	make_stream();
+	g = retell(&from, 2, 2, NULL);
+	load(g->buf, g->len, 0, true);
 	g = retell(&from, 1, 1, NULL);
 	kept = from.dev->dma;
 	memset(&from.dev->dma, 0, sizeof(kept));

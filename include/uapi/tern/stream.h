@@ -19,10 +19,10 @@
 
 /*
  * The format written, and the oldest reader that understands it.
- * Version 2 has DMA; in a stream of version 1 there was no engine.
+ * Version 2 has DMA, and an interrupt pin. Version 3 has a function-level reset.
  */
-#define TERN_STREAM_VERSION	2
-#define TERN_STREAM_READER	2
+#define TERN_STREAM_VERSION	3
+#define TERN_STREAM_READER	3
 
 /* Memory is spoken of in blocks of this many bytes, whatever the page size. */
 #define TERN_STREAM_BLOCK	4096
