@@ -126,7 +126,8 @@ def abi(*_):
     described = {pathlib.PurePath(entry["What"]).name for entry in entries}
     code = [name for source in sorted(pathlib.Path("src").rglob("*.c"))
             for name in re.findall(r"&dev_attr_(\w+)\.attr", source.read_text())]
-    code += re.findall(r"module_param\((\w+),", pathlib.Path("src/function/limits.c").read_text())
+    code += [name for source in sorted(pathlib.Path("src").rglob("*.c"))
+             for name in re.findall(r"module_param\((\w+),", source.read_text())]
     same(described - {"tern-mem"}, set(code), "attributes and parameters")
 
 

@@ -6,12 +6,16 @@
 #include <linux/err.h>
 #include <linux/mdev.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "bus/mdev.h"
 #include "function/function.h"
-#include "function/limits.h"
 #include "vfio/device.h"
+
+static unsigned int max_devices = 64;
+module_param(max_devices, uint, 0444);
+MODULE_PARM_DESC(max_devices, "Devices that may exist at once (default 64)");
 
 /**
  * struct mdev_model - a model as an mdev type
@@ -116,7 +120,7 @@ int tern_mdev_register(void)
 	ret = make_types();
 	if (ret)
 		goto err_free_types;
-	driver.max_instances = tern_limits_devices();
+	driver.max_instances = max_devices;
 	ret = mdev_register_driver(&driver);
 	if (ret)
 		goto err_free_types;

@@ -35,8 +35,8 @@
 #include <linux/shmem_fs.h>
 #include <linux/workqueue.h>
 
-#include "function/limits.h"
 #include "function/memory.h"
+#include "function/quota.h"
 
 /*
  * Both are shmem's with a few fields of ours. shmem exports neither, so they
@@ -52,7 +52,7 @@ static int memory_release(struct inode *inode, struct file *file)
 {
 	struct tern_memory *mem = file->private_data;
 
-	tern_limits_release(mem->size);
+	tern_quota_release(mem->quota, mem->size);
 	tern_dirty_uninit(&mem->dirty);
 	kfree(mem);
 	return 0;
@@ -149,12 +149,13 @@ static void build_fops(const struct file_operations *shmem)
 /**
  * tern_memory_create() - memory that reads as zero
  * @size: bytes, a multiple of PAGE_SIZE
+ * @quota: of the device; the memory is held against it until it is freed
  *
- * Return: the memory with one reference, or an ERR_PTR: -ENOMEM; -ENOSPC if the
- * memory objects that are alive reach max_memory_mib; or what shmem has to say.
+ * Return: the memory with one reference, or an ERR_PTR: -ENOMEM; -ENOSPC by the
+ * quota; or what shmem has to say.
  * Context: may sleep.
  */
-struct tern_memory *tern_memory_create(u64 size)
+struct tern_memory *tern_memory_create(u64 size, struct tern_quota *quota)
 {
 	struct tern_memory *mem;
 	struct file *file;
@@ -164,7 +165,8 @@ struct tern_memory *tern_memory_create(u64 size)
 	if (!mem)
 		return ERR_PTR(-ENOMEM);
 	mem->size = size;
-	ret = tern_limits_hold(size);
+	mem->quota = quota;
+	ret = tern_quota_hold(quota, size);
 	if (ret)
 		goto err_free;
 	ret = tern_dirty_init(&mem->dirty, size >> PAGE_SHIFT);
@@ -187,7 +189,7 @@ struct tern_memory *tern_memory_create(u64 size)
 err_uninit_dirty:
 	tern_dirty_uninit(&mem->dirty);
 err_release:
-	tern_limits_release(size);
+	tern_quota_release(quota, size);
 err_free:
 	kfree(mem);
 	return ERR_PTR(ret);

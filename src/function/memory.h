@@ -8,21 +8,24 @@
 
 struct file;
 struct page;
+struct tern_quota;
 struct vm_area_struct;
 
 /**
  * struct tern_memory - the memory of a device
  * @file: the shmem file that holds it; the last reference to it frees this
  * @size: bytes; immutable
+ * @quota: that it is held against; immutable
  * @dirty: its tracker; one bit per page
  */
 struct tern_memory {
 	struct file *file;
 	u64 size;
+	struct tern_quota *quota;
 	struct tern_dirty dirty;
 };
 
-struct tern_memory *tern_memory_create(u64 size);
+struct tern_memory *tern_memory_create(u64 size, struct tern_quota *quota);
 void tern_memory_put(struct tern_memory *mem);
 int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
 		     unsigned long pgoff);

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
-#include "function/limits.h"
+#include "function/quota.h"
 #include "mem/tern_mem.h"
 #include <uapi/tern/registers.h>
 
@@ -338,17 +338,17 @@ static struct tern_function *create(void)
 	struct tern_mem *mem;
 	int ret;
 
-	ret = tern_limits_change(0, MEMORY_MIB_DEFAULT);
-	if (ret)
-		return ERR_PTR(ret);
 	mem = kzalloc(sizeof(*mem), GFP_KERNEL);
-	if (!mem) {
-		ret = -ENOMEM;
-		goto err_unreserve;
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	mem->quota = tern_quota_create(MEMORY_MIB_DEFAULT);
+	if (IS_ERR(mem->quota)) {
+		ret = PTR_ERR(mem->quota);
+		goto err_free;
 	}
 	ret = tern_function_init(&mem->fn, &tern_mem_function);
 	if (ret)
-		goto err_free;
+		goto err_destroy_quota;
 	tern_dma_init(&mem->dma, &dma_ops, &mem->fn.io);
 	mem->memory_bar = (struct tern_bar){
 		.flags	= PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
@@ -358,10 +358,10 @@ static struct tern_function *create(void)
 	set_memory_mib(mem, MEMORY_MIB_DEFAULT);
 	return &mem->fn;
 
+err_destroy_quota:
+	tern_quota_destroy(mem->quota);
 err_free:
 	kfree(mem);
-err_unreserve:
-	tern_limits_change(MEMORY_MIB_DEFAULT, 0);
 	return ERR_PTR(ret);
 }
 
@@ -369,8 +369,8 @@ static void destroy(struct tern_function *fn)
 {
 	struct tern_mem *mem = of_function(fn);
 
-	tern_limits_change(mem->memory_mib, 0);
 	tern_function_uninit(fn);
+	tern_quota_destroy(mem->quota);
 	kfree(mem);
 }
 
@@ -382,7 +382,7 @@ static int open(struct tern_function *fn)
 	struct tern_memory *memory;
 	int ret;
 
-	memory = tern_memory_create(size);
+	memory = tern_memory_create(size, mem->quota);
 	if (IS_ERR(memory))
 		return PTR_ERR(memory);
 	ret = tern_dma_open(&mem->dma, memory);
@@ -444,7 +444,7 @@ static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
 	ret = tern_function_lock_closed(fn);
 	if (ret)
 		return ret;
-	ret = tern_limits_change(mem->memory_mib, mib);
+	ret = tern_quota_change(mem->quota, mib);
 	if (!ret)
 		set_memory_mib(mem, mib);
 	mutex_unlock(fn->state_mutex);

@@ -13,6 +13,7 @@
  * @memory: device memory; there while the device is open
  * @memory_mib: its size at the next open [state_mutex]
  * @memory_bar: BAR2, of that size [state_mutex]
+ * @quota: of memory; immutable
  * @regs: BAR0
  * @dma: the DMA engine
  */
@@ -21,6 +22,7 @@ struct tern_mem {
 	struct tern_memory *memory;
 	u32 memory_mib;
 	struct tern_bar memory_bar;
+	struct tern_quota *quota;
 	struct tern_registers regs;
 	struct tern_dma dma;
 };

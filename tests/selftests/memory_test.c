@@ -313,7 +313,9 @@ TEST_F(memory, mapping_outlives_close)
 
 /*
  * P-15: a mapping that outlives its device holds memory that counts: all memory that is
- * alive together stays below the limit, and the next open waits for none of it.
+ * alive together stays below the limit, and the next open waits for none of it. It
+ * counts for the device that it was made for, also after that was removed: another
+ * device opens, because its memory was promised.
  */
 TEST(P15_limit_over_all_that_is_alive)
 {
@@ -331,10 +333,41 @@ TEST(P15_limit_over_all_that_is_alive)
 	dev_close(&d);
 	EXPECT_EQ(dev_open(&d, UUID_A), -ENOSPC);
 	dev_close(&d);
+	/* A smaller promise makes no room: the memory is there. */
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
+	EXPECT_EQ(mdev_create(UUID_B), -ENOSPC);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_create(UUID_B), -ENOSPC);
 	munmap(page, PAGE);
+	EXPECT_EQ(mdev_create(UUID_A), 0);
+	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
 	EXPECT_EQ(dev_open(&d, UUID_A), 0);
 	dev_close(&d);
 	EXPECT_EQ(mdev_remove(UUID_A), 0);
+}
+
+TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)
+{
+	struct dev a, b;
+	void *page;
+
+	if (!have_tern())
+		SKIP(return, "module tern is not loaded");
+	ASSERT_EQ(mdev_create(UUID_A), 0);
+	ASSERT_EQ(mdev_create(UUID_B), 0);
+	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "32768"), 0);
+	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "32768"), 0);
+	ASSERT_EQ(dev_open(&a, UUID_A), 0);
+	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, a.fd, a.bar2.offset);
+	ASSERT_NE(page, MAP_FAILED);
+	dev_close(&a);
+	EXPECT_EQ(dev_open(&a, UUID_A), -ENOSPC);
+	dev_close(&a);
+	EXPECT_EQ(dev_open(&b, UUID_B), 0);
+	dev_close(&b);
+	munmap(page, PAGE);
+	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(mdev_remove(UUID_B), 0);
 }
 
 /* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
