@@ -150,7 +150,7 @@ def scenarios(args):
     if args.load:
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
     if args.only == "limits":
-        return [("limits", limits.TESTS, limits.limits)]
+        return [("limits", limits.TESTS["v2" if args.qemu else "v1"], limits.limits)]
     # What the engine does is the same for both protocols, and tested with the first.
     few = bool(args.qemu)
     loads = args.rounds or (1 if few else 3)

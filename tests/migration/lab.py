@@ -153,6 +153,10 @@ class Lab:
         nowhere.boot = guest.boot
         return self._qemu(mdev, nowhere, incoming=True)
 
+    def preparing(self, guest, mdev, more):
+        """A QEMU that the guest comes to, and whose monitor does not answer before."""
+        return self._qemu(mdev, guest, more=more, answers=False)
+
     def not_loaded(self, mdev, ram_mib, uri):
         """A QEMU that is given this, and ends; its status and its output."""
         nobody = Guest(self.loop)
@@ -200,11 +204,11 @@ class Lab:
         """A disk for Guest.read_disk(), made by the program that checks it."""
         subprocess.run([self._program, path], check=True)
 
-    def _qemu(self, mdev, guest, incoming=False, more=(), second=None):
+    def _qemu(self, mdev, guest, incoming=False, more=(), second=None, answers=True):
         name = f"qemu-{len(self.qemus) + 1}"
         qemu = Qemu(
             name, self._logs, self.protocol, mdev, guest.boot, incoming, more, second, self.wrapper
         )
         self.qemus.append(qemu)
-        qemu.start(self.loop, guest.feed)
+        qemu.start(self.loop, guest.feed, answers)
         return qemu

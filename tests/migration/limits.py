@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What Documentation/limits.rst states of QEMU 7.2 and of QEMU 10.0."""
 
+import json
 import pathlib
 import signal
 import subprocess
@@ -10,13 +11,17 @@ from checks import check_goes_on, equal
 from migration import Failed, Migration
 from qmp import QmpError
 from tamper import Saved
-from usual import FAST, LOAD, MEMORY, RAM_MIB
+from usual import FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT
 from vmm import Unexpected
 
 DOWNTIME_MS = 1000
 VIOMMU = ("-machine", "q35", "-device", "intel-iommu,caching-mode=on")
 UNSUPPORTED = "VFIO migration is not supported"
-TESTS = 3
+SHARED_RAM = (
+    *("-object", f"memory-backend-memfd,id=ram,share=on,size={RAM_MIB}M"),
+    *("-machine", "memory-backend=ram,aux-ram-share=on"),
+)
+TESTS = {"v1": 3, "v2": 4}
 
 
 def ended(tap, status, output):
@@ -37,8 +42,14 @@ def refused(tap, command, *words):
         raise AssertionError("QEMU did not refuse it")
 
 
-def boot(lab):
-    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+def channel(folder, kind):
+    """A channel of a migration, by the name that QEMU has for its kind."""
+    address = {"transport": "socket", "type": "unix", "path": f"{folder}/{kind}"}
+    return {"channel-type": kind, "addr": address}
+
+
+def boot(lab, more=()):
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, more=more)
     guest.fill(guest.pages * 3 // 4)
     guest.load(**LOAD)
     guest.goes_on()
@@ -136,6 +147,29 @@ def removal_aborts(tap, lab):
     vmm.mdev.remove()
 
 
+def cpr_transfer_is_whole(tap, lab, folder):
+    """The guest's memory stays where it is; the device migrates as ever."""
+    guest = boot(lab, SHARED_RAM)
+    source, (main, cpr) = guest.vmm, (channel(folder, kind) for kind in ("main", "cpr"))
+    incoming = ["-incoming", f"unix:{main['addr']['path']}", "-incoming", json.dumps(cpr)]
+    destination = lab.preparing(guest, lab.mdev(**MEMORY), incoming)
+    lab.loop.until_looked(pathlib.Path(cpr["addr"]["path"]).exists, "the channel for cpr")
+    migration = Migration(lab.loop, source, return_path=False)
+    source.qmp.command("migrate-set-parameters", mode="cpr-transfer")
+    source.qmp.command("migrate", channels=[main, cpr])
+    lab.loop.until(migration.completed, "the migration")
+    destination.qmp.start()
+    destination.until_status("running")
+    guest.vmm = destination
+    sent = source.mdev.number("stopped_bytes") + sum(source.mdev.numbers("pass_bytes"))
+    tap.note(f"{sent} bytes of the device")
+    assert sent > SNAPSHOT, "so little of the device"
+    source.quit(lab.loop)
+    source.mdev.remove()
+    check_goes_on(guest)
+    lab.end(guest)
+
+
 def limits_v1(tap, lab, folder):
     with tap.test("QEMU 7.2: background-snapshot completes, and its file lacks the device"):
         background_snapshot_is_incomplete(tap, lab, boot(lab), folder)
@@ -152,6 +186,8 @@ def limits_v2(tap, lab, folder):
     with tap.test("QEMU 10.0: post-copy is refused, with the reason"):
         post_copy_is_refused(tap, lab, guest, folder)
     lab.end(guest)
+    with tap.test("QEMU 10.0: cpr-transfer of a guest with shared memory is whole"):
+        cpr_transfer_is_whole(tap, lab, folder)
     with tap.test("QEMU 10.0: a device behind a virtual IOMMU is refused, with the reason"):
         viommu_is_refused(tap, lab)
 

@@ -206,8 +206,11 @@ class Qemu:
         self.pid = self._process.pid
         self.control = mdev.host.connect(self._control)
 
-    def start(self, loop, feed):
-        """Listen to it: what its guest says goes to feed()."""
+    def start(self, loop, feed, answers=True):
+        """Listen to it: what its guest says goes to feed().
+
+        answers: its monitor does so now; if not, call qmp.start() later
+        """
         self.loop = loop
         loop.watch_bytes(self.control, feed)
         monitor = self.mdev.host.connect(self._monitor)
@@ -216,7 +219,8 @@ class Qemu:
         else:
             self.qmp = Qmp(loop, monitor, self.name)
             loop.watch_exit(self._process.pid, self._exited)
-        self.qmp.start()
+        if answers:
+            self.qmp.start()
 
     def load(self, uri):
         """Have it take a guest from there, to the end."""
