@@ -354,8 +354,13 @@ static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
 				mem->dirty.pages - folio->index);
 	bool pinned;
 
+	/* Few are: the others need no lock, and there may be very many. */
+	if (!folio_maybe_dma_pinned(folio))
+		return false;
 	folio_lock(folio);
-	pinned = folio->mapping == mem->file->f_mapping && folio_maybe_dma_pinned(folio);
+	/* Memory that the hardware reported as broken is dropped: to touch it is fatal. */
+	pinned = folio->mapping == mem->file->f_mapping && folio_maybe_dma_pinned(folio) &&
+		 !folio_test_hwpoison(folio);
 	if (pinned) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		folio_mark_dirty(folio);
