@@ -221,8 +221,8 @@ Performance
 
 Each figure has a baseline, measured in the same run on the same kernel. Compare only the
 ratios: between machines, or before and after a change. Each figure is the best of several
-runs, with two exceptions: the bytes that a session sends, which are counted, and the stores
-of a guest. ``make bench`` measures all figures and writes this page.
+runs. Two are not: the bytes that a session sends are counted, and the stores of a guest are
+measured once. ``make bench`` measures all figures and writes this page.
 
 The result of a figure with a goal is pass or fail. A figure without a goal is
 informational.

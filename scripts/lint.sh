@@ -160,6 +160,15 @@ words() {
 	}
 }
 
+sentences() {
+	scripts/sentences.py || return
+	printf '%s\n' "/* $(printf 'word %.0s' {1..26})" " * end. */" >build/words.h
+	if scripts/sentences.py build/words.h >/dev/null; then
+		echo "a seeded sentence of 27 words was not found"
+		return 1
+	fi
+}
+
 # What is guessed at may break another rule. A patch that does not apply breaks nothing;
 # `make mutants` would say so too late.
 mutants_apply() {
@@ -254,6 +263,7 @@ requirements() {
 try "no number of an issue" issue_numbers
 try "every number is defined" numbers_defined
 try "the words of Documentation/style.rst" words
+try "sentences of 25 words at most" sentences
 try "every numbered requirement has a test" requirements
 sed 's/^/# /' build/requirements
 try "make help has one line per target" help_lines

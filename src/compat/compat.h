@@ -95,9 +95,9 @@ static inline int tern_compat_call_mmap(struct file *file, struct vm_area_struct
 }
 
 /*
- * Where a file describes a mapping before it is made, name() does so: a shared one, as
- * the file's former operations have it, with the vm_ops that ours() makes of theirs and
- * some flags more. Elsewhere nothing of this exists.
+ * Where a file describes a mapping before it is made, name() does so. It describes a
+ * shared one, as the file's former operations have it, but with the vm_ops that ours()
+ * makes of theirs, and some flags more. Elsewhere nothing of this exists.
  */
 #ifdef TERN_HAS_VMA_DESC
 #define TERN_COMPAT_MMAP_PREPARE(name, ours, ...)			\

@@ -3,35 +3,35 @@
  * The dirty tracker: which pages must be sent, and how one is taken so that no
  * store is lost.
  *
- * Two bits per page. "touched": written since the memory was last cleared.
- * "dirty": written since the page was last taken. mark() sets both, session or
- * not. There is no flag that says whether a session lives, so there is none to
- * race with; outside a session no page is re-armed, so a page's second store
- * costs nothing. A session begins with dirty |= touched: the snapshot is
- * a dirty iteration in which everything is dirty.
+ * Two bits per page. "touched": written since the memory was last cleared. "dirty":
+ * written since the page was last taken. mark() sets both, session or not. No flag says
+ * whether a session lives, so there is none to race with. Outside a session no page is
+ * re-armed, so a page's second store costs nothing. A session begins with dirty |=
+ * touched: the snapshot is a dirty iteration in which everything is dirty.
  *
- * Vocabulary: to mark is to say that a page was written; to take is to clear
- * its dirty bit and copy it; to re-arm is to make the next store mark again;
- * a pass is one walk of the cursor from page 0 to the end.
+ * Vocabulary:
  *
- * Why no store is lost. take() does, for each page: lock, clear the bit,
- * unlock; re-arm; copy. A store through a mapping that is not armed needs a
- * fault, and the fault marks and makes the entry writable under one hold of
- * the page's lock. If that was before the clear, the entry is there to be
- * unmapped by the re-arming, and stores through it until then are seen by the
- * copy, which comes later. If it was after, the mark outlives the clear and
- * the page is taken again. Stores that the kernel itself makes mark after they
- * stored, with a full barrier between: then either the copy sees the store, or
- * the mark comes after the clear. Copy before clear, or clear without
- * re-arming, and this breaks.
+ * - to mark: to say that a page was written
+ * - to take: to clear a page's dirty bit and copy the page
+ * - to re-arm: to make the next store mark again
+ * - a pass: one walk of the cursor from page 0 to the end
  *
- * Stores legitimately arrive after the device was stopped: a disk read into its
- * memory completes late, or another device's DMA ends there. So a mark sets its
- * bit at any time. The tracker is frozen then, which means that one pass is
- * left: it walks the cursor once from page 0 to the end, takes each dirty page
- * that it reaches once, and never turns back. A process that stores without end
- * cannot hold it up. Bits left behind the cursor when that pass has ended are
- * stores that the stream may lack: late_marks is their number.
+ * Why no store is lost. take() does, for each page: lock, clear the bit, unlock;
+ * re-arm; copy. A store to an armed page faults. The fault marks the page and makes the
+ * entry writable, under one hold of the page's lock. If that was before the clear,
+ * re-arming unmaps the entry. The copy comes after that, and sees what was stored until
+ * then. If it was after, the mark outlives the clear and the page is taken again. A
+ * store by the kernel itself marks afterwards, with a full barrier between. Then either
+ * the copy sees the store, or the mark comes after the clear. Copy before clear, or
+ * clear without re-arming, and this breaks.
+ *
+ * Stores legitimately arrive after the device was stopped: a disk read into its memory
+ * completes late, or another device's DMA ends there. So a mark sets its bit at any
+ * time. The tracker is frozen then: one pass is left. That pass walks the cursor once
+ * from page 0 to the end, and takes each dirty page that it reaches. It never turns
+ * back. A process that stores without end cannot hold it up. Bits left behind the
+ * cursor when that pass has ended are stores that the stream may lack: late_marks is
+ * their number.
  *
  * A counter may be higher than the number of its bits, never lower: what needs
  * the truth about "none" looks at the bitmap.
@@ -116,9 +116,9 @@ static void clear_all(struct tern_dirty *d, unsigned long *bits, atomic_long_t *
  * tern_dirty_clear() - forget every page
  * @d: the tracker
  *
- * The first half of clearing the memory: the caller drops the pages after it,
- * so that a store in between is dropped too and only leaves a mark that costs
- * a page of zeroes. Context: no session lives; may sleep.
+ * The first half of clearing the memory. The caller drops the pages after it. So a
+ * store in between is dropped too, and leaves only a mark, which costs a page of
+ * zeroes. Context: no session lives; may sleep.
  */
 void tern_dirty_clear(struct tern_dirty *d)
 {
@@ -133,10 +133,9 @@ void tern_dirty_clear(struct tern_dirty *d)
  * @first: first page
  * @n: how many
  *
- * Guarantees that a take() that does not see the store leaves the pages dirty.
- * For that the caller either holds the page's lock until its entry is
- * writable, or has stored already, with a full barrier after the store
- * (smp_mb__before_atomic()).
+ * Guarantees that a take() that does not see the store leaves the pages dirty. For that
+ * the caller either holds the page's lock until its entry is writable, or has stored
+ * already. After such a store comes a full barrier (smp_mb__before_atomic()).
  *
  * Context: any; takes no lock.
  */
@@ -224,9 +223,9 @@ void tern_dirty_thaw(struct tern_dirty *d)
  * tern_dirty_late_marks() - how many pages the stream may lack a store to
  * @d: the tracker
  *
- * Return: the dirty pages that the last pass left behind, of the session that
- * lives or of the last one; 0 if its last pass has not come to its end. Counts
- * bits: in time proportional to the size of the memory.
+ * Return: the dirty pages that the last pass left behind, in this session or the last
+ * one; 0 before that pass has ended. Counts bits: in time proportional to the size of
+ * the memory.
  * Context: the session lock, or whatever keeps sessions from changing.
  */
 unsigned long tern_dirty_late_marks(const struct tern_dirty *d)

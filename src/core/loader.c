@@ -2,16 +2,14 @@
 /*
  * The loader: restores a device from a stream, or leaves it in its reset state.
  *
- * MEMORY goes straight to device memory. The sections are validated as they
- * come and staged; when END is consumed and everything is there, they are
- * loaded in one go that cannot fail. From then on the device is complete, and
- * to let it run needs nothing of the loader: by that time a VMM could not take
- * the guest back any more.
+ * MEMORY goes straight to device memory. Each section is validated when it comes, and
+ * staged. When END is consumed and everything is there, all are loaded in one go that
+ * cannot fail. From then on the device is complete, and can run without the loader: a
+ * VMM could not take the guest back any more.
  *
- * Whatever fails wipes the device, so no half state can be left to run on,
- * and the first error stays the answer until a new loader is made. A
- * SESSION_BEGIN of another session starts over, before END or after it: the
- * source gave up a session and began a new one.
+ * Whatever fails wipes the device, so no half state can run. The first error stays the
+ * answer until a new loader is made. A SESSION_BEGIN of another session starts over,
+ * before END or after it: the source gave up a session and began a new one.
  *
  * Errors of meaning (those of form are in core/stream.c):
  *

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The machine: takes the steps that core/phase.c lists. One small function a
- * step; the phase is written last; the table sees to it that only a first step
- * can fail, so a failed arc leaves everything as it was.
+ * The machine: takes the steps that core/phase.c lists. Each step is one small
+ * function, and the phase is written last. By the table only a first step can fail, so
+ * a failed arc leaves everything as it was.
  *
  * Front ends translate their protocol's states to phases and back, and decide
  * nothing.
@@ -165,9 +165,13 @@ void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity,
  *
  * Guarantees that on return the device is in @to, or where it was before.
  *
- * Return: 0; -EINVAL if there is no such arc; -ENOMEM if a session or a load
- * could not be begun; what the model's may_load() says; -EIO if a load that is
- * not whole was to run.
+ * Return: 0, or one of:
+ *
+ * - -EINVAL: there is no such arc
+ * - -ENOMEM: a session or a load could not be begun
+ * - -EIO: a load that is not whole was to run
+ * - an error of the model's may_load()
+ *
  * Context: state_mutex; may sleep.
  */
 int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
@@ -194,9 +198,9 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
  * tern_machine_go() to TERN_PHASE_STOPPED discards a load that is not whole. This
  * one is for a front end that requires a whole one.
  *
- * Return: 0, and the device is stopped, with the stream's state; -EIO if the
- * stream was not whole or was refused, and the load continues; -EINVAL if it is
- * not loading. Context: state_mutex; may sleep.
+ * Return: 0, and the device is stopped, with the stream's state. -EIO if the stream is
+ * not whole or was refused: the load continues. -EINVAL if the device is not loading.
+ * Context: state_mutex; may sleep.
  */
 int tern_machine_commit(struct tern_machine *mc)
 {

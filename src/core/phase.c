@@ -2,13 +2,13 @@
 /*
  * The state machine, as a table: from a phase to a phase by these steps.
  *
- * The law of the table: a step that can fail is the first of its arc. So a
- * failed arc has changed nothing, and nothing ever has to be undone. The arcs
- * that a VMM cannot survive the failure of (to running, to stopped) have no
- * such step, except for the one where a device would run on an incomplete state.
+ * The law of the table: a step that can fail is the first of its arc. So a failed arc
+ * has changed nothing, and nothing ever has to be undone. A VMM cannot survive that an
+ * arc to running or to stopped fails. These have no such step, except where a device
+ * would run on an incomplete state.
  *
- * A device is quiesced on its way between running and stopped, one step at a
- * time: the phases where it is have the arcs to their neighbours and no other.
+ * Between running and stopped a device is quiesced, one step at a time. The quiesced
+ * phases have arcs to their neighbours and no other.
  */
 #include "core/phase.h"
 

@@ -22,13 +22,13 @@
  *                       v
  *                    OFFERED -prepare-> PREPARED
  *
- * A chunk that was prepared and not retired when the device stops may or may
- * not have reached the destination. It is offered again, byte for byte, from
- * the buffer; the reader knows a repeated record by its number. If the buffer
- * belongs to user space, records are put together and sealed in a bounce buffer,
- * small enough to stay in a cache, and copied there. After that only the chunk's
- * length is remembered, and its bytes are never looked at: a process that corrupts
- * them fails its own CRC. A buffer that user space cannot reach needs no such copy.
+ * A chunk that was prepared and not retired when the device stops may or may not have
+ * reached the destination. It is offered again, byte for byte, from the buffer; the
+ * reader knows a repeated record by its number. If the buffer belongs to user space,
+ * records are put together and sealed in a bounce buffer, and copied there. The bounce
+ * buffer is small enough to stay in a cache. After that only the chunk's length is
+ * remembered, and its bytes are never looked at: a process that corrupts them fails its
+ * own CRC. A buffer that user space cannot reach needs no such copy.
  *
  * There are two ways to read. By chunks: prepare, read unseen, retire. Or by
  * bytes: peek, and consume what was read. A byte that was consumed has arrived,
@@ -60,9 +60,8 @@ enum chunk_state {
  * @chunk: state of the chunk in the staging buffer [lock]
  * @chunk_bytes: its length [lock]
  * @consumed: bytes of it that were read for good [lock]
- * @snapshot: pages that were dirty when the session began, and that the first
- *	pass has not taken, or 1 if new pages were taken instead of the last ones;
- *	0 after it [lock]
+ * @snapshot: pages that were dirty at the begin, and that the first pass has not taken.
+ *	1 if new pages were taken instead of the last ones; 0 after the pass [lock]
  * @initial: lowest initial_bytes reported so far [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
@@ -484,9 +483,9 @@ static void drop_chunk(struct tern_session *s)
  *
  * The chunk stays the same until tern_session_retire().
  *
- * Return: its bytes; 0 if there is nothing to give now; -ENOMEM or -EIO of the
- * device's memory, or -EINTR if the caller was killed; after any of these the next call tries
- * the same pages again.
+ * Return: its bytes; 0 if there is nothing to give now; -ENOMEM or -EIO of the device's
+ * memory; -EINTR if the caller was killed. After an error the next call tries the same
+ * pages again.
  * Context: takes the session lock; may sleep.
  */
 ssize_t tern_session_prepare(struct tern_session *s)

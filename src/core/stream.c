@@ -2,11 +2,11 @@
 /*
  * The records of the stream: a writer, and a reader that trusts no input.
  *
- * The reader copies each byte of its input once, into memory of its own, and
- * looks only at the copy: the input may be a window that user space is writing
- * at the same time. A length is bounded before the payload is waited for, and
- * the buffer for the longest payload is there from the start, so nothing that
- * a stream says makes the reader allocate.
+ * The reader copies each byte of its input once, into memory of its own, and looks only
+ * at the copy. For the input may be a window that user space is writing at the same
+ * time. A length is bounded before the payload is waited for. The buffer for the
+ * longest payload is there from the start: nothing that a stream says makes the reader
+ * allocate.
  *
  * Order of the checks, each with an errno of its own:
  *
@@ -17,8 +17,8 @@
  *   the CRC					-EBADMSG
  *   a place in the row that is yet to come	-EILSEQ
  *
- * A record that came before (seq below the one expected, same session) is
- * checked and then passed over: a chunk that was offered twice does no harm.
+ * A record that came before has a seq below the one expected, in the same session. It
+ * is checked and then passed over: a chunk that was offered twice does no harm.
  */
 #include "core/model.h"
 #include "core/stream.h"

@@ -166,7 +166,7 @@ static bool is_power_state(u8 pmcsr)
  * @len: how many
  *
  * A power state that the device does not have is discarded, as PCI-PM has it (PMCSR,
- * PowerState): the field keeps its value, and the rest is written.
+ * PowerState). The field keeps its value, and the rest is written.
  *
  * Context: the device's io lock.
  */
@@ -224,8 +224,8 @@ bool tern_config_space_in_d3hot(const struct tern_config_space *cfg)
  * @cfg: the config space
  * @from: a validated state
  *
- * What no guest can have written stays this device's own, and so does D0 for a power
- * state that the device does not have: older devices let a guest write it.
+ * What no guest can have written stays this device's own. So does D0 for a power state
+ * that the device does not have: older devices let a guest write it.
  *
  * Context: the device's io lock.
  */

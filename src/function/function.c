@@ -3,8 +3,8 @@
  * A PCI function: what every model has, whatever it does.
  *
  * A model embeds struct tern_function and adds registers, memory, and what it does with
- * them. Here stand config space and what follows from it: bus mastering, the power state
- * and INTx are three bits that a guest writes, and that interrupts and DMA go by. A bus
+ * them. Here stand config space and what follows from it. Bus mastering, the power
+ * state and INTx are bits that a guest writes, and that interrupts and DMA obey. A bus
  * and vfio know a model by struct tern_function_ops alone.
  */
 #include <linux/err.h>
@@ -200,9 +200,9 @@ void tern_function_read_config(struct tern_function *fn, unsigned int offset, vo
  * @from: the bytes
  * @len: how many
  *
- * When a write that clears bus mastering returns, guest memory is not used any more,
- * because a guest frees it then; after one that chooses D3hot, device memory is not,
- * either. Context: takes the io lock; may wait for DMA.
+ * After a write that clears bus mastering, guest memory is not used any more, because a
+ * guest frees it then. After one that chooses D3hot, device memory is not, either.
+ * Context: takes the io lock; may wait for DMA.
  */
 void tern_function_write_config(struct tern_function *fn, unsigned int offset,
 				const void *from, size_t len)

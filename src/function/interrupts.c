@@ -2,11 +2,11 @@
 /*
  * Interrupts: MSI-X vectors or INTx, delivered through eventfds.
  *
- * An interrupt is never lost: one that is raised while the device is stopped, or
- * while its vector has no eventfd, stays pending, migrates, and is delivered
- * once, when the device runs and the vector has an eventfd. An MSI-X is a
- * write to memory, so without bus mastering it stays pending, too. In D3hot a
- * function sends nothing: no vector, and INTx is not asserted.
+ * An interrupt is never lost. One that is raised while the device is stopped, or while
+ * its vector has no eventfd, stays pending and migrates. It is delivered once, when the
+ * device runs and the vector has an eventfd. An MSI-X is a write to memory, so without
+ * bus mastering it stays pending, too. In D3hot a function sends nothing: no vector,
+ * and INTx is not asserted.
  *
  * Which eventfd a vector has belongs to the host; it is no part of the state,
  * and to load a state does not touch it. Masking a vector in the MSI-X table

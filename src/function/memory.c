@@ -7,18 +7,17 @@
  *
  *   a mapping -> its file -> our tracker and our module
  *
- * and a mapping may outlive the device: it keeps the tracker alive, keeps the
- * module loaded, and reaches nothing else, for each open gets a file of its
- * own. There are no vm_ops open/close to count by: to put the last module
- * reference in one's own callback is a race with unloading.
+ * and a mapping may outlive the device: it keeps the tracker alive and the module
+ * loaded. It reaches nothing else, for each open gets a file of its own. There are no
+ * vm_ops open/close to count by: to put the last module reference in one's own callback
+ * is a race with unloading.
  *
- * A mapping of BAR2 has our page_mkwrite: the first store to a page faults,
- * and the fault marks the page while it holds the folio's lock, under which
- * the entry then becomes writable. To re-arm is to unmap: after that every
- * store, of the VMM or of a guest whose second-level entries follow, faults
- * again. Write-protecting the entries instead would look cheaper and is not
- * safe: migration entries are passed over, and an entry that is left dirty can
- * become writable again without a fault.
+ * A mapping of BAR2 has our page_mkwrite: the first store to a page faults. The fault
+ * marks the page while it holds the folio's lock, under which the entry then becomes
+ * writable. To re-arm is to unmap: after that every store, of the VMM or of a guest
+ * whose second-level entries follow, faults again. Write-protecting the entries instead
+ * would look cheaper and is not safe. Migration entries are passed over, and an entry
+ * that is left dirty can become writable again without a fault.
  *
  * What the kernel itself stores (a trapped access, a load) goes through the
  * pages, never through kernel_write(): that would apply the caller's file size
@@ -39,9 +38,9 @@
 #include "function/quota.h"
 
 /*
- * Both are shmem's with a few fields of ours. shmem exports neither, so they
- * are copied from the first file and the first mapping there is, under the
- * lock, and never change after that.
+ * Both are shmem's with a few fields of ours. But shmem exports neither. So they are
+ * copied from the first file and the first mapping, under the lock, and never change
+ * after that.
  */
 static DEFINE_MUTEX(ops_lock);
 static struct file_operations memory_fops;
@@ -211,8 +210,8 @@ static void put_now(struct work_struct *work)
  * @mem: the memory; gone with its last mapping, or else on return
  *
  * fput() by a user's thread would leave the end to later, and with it the last
- * reference to the module: the module could not be unloaded right after the device
- * was removed. Only a kernel thread can put a file at once.
+ * reference to the module. The module could not be unloaded right after the device was
+ * removed. Only a kernel thread can put a file at once.
  *
  * Context: may sleep.
  */
@@ -379,10 +378,10 @@ static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
  * The bits go first: a store in between is dropped with its page, and leaves
  * at most a mark too many.
  *
- * Pages are dropped, except for those that a device or the kernel has pinned: on
- * hardware a BAR is the same memory across a reset, and what has mapped it for DMA
- * must go on reading and writing this device's memory. A page that is pinned while
- * this runs may still be dropped.
+ * Pages are dropped, except for those that a device or the kernel has pinned. On
+ * hardware a BAR is the same memory across a reset: what has mapped it for DMA must go
+ * on using this device's memory. A page that is pinned while this runs may still be
+ * dropped.
  *
  * Context: no session lives; may sleep.
  */

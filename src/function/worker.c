@@ -8,23 +8,23 @@
  *	do it: no lock is held, for guest memory can make us wait
  *	lock; note what was done; unlock
  *
- * So between two pieces the registers are the whole truth, and that is when a device
- * stops: to freeze is to let no further piece begin, and to wait for the one in progress.
- * A piece is either done or not begun, here or on the destination.
+ * Between two pieces the registers are the whole truth, and that is when a device
+ * stops. To freeze is to let no further piece begin, and to wait for the one in
+ * progress. A piece is either done or not begun, here or on the destination.
  *
  * The thread works in the opener's address space, and in its control groups. There
  * guest memory is found, and to them processor time and memory are charged that the
  * device uses. The opener is a process: its life decides, not that of the thread that
- * opened the device, nor of its main thread. Once the process has ended, or has given up
- * its address space by execve(), there is no guest memory any more, and every piece
- * fails; what a forked child does with the device uses the memory of the opener.
+ * opened the device, nor of its main thread. Once the process has ended, or has given
+ * up its address space by execve(), there is no guest memory any more, and every piece
+ * fails. What a forked child does with the device uses the memory of the opener.
  *
  * A fault may wait for the process that serves that memory. Whatever must not wait
  * indefinitely (close, or a freeze whose caller was killed) kills the piece: SIGKILL
- * ends the fault, and the piece fails. A watchdog does so for an opener that was killed:
- * the piece may hold what the opener needs to exit, and so to close. Some faults cannot
- * be killed, such as one that waits for a FUSE daemon that has taken the request: then
- * close sleeps until the daemon answers or its connection is aborted.
+ * ends the fault, and the piece fails. A watchdog does so for an opener that was
+ * killed: the piece may hold what the opener needs to exit, and so to close. Some
+ * faults cannot be killed, such as one that waits for a FUSE daemon that has taken the
+ * request. Then close sleeps until the daemon answers or its connection is aborted.
  */
 #include <linux/cgroup.h>
 #include <linux/err.h>
@@ -183,8 +183,8 @@ static bool has_ended(struct tern_worker *w, unsigned long piece)
 
 /*
  * Kill a piece, and wait for its end. Once: the signal stays pending until the next
- * piece begins. If the fault that it waits in cannot be killed, the caller waits, too,
- * without a report of a hung task: it is the memory's server that hangs.
+ * piece begins. If the fault that it waits in cannot be killed, the caller waits, too.
+ * No hung task is reported: it is the memory's server that hangs.
  */
 static void kill_piece(struct tern_worker *w, unsigned long piece)
 {

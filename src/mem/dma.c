@@ -3,15 +3,15 @@
  * The DMA engine: moves bytes between guest memory and device memory, fills
  * device memory, and sums it up, on a thread of its own.
  *
- * A transfer is a few registers and how far it has come, and proceeds in pieces of a
- * worker (function/worker.h): a piece works on a copy of the transfer, which becomes the
- * registers at its end. So between two pieces the registers are the whole truth. What is
- * left of a transfer when the device stops migrates with them, and resumes where the
- * device runs next, once.
+ * A transfer is a few registers and how far it has come. It proceeds in pieces of a
+ * worker (function/worker.h). A piece works on a copy of the transfer, which becomes
+ * the registers at its end. So between two pieces the registers are the whole truth.
+ * What is left of a transfer when the device stops migrates with them, and resumes
+ * where the device runs next, once.
  *
- * To aim the engine at the device's own memory, mapped as guest memory, is
- * allowed: the stores fault and are marked as a guest's would be, for the thread
- * holds none of our locks while it moves.
+ * To aim the engine at the device's own memory, mapped as guest memory, is allowed. The
+ * stores fault and are marked as a guest's would be, for the thread holds none of our
+ * locks.
  */
 #include <linux/crc32c.h>
 #include <linux/minmax.h>

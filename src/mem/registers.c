@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The registers of BAR0: identity, interrupt status and mask, the doorbell,
- * scratch, and those of the DMA engine, which it keeps itself (mem/dma.c;
- * include/uapi/tern/registers.h has the map).
+ * The registers of BAR0: identity, interrupt status and mask, the doorbell, scratch.
+ * Those of the DMA engine are kept by mem/dma.c. include/uapi/tern/registers.h has the
+ * map.
  *
  * A register is 32 bits wide. A read may be of any size; a write narrower than
  * a register, or unaligned, has no effect, as on hardware that decodes words.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The attributes of a device, in its folder "tern": two to write while it is closed, the
- * rest to watch it by; a model adds its own. A number that is refused changes nothing.
+ * The attributes of a device, in its folder "tern". Two can be written while it is
+ * closed, the rest shows its state; a model adds its own. A number that is refused
+ * changes nothing.
  */
 #include <linux/device.h>
 #include <linux/sysfs.h>

@@ -2,10 +2,10 @@
 /*
  * The VFIO device: open and close, regions, ioctls, reset.
  *
- * A region is a row in a table: its size, what may be done with it, and a
- * function that moves bytes between the device and kernel memory. User memory
- * is only touched here, through a bounce buffer, with no lock held: a buffer
- * that user space serves itself may block the copy indefinitely.
+ * A region is a row in a table: its size, its flags, and a function that moves bytes
+ * between the device and kernel memory. User memory is only touched here, through a
+ * bounce buffer, with no lock held. A buffer that user space serves itself may block
+ * the copy indefinitely.
  */
 #include <linux/module.h>
 #include <linux/sched/signal.h>

@@ -3,17 +3,17 @@
  * The log of DMA: which pages of guest memory the device has written, for a VMM
  * that asks the device and not the container (VFIO_DEVICE_FEATURE_DMA_LOGGING_*).
  *
- * Guest memory has nothing to do with device memory and its tracker, nor with the
- * state of a migration: a VMM starts the log, reads it, and stops it when it
- * likes. One bit per page, in bitmaps that are allocated when the log is
- * started: so to mark cannot fail, and they are charged to the VMM.
+ * Guest memory has nothing to do with device memory and its tracker, nor with the state
+ * of a migration. A VMM starts the log, reads it, and stops it when it likes. The log
+ * has one bit per page. Its bitmaps are allocated when it starts, and charged to the
+ * VMM: so to mark cannot fail.
  *
  * A page is marked after it was written. A VMM that reads the log and then the
  * page has the bytes, or finds the page in the log once more. When a device is
  * stopped, its last piece was written and marked.
  *
- * A bit is cleared under the lock, and reported with no lock held: the VMM's bitmap is
- * user memory, and newer kernels fault it in as it is filled.
+ * A bit is cleared under the lock, and reported with no lock held. For the VMM's bitmap
+ * is user memory, which newer kernels fault in as it is filled.
  */
 #include <linux/bitmap.h>
 #include <linux/interval_tree.h>
@@ -54,8 +54,8 @@ static void free_ranges(struct tern_dma_range *ranges, unsigned int n)
 
 /*
  * Take a range of the VMM's into @ranges, of which there are @n. They come in ascending
- * order. A range need not end where a page does: one that begins in the last page of the
- * range before, or right after it, becomes part of it, so that each page has one bit.
+ * order. A range need not end where a page does. One that begins in the last page of
+ * the range before, or right after it, becomes part of it: each page has one bit.
  */
 static int join_range(struct tern_dma_range *ranges, unsigned int *n,
 		     const struct interval_tree_node *node)

@@ -190,8 +190,8 @@ static void disable_index(struct tern_device *dev, u32 index)
 }
 
 /*
- * As vfio-pci has it: the first call with eventfds enables an index, even if each of
- * them is -1, and the index stays enabled until all of it is disabled. The request
+ * As vfio-pci has it, the first call with eventfds enables an index, even if each of
+ * them is -1. The index stays enabled until all of it is disabled. The request
  * interrupt is enabled while it has an eventfd.
  */
 static bool is_enabled(struct tern_device *dev, u32 index)

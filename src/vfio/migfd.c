@@ -3,11 +3,10 @@
  * The data file: protocol version 2, the one of Linux since 5.18 and of QEMU
  * since 8.0.
  *
- * A state is asked for by VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE. Between two
- * states lie arcs, and the table below says for each pair which state the next
- * arc leads to; what an arc does is the machine's affair (core/machine.c). An
- * arc that begins a session or a load makes a file; read() and write() of it
- * carry the stream:
+ * A state is asked for by VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE. Between two states lie
+ * arcs. The table below has for each pair the state that the next arc leads to. What an
+ * arc does is the machine's affair (core/machine.c). An arc that begins a session or a
+ * load makes a file; read() and write() of it carry the stream:
  *
  *   read     the next bytes of the session; what was copied has arrived
  *   write    the next bytes of a load, consumed and checked on return
@@ -15,14 +14,14 @@
  *   ioctl    VFIO_MIG_GET_PRECOPY_INFO
  *
  * The file lives until its last descriptor is closed, which can be longer than its
- * session, and longer than the device: so it holds a reference on the device's
- * memory, and the device on it while its session lives. It is the device's
- * current file, or its session is over and every use is -ENODEV. To close it
- * changes nothing: the session continues until a state is requested that ends it.
+ * session, and longer than the device. So it holds a reference on the device's
+ * structure. The device holds one on it while its session lives. It is the device's
+ * current file, or its session is over and every use is -ENODEV. To close it changes
+ * nothing: the session continues until a state is requested that ends it.
  *
- * User memory is copied from and to the file's own staging buffer, with nothing
- * held but the file's mutex: a buffer that user space serves itself may block the copy
- * indefinitely, and then blocks only the users of the same file.
+ * User memory is copied from and to the file's own staging buffer, with nothing held
+ * but the file's mutex. A buffer that user space serves itself may block the copy
+ * indefinitely. Then it blocks only the users of the same file.
  */
 #include <linux/anon_inodes.h>
 #include <linux/err.h>
@@ -54,8 +53,8 @@ static_assert(STAGING >= TERN_CHUNK_MIN);
  *	from or to user memory that is under way
  * @bytes: STAGING of them
  *
- * Gone with the session, however long its file stays open: an fd holder must not
- * keep a MiB of the kernel's memory for each session that it once had.
+ * Freed with the session, however long its file stays open. A process that keeps its
+ * files must not keep a MiB of the kernel's memory for each session.
  */
 struct staging {
 	struct kref kref;
@@ -98,10 +97,10 @@ static const enum vfio_device_mig_state states[TERN_PHASES] = {
 #define REFUSED	TERN_PHASES
 
 /*
- * From a phase towards another, by the shortest way along the arcs of vfio's text
- * (uapi/linux/vfio.h, at enum vfio_device_mig_state) that has no phase with a
- * session in its middle. A table of our own, because that of Linux 6.1 lacks half
- * of it; where the kernel's is whole, the two are held against each other.
+ * The next phase on the way to another: the shortest way along the arcs of
+ * uapi/linux/vfio.h (at enum vfio_device_mig_state) without a session in its middle.
+ * The table of Linux 6.1 lacks half of it, so this is our own. Where the kernel's is
+ * whole, the two are compared.
  */
 static const u8 next_phase[TERN_PHASES][TERN_PHASES] = {
 	[TERN_PHASE_RUNNING] = {
@@ -593,9 +592,14 @@ static struct file *go(struct tern_migration *mig, enum tern_phase to)
  * @state: the state that is asked for
  *
  * Return: the data file of a session or load that the way there has begun, or NULL; or
- * an ERR_PTR: -EINVAL, there is no such state or no way; -EBUSY, the other protocol has
- * the device; -EINTR, the caller was killed; or what the failing arc says, in the state
- * that it left. Context: takes state_mutex; may sleep.
+ * an ERR_PTR:
+ *
+ * - -EINVAL: there is no such state, or no way to it
+ * - -EBUSY: the other protocol has the device
+ * - -EINTR: the caller was killed
+ * - the error of an arc that failed: the device stays in the state before that arc
+ *
+ * Context: takes state_mutex; may sleep.
  */
 struct file *tern_migfd_set_state(struct tern_migration *mig, enum vfio_device_mig_state state)
 {

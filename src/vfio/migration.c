@@ -2,10 +2,10 @@
 /*
  * The migration of a device: one mutex, one machine, and the protocol that has it.
  *
- * Two protocols offer the same machine to user space. region.c is version 1 and
- * migfd.c version 2; both translate, and see the device only as what stands here. A
+ * Two protocols offer the same machine to user space. They are version 1 (region.c) and
+ * version 2 (migfd.c). Both translate, and see the device only as what stands here. A
  * running device is free for either. The one that takes it out of running has it until
- * it runs again or is reset: a VMM that mixes them gets -EBUSY and not a half state.
+ * it runs again or is reset. A VMM that mixes them gets -EBUSY and not a half state.
  *
  * To unlock is to publish: whatever may have changed under the mutex is on the status
  * page before anything else can change it.

@@ -14,11 +14,10 @@
  *   data_size read        prepare a chunk; its size
  *   data_size write       load so many bytes of the window
  *
- * A chunk is acknowledged by the next read of pending_bytes, never by a read
- * of the data: a VMM that has mapped the window reads it unseen. The window is the
- * session's staging buffer itself, and belongs to user space as much as to us.
- * It is there from open to close, so that to map it needs nothing that could
- * fail.
+ * A chunk is acknowledged by the next read of pending_bytes, never by a read of the
+ * data. For a VMM that has mapped the window reads it unseen. The window is the
+ * session's staging buffer itself, and belongs to user space as much as to us. It is
+ * there from open to close, so that to map it needs nothing that could fail.
  */
 #include <linux/gfp.h>
 #include <linux/minmax.h>
@@ -218,9 +217,13 @@ static bool natural(u64 at, size_t n)
  * @n: bytes; the range lies inside the region
  * @write: whether it is a write
  *
- * Return: 0; -EINVAL for a register at another size than its own, a register
- * that cannot be written, a place where there is nothing, or an access that
- * reaches from one part into the next.
+ * Return: 0, or -EINVAL:
+ *
+ * - for a register at another size than its own
+ * - for a write to a register that cannot be written
+ * - where there is nothing
+ * - if the access reaches from one part into the next
+ *
  */
 int tern_region_check(u64 at, size_t n, bool write)
 {
@@ -322,10 +325,14 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
  * @n: bytes
  * @write: whether it is a write
  *
- * Return: 0; -EINTR if the caller was killed; -EBUSY to change what another
- * protocol has begun; -EINVAL for what is wrong in this state; what
- * tern_machine_go(), tern_session_prepare() and tern_loader_feed() say. Context:
- * may sleep; takes state_mutex for the registers.
+ * Return: 0, or one of:
+ *
+ * - -EINTR: the caller was killed
+ * - -EBUSY: the other protocol has the device
+ * - -EINVAL: not in this state
+ * - an error of tern_machine_go(), tern_session_prepare() or tern_loader_feed()
+ *
+ * Context: may sleep; takes state_mutex for the registers.
  */
 int tern_region_access(struct tern_migration *mig, u64 at, void *buf, size_t n, bool write)
 {

@@ -22,9 +22,9 @@ static void run_callback(struct work_struct *work)
 
 /*
  * Is it a callback, of whichever watch, that signals? Then no watch reacts: a watch is
- * for the signals of user space and of KVM. Eventfds that go from callback to callback,
- * in a ring of any number of devices, would keep kernel threads busy indefinitely, for
- * each unmasks an interrupt that is still asserted.
+ * for the signals of user space and of KVM. Eventfds can form a ring through the
+ * callbacks of any number of devices. It would keep kernel threads busy indefinitely,
+ * for each unmasks an interrupt that is still asserted.
  */
 static bool signalled_by_callback(void)
 {

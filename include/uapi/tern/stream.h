@@ -50,9 +50,8 @@ enum tern_record_type {
  * @seq: place of the record in its session; SESSION_BEGIN is 0
  * @length: bytes of payload that follow
  * @crc32c: CRC-32C of the 20 bytes before it and of the payload. The CRC of
- *	SESSION_BEGIN starts from ~0, that of every other record from the
- *	crc32c of its session's SESSION_BEGIN: records of two sessions cannot
- *	be mixed.
+ *	SESSION_BEGIN starts from ~0, that of every other record from the crc32c of its
+ *	session's SESSION_BEGIN. So records of two sessions cannot be mixed.
  */
 struct tern_record {
 	__le32 type;
