@@ -525,6 +525,21 @@ static void test_rearm_runs(void)
 	host_device_destroy(dev);
 }
 
+/* Without memory for both bitmaps there is no tracker, and nothing is left of it. */
+static void test_no_memory(void)
+{
+	struct tern_dirty d;
+	long nth;
+
+	for (nth = 1; nth <= 2; nth++) {
+		host_fail_alloc = nth;
+		CHECK_EQ(tern_dirty_init(&d, PAGES), -ENOMEM);
+		CHECK_EQ(host_fail_alloc, 0);
+	}
+	CHECK_EQ(tern_dirty_init(&d, PAGES), 0);
+	tern_dirty_uninit(&d);
+}
+
 static const struct tap_test tests[] = {
 	{ "dirty: equal to a naive model over 20000 random steps of all kinds", test_naive_model },
 	{ "S-10 dirty: a second store faults only if harvested since", test_second_store_is_free },
@@ -537,6 +552,7 @@ static const struct tap_test tests[] = {
 	{ "P-3 dirty: a last pass that is given up counts no late marks", test_given_up_after_the_stop },
 	{ "dirty: begin and clear, of any number of pages", test_whole_words },
 	{ "dirty: what was taken is re-armed, in runs", test_rearm_runs },
+	{ "dirty: without memory for both bitmaps there is none", test_no_memory },
 };
 
 TAP_MAIN(tests)
