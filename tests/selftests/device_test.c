@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device as a VMM finds it: info, config space, registers, interrupts. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 #include <poll.h>
 
@@ -10,16 +10,13 @@ FIXTURE(device) {
 
 FIXTURE_SETUP(device)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(device_on(&self->d, UUID_A, (struct setting){ 0 }), 0);
 }
 
 FIXTURE_TEARDOWN(device)
 {
-	dev_close(&self->d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&self->d), 0);
 }
 
 #define CONFIG(d, reg, v)	dev_read(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
@@ -232,8 +229,8 @@ TEST_F(device, config_bar_sizing)
 		unsigned int reg;
 		uint32_t expect, before;
 	} bars[] = {
-		{ 0x10, 0xfffff000 }, { 0x14, 0 }, { 0x18, 0xfc00000c, 0xc }, { 0x1c, 0xffffffff },
-		{ 0x20, 0xfffff000 }, { 0x24, 0 }, { 0x30, 0 },
+		{ 0x10, 0xfffff000, 0 }, { 0x14, 0, 0 }, { 0x18, 0xfc00000c, 0xc },
+		{ 0x1c, 0xffffffff, 0 }, { 0x20, 0xfffff000, 0 }, { 0x24, 0, 0 }, { 0x30, 0, 0 },
 	};
 	uint32_t v;
 	int i;

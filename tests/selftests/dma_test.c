@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The DMA engine: what it moves, what it refuses, and that it stops and moves on. */
-#include "migfd.h"
+#include "fixture.h"
 #include "reader.h"
 #include "kselftest_harness.h"
 #include <signal.h>
@@ -32,44 +32,34 @@ static uint8_t *anonymous(size_t size)
 	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-static int power_on(struct dev *d, const char *uuid, uint8_t *ram, int *irq)
+/* Guest memory, bus mastering and an interrupt for a device that is open. */
+static int connect_guest(struct dev *d, uint8_t *ram, int *irq)
 {
-	int ret = mdev_create(uuid);
+	int ret = map_guest(d, ram, ADDRESS, RAM) ?: set_command(d, MASTER);
 
-	ret = ret ?: attr_set(uuid, "memory_mib", "8");
-	ret = ret ?: dev_open(d, uuid);
-	ret = ret ?: map_guest(d, ram, ADDRESS, RAM);
-	ret = ret ?: dev_map_window(d);
-	ret = ret ?: set_command(d, MASTER);
 	*irq = eventfd(0, EFD_NONBLOCK);
 	return ret ?: set_trigger(d, VFIO_PCI_MSIX_IRQ_INDEX, VECTOR, *irq);
 }
 
 FIXTURE_SETUP(dma)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b,
+			  (struct setting){ .memory_mib = 8, .map_memory = true, .by = &v1_mapped }), 0);
 	self->ram = anonymous(RAM);
 	self->ram_b = anonymous(RAM);
-	ASSERT_EQ(power_on(&self->a, UUID_A, self->ram, &self->irq_a), 0);
-	ASSERT_EQ(power_on(&self->b, UUID_B, self->ram_b, &self->irq_b), 0);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
-			 self->a.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
+	self->mem = self->a.mem;
+	ASSERT_EQ(connect_guest(&self->a, self->ram, &self->irq_a), 0);
+	ASSERT_EQ(connect_guest(&self->b, self->ram_b, &self->irq_b), 0);
 }
 
 FIXTURE_TEARDOWN(dma)
 {
-	munmap(self->mem, MEMORY);
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 	munmap(self->ram, RAM);
 	munmap(self->ram_b, RAM);
 	close(self->irq_a);
 	close(self->irq_b);
-	free(self->s.buf);
 }
 
 /* Bytes that tell where they are. */
@@ -608,15 +598,11 @@ TEST_F(dma, P14_P30_reset_and_close)
 	}
 
 	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
-	munmap(self->mem, MEMORY);
 	dev_close(&self->a);
 	memcpy(copy, self->ram, RAM);
 	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_IDLE);
 	EXPECT_EQ(memcmp(copy, self->ram, RAM), 0);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
-			 self->a.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
 	munmap(copy, RAM);
 }
 
@@ -885,12 +871,8 @@ TEST_F(dma, V2_13_order)
 	EXPECT_EQ(log_start(&self->a, range, 1, &page_size), 0);
 	EXPECT_EQ(page_size, PAGE);
 	/* Not the next owner's. */
-	munmap(self->mem, MEMORY);
-	dev_close(&self->a);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	ASSERT_EQ(device_again(&self->a, (struct setting){ 0 }), 0);
 	EXPECT_EQ(get_log(&self->a, bitmap), -EINVAL);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
-			 self->a.bar2.offset);
 }
 
 /* V2-13: what was written, by the page; once; and nothing else. */
@@ -1082,19 +1064,61 @@ TEST_F(dma, P10_stream)
 	EXPECT_EQ(dma_wait(&self->b), DONE);
 }
 
-/* Guest memory whose faults a process serves, or never does. */
-static int never_served(void *p, size_t n)
+/* Memory whose faults are caught by a userfaultfd, and not served before it is let go. */
+struct caught {
+	uint8_t *p;
+	size_t size;
+	struct pollfd fault;
+};
+
+static int catch_faults(struct caught *c, size_t size)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)p, .len = n },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK); /* or poll() says POLLERR */
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -1;
-	return fd;
+	c->p = anonymous(size);
+	c->size = size;
+	c->fault.events = POLLIN;
+	/* O_NONBLOCK, or poll() returns POLLERR. */
+	c->fault.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	reg.range = (struct uffdio_range){ .start = (uintptr_t)c->p, .len = size };
+	if (c->fault.fd < 0 || ioctl(c->fault.fd, UFFDIO_API, &api) ||
+	    ioctl(c->fault.fd, UFFDIO_REGISTER, &reg))
+		return -errno;
+	return 0;
+}
+
+/* Wait for the first fault. */
+static int wait_for_fault(struct caught *c)
+{
+	return poll(&c->fault, 1, 10000) == 1 ? 0 : -ETIMEDOUT;
+}
+
+/* From now on the kernel serves them with zeroes. */
+static int let_go(struct caught *c)
+{
+	struct uffdio_range all = { .start = (uintptr_t)c->p, .len = c->size };
+
+	return ioctl(c->fault.fd, UFFDIO_UNREGISTER, &all) ? -errno : 0;
+}
+
+static void end_caught(struct caught *c)
+{
+	close(c->fault.fd);
+	munmap(c->p, c->size);
+}
+
+/* Where the device finds such memory. */
+#define CAUGHT	0x200000000ULL
+
+/* A transfer whose first piece is blocked in a fault of such memory. 0 or -errno. */
+static int start_blocked(struct dev *d, struct caught *c, uint32_t command)
+{
+	int ret = catch_faults(c, MIB) ?: map_guest(d, c->p, CAUGHT, MIB);
+
+	if (!ret)
+		dma_start(d, command, CAUGHT, 0, MIB);
+	return ret ?: wait_for_fault(c);
 }
 
 /*
@@ -1103,31 +1127,25 @@ static int never_served(void *p, size_t n)
  */
 TEST_F(dma, V2_13_marked_after_the_write)
 {
-	const uint64_t nowhere = 0x200000000ULL;
-	struct vfio_device_feature_dma_logging_range range = { .iova = nowhere, .length = PIECE };
-	uint8_t *p = anonymous(PIECE);
-	int fd = never_served(p, PIECE);
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	struct uffdio_range all = { .start = (uintptr_t)p, .len = PIECE };
-	uint64_t bitmap = 0, page_size = PAGE;
+	struct vfio_device_feature_dma_logging_range range = { .iova = CAUGHT, .length = MIB };
+	uint64_t bitmap[MIB / PAGE / 64] = { 0 }, page_size = PAGE;
+	struct caught c;
+	unsigned int i;
 
 	if (!has_log(&self->a))
 		SKIP(return, "this kernel has no use for a device's log");
-	ASSERT_GE(fd, 0);
-	paint(self->mem, PIECE, 1);
-	ASSERT_EQ(map_guest(&self->a, p, nowhere, PIECE), 0);
+	paint(self->mem, MIB, 1);
 	ASSERT_EQ(log_start(&self->a, &range, 1, &page_size), 0);
-	dma_start(&self->a, TERN_DMA_OP_FROM_DEVICE, nowhere, 0, PIECE);
-	ASSERT_EQ(poll(&wait, 1, 10000), 1);
-	ASSERT_EQ(log_report(&self->a, nowhere, PIECE, PAGE, &bitmap), 0);
-	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(start_blocked(&self->a, &c, TERN_DMA_OP_FROM_DEVICE), 0);
+	ASSERT_EQ(log_report(&self->a, CAUGHT, MIB, PAGE, bitmap), 0);
+	ASSERT_EQ(let_go(&c), 0);
 	ASSERT_EQ(dma_wait(&self->a), DONE);
-	EXPECT_EQ(memcmp(p, self->mem, PIECE), 0);
-	bitmap = 0;
-	ASSERT_EQ(log_report(&self->a, nowhere, PIECE, PAGE, &bitmap), 0);
-	EXPECT_EQ(bitmap, (1ULL << PIECE / PAGE) - 1);
-	close(fd);
-	munmap(p, PIECE);
+	EXPECT_EQ(memcmp(c.p, self->mem, MIB), 0);
+	memset(bitmap, 0, sizeof(bitmap));
+	ASSERT_EQ(log_report(&self->a, CAUGHT, MIB, PAGE, bitmap), 0);
+	for (i = 0; i < ARRAY_SIZE(bitmap); i++)
+		EXPECT_EQ(bitmap[i], ~0ULL);
+	end_caught(&c);
 }
 
 /* Clearing bus mastering ends what is under way before the write returns. */
@@ -1193,17 +1211,11 @@ static bool in_the_kernel(pid_t pid)
 /* P-32: the write that puts the device into D3hot does not return before a piece that moves. */
 TEST_F(dma, P32_d3hot_waits_for_the_piece)
 {
-	const uint64_t nowhere = 0x200000000ULL;
-	uint8_t *p = anonymous(MIB);
-	int fd = never_served(p, MIB), status;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	struct uffdio_range all = { .start = (uintptr_t)p, .len = MIB };
+	struct caught c;
 	pid_t child;
+	int status;
 
-	ASSERT_GE(fd, 0);
-	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
-	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
-	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	ASSERT_EQ(start_blocked(&self->a, &c, TERN_DMA_OP_TO_DEVICE | LONG), 0);
 	child = fork();
 	if (!child)
 		_exit(set_power(&self->a, D3HOT));
@@ -1211,7 +1223,7 @@ TEST_F(dma, P32_d3hot_waits_for_the_piece)
 		ASSERT_EQ(waitpid(child, &status, WNOHANG), 0);
 		sched_yield();
 	}
-	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	ASSERT_EQ(let_go(&c), 0);
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_EQ(status, 0);
 	/* That piece, and no other. */
@@ -1221,23 +1233,17 @@ TEST_F(dma, P32_d3hot_waits_for_the_piece)
 	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
 	EXPECT_EQ(dma_wait(&self->a), DONE);
 	EXPECT_EQ(signals(self->irq_a), 1);
-	close(fd);
-	munmap(p, MIB);
+	end_caught(&c);
 }
 
 /* P-27: a piece that waits indefinitely blocks neither a close nor a killed process. */
-TEST_F(dma, P27_waits_for_ever)
+TEST_F(dma, P27_blocked_piece_blocks_no_exit)
 {
-	const uint64_t nowhere = 0x200000000ULL;
-	uint8_t *p = anonymous(MIB);
-	int fd = never_served(p, MIB), status;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct caught c;
 	pid_t child;
+	int status;
 
-	ASSERT_GE(fd, 0);
-	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
-	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
-	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	ASSERT_EQ(start_blocked(&self->a, &c, TERN_DMA_OP_TO_DEVICE | LONG), 0);
 	child = fork();
 	if (!child) {
 		set_state(&self->a, STOP);
@@ -1249,22 +1255,14 @@ TEST_F(dma, P27_waits_for_ever)
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), ERROR(ADDRESS));
-	close(fd);
-	munmap(p, MIB);
+	end_caught(&c);
 
-	p = anonymous(MIB);
-	fd = wait.fd = never_served(p, MIB);
-	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	ASSERT_EQ(reset_by(&self->a, false), 0);
 	ASSERT_EQ(set_command(&self->a, MASTER), 0);
-	ASSERT_EQ(unmap_guest(&self->a, nowhere, MIB), 0);
-	ASSERT_EQ(map_guest(&self->a, p, nowhere, MIB), 0);
-	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
-	ASSERT_EQ(poll(&wait, 1, -1), 1);
-	munmap(self->mem, MEMORY);
-	self->mem = anonymous(MEMORY);
+	ASSERT_EQ(unmap_guest(&self->a, CAUGHT, MIB), 0);
+	ASSERT_EQ(start_blocked(&self->a, &c, TERN_DMA_OP_TO_DEVICE | LONG), 0);
 	dev_close(&self->a);
-	close(fd);
-	munmap(p, MIB);
+	end_caught(&c);
 }
 
 struct stalled {
@@ -1291,17 +1289,17 @@ static void *read_there(void *arg)
 TEST_F(dma, V2_3_P19_stalled_reader)
 {
 	static uint8_t page[PAGE];
-	struct stalled stalled = { .buf = anonymous(MIB) };
-	int fd = never_served(stalled.buf, MIB), other, flags;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	struct uffdio_range all = { .start = (uintptr_t)stalled.buf, .len = MIB };
+	struct stalled stalled;
+	struct caught c;
 	pthread_t thread;
+	int other, flags;
 
-	ASSERT_GE(fd, 0);
+	ASSERT_EQ(catch_faults(&c, MIB), 0);
+	stalled.buf = c.p;
 	paint(self->mem, MEMORY, 1);
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &stalled.fd), 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, read_there, &stalled), 0);
-	ASSERT_EQ(poll(&wait, 1, -1), 1);
+	ASSERT_EQ(wait_for_fault(&c), 0);
 	flags = fcntl(stalled.fd, F_GETFL);
 	ASSERT_EQ(fcntl(stalled.fd, F_SETFL, flags | O_NONBLOCK), 0);
 	EXPECT_EQ(read(stalled.fd, page, 1) == -1 ? errno : 0, EAGAIN);
@@ -1311,13 +1309,12 @@ TEST_F(dma, V2_3_P19_stalled_reader)
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &other), 0);
 	EXPECT_EQ(read(other, page, PAGE), PAGE);
 	close(other);
-	EXPECT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
-	ASSERT_EQ(ioctl(fd, UFFDIO_UNREGISTER, &all), 0);
+	EXPECT_EQ(reset_by(&self->a, false), 0);
+	ASSERT_EQ(let_go(&c), 0);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
 	EXPECT_EQ(stalled.ret, -ENODEV);
 	close(stalled.fd);
-	close(fd);
-	munmap(stalled.buf, MIB);
+	end_caught(&c);
 }
 
 /* Maps indefinitely, which needs what a piece may hold. */
@@ -1338,8 +1335,6 @@ static void *map_and_unmap(void *arg)
 /* P-27: a VMM that is killed dies, whatever its threads and its piece wait for. */
 TEST_F(dma, P27_killed_opener)
 {
-	const uint64_t nowhere = 0x200000000ULL;
-	uint8_t *p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fds[2], status;
 	char c = 0;
 	pid_t child;
@@ -1348,18 +1343,15 @@ TEST_F(dma, P27_killed_opener)
 	ASSERT_EQ(pipe(fds), 0);
 	child = fork();
 	if (!child) {
-		struct pollfd wait = { .events = POLLIN };
+		struct caught caught;
 		pthread_t thread;
 
 		if (dev_open(&self->b, UUID_B) || dev_map_window(&self->b) ||
 		    set_command(&self->b, MASTER))
 			_exit(1);
-		wait.fd = never_served(p, MIB);
-		if (wait.fd < 0 || map_guest(&self->b, p, nowhere, MIB))
+		if (start_blocked(&self->b, &caught, TERN_DMA_OP_TO_DEVICE | LONG))
 			_exit(2);
-		dma_start(&self->b, TERN_DMA_OP_TO_DEVICE | LONG, nowhere, 0, MIB);
-		if (poll(&wait, 1, -1) != 1 ||
-		    pthread_create(&thread, NULL, map_and_unmap, &self->b))
+		if (pthread_create(&thread, NULL, map_and_unmap, &self->b))
 			_exit(3);
 		while (!mapper || !in_the_kernel(mapper))
 			sched_yield();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The interrupt line and the vectors, masked and not, here and moved. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 #include <poll.h>
 
@@ -21,14 +21,8 @@ FIXTURE(irq) {
 
 FIXTURE_SETUP(irq)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b, (struct setting){ .memory_mib = 1 }), 0);
 	self->line_a = eventfd(0, EFD_NONBLOCK);
 	self->line_b = eventfd(0, EFD_NONBLOCK);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
@@ -40,11 +34,7 @@ FIXTURE_SETUP(irq)
 
 FIXTURE_TEARDOWN(irq)
 {
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
 static void ring(struct dev *d, unsigned int n)

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "tern.h"
+#include "fixture.h"
 #include "reader.h"
 #include "kselftest_harness.h"
 
@@ -21,29 +21,15 @@ FIXTURE(memory) {
 
 FIXTURE_SETUP(memory)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
-	ASSERT_EQ(dev_map_window(&self->a), 0);
-	ASSERT_EQ(dev_map_window(&self->b), 0);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 self->a.fd, self->a.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b,
+			  (struct setting){ .memory_mib = 8, .map_memory = true, .map_window = true }), 0);
+	self->mem = self->a.mem;
 }
 
 FIXTURE_TEARDOWN(memory)
 {
-	munmap(self->mem, MEMORY);
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
 TEST_F(memory, trapped_and_mapped_are_one)
@@ -297,6 +283,7 @@ TEST_F(memory, mapping_outlives_close)
 	uint64_t v = 0;
 
 	self->mem[0] = 0x1111;
+	self->a.mem = NULL;
 	dev_close(&self->a);
 	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
 	ASSERT_EQ(dev_read(&self->a, self->a.bar2.offset, &v, 8), 8);
@@ -309,6 +296,7 @@ TEST_F(memory, mapping_outlives_close)
 	EXPECT_EQ(v, 0x2222);
 	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 	EXPECT_EQ(pending(&self->a), BEGIN_RECORD + MEMORY_RECORD);
+	munmap(self->mem, MEMORY);
 }
 
 /*
@@ -322,12 +310,9 @@ TEST(P15_limit_over_all_that_is_alive)
 	struct dev d;
 	void *page;
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
+	NEEDS_TERN();
 	/* All of the default limit. */
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
-	ASSERT_EQ(dev_open(&d, UUID_A), 0);
+	ASSERT_EQ(device_on(&d, UUID_A, (struct setting){ .memory_mib = 65536 }), 0);
 	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, d.fd, d.bar2.offset);
 	ASSERT_NE(page, MAP_FAILED);
 	dev_close(&d);
@@ -342,8 +327,7 @@ TEST(P15_limit_over_all_that_is_alive)
 	EXPECT_EQ(mdev_create(UUID_A), 0);
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
 	EXPECT_EQ(dev_open(&d, UUID_A), 0);
-	dev_close(&d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&d), 0);
 }
 
 TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)

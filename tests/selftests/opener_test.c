@@ -3,7 +3,7 @@
  * The process that opened a device: its threads, its children, execve(), its control
  * groups, and memory that a FUSE daemon of its own serves, or does not.
  */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #include <sched.h>
@@ -15,7 +15,6 @@
 
 #define RAM		MIB
 #define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 #define NO_MEMORY	(TERN_DMA_FAILED | TERN_DMA_ERROR_ADDRESS << 8)
 
 /* What the program is when it was started again, with a device's descriptor. */
@@ -49,8 +48,7 @@ FIXTURE(opener) {
 
 FIXTURE_SETUP(opener)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	ASSERT_EQ(mdev_create(UUID_A), 0);
 	self->ram = shared_ram();
 	ASSERT_NE(self->ram, MAP_FAILED);

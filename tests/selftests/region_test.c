@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The v1 region itself: what it looks like, and what it refuses. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 FIXTURE(region) {
@@ -9,16 +9,13 @@ FIXTURE(region) {
 
 FIXTURE_SETUP(region)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(device_on(&self->d, UUID_A, (struct setting){ 0 }), 0);
 }
 
 FIXTURE_TEARDOWN(region)
 {
-	dev_close(&self->d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&self->d), 0);
 }
 
 /* V1-13 V1-19 V1-31: found by its type; what can be mapped lies where data_offset is. */
@@ -92,11 +89,9 @@ static bool arc_allowed(uint32_t from, uint32_t to)
 	return true;
 }
 
-static int walk_to(struct dev *d, uint32_t state)
+static int go_from_reset(struct dev *d, uint32_t state)
 {
-	if (ioctl(d->fd, VFIO_DEVICE_RESET))
-		return -errno;
-	return set_state(d, state);
+	return reset_by(d, false) ?: set_state(d, state);
 }
 
 TEST_F(region, V1_1_V1_2_V1_3_arcs)
@@ -114,14 +109,14 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 			/* Nothing was loaded, so it must not run. */
 			if (from == RESUMING && to == RUNNING)
 				expect = -EIO;
-			ASSERT_EQ(walk_to(&self->d, from), 0);
+			ASSERT_EQ(go_from_reset(&self->d, from), 0);
 			ret = set_state(&self->d, to);
 			EXPECT_EQ(ret, expect)
 				TH_LOG("%d -> %d: %d", from, to, ret);
 			EXPECT_EQ(get_state(&self->d), ret ? from : to);
 		}
 		for (k = 0; k < 8; k++) {
-			ASSERT_EQ(walk_to(&self->d, states[i]), 0);
+			ASSERT_EQ(go_from_reset(&self->d, states[i]), 0);
 			EXPECT_EQ(set_state(&self->d, bad[k]), -EINVAL);
 			EXPECT_EQ(get_state(&self->d), states[i]);
 		}
