@@ -140,17 +140,6 @@ static inline int write_all(int data_fd, const struct stream *s, size_t piece)
 	return 0;
 }
 
-/* From any state to STOP_COPY, and all of it read. The file, or -errno. */
-static inline int save_to_end(struct dev *d, struct stream *s)
-{
-	int fd, ret = go_open(d, S_STOP_COPY, &fd);
-
-	ret = ret ?: read_all(fd, s, 2 * MIB);
-	if (ret && fd >= 0)
-		close(fd);
-	return ret ?: fd;
-}
-
 /* Load a whole stream, and go on to a state. 0 or -errno. */
 static inline int load_and_go(struct dev *d, const struct stream *s, size_t piece, uint32_t state)
 {
