@@ -20,7 +20,7 @@ job() {
 # For each of the two kernels below half of the work.
 first=("$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)"
 	"$(job storm_test)" "$(job fault_test)"
-	"$(job migration_test -v mapped)" "$(job migration_test -v trapped)" module_test.sh)
+	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
 second=("$(job late_test)" "$(job opener_test)" "$(job null_test)" "$(job v2_test)" "$(job dma_test)"
 	"$(job migfd_test)")
 if [ "${1:-}" = jobs ]; then

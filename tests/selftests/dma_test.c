@@ -340,11 +340,8 @@ TEST_F(dma, DMA_7_own_memory)
 	while (bar0_read(&self->a, TERN_DMA_STATUS) == TERN_DMA_BUSY)
 		ASSERT_EQ(save_all(&self->a, &self->s), 0);
 	EXPECT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), DONE);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	for (i = 0; i < MEMORY; i += RAM) {
 		EXPECT_EQ(dma_do(&self->b, TERN_DMA_OP_FROM_DEVICE, ADDRESS, i, RAM), DONE);
 		EXPECT_EQ(memcmp(self->ram_b, self->mem + i, RAM), 0);
@@ -443,10 +440,9 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
 {
 	self->s.len = 0;
 	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	/* Guest memory moves by other means. */
+	/* The VMM copies guest memory. */
 	memcpy(self->ram_b, self->ram, RAM);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
 }
@@ -1033,8 +1029,7 @@ TEST_F(dma, P10_stream)
 
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	dma_start(&self->a, TERN_DMA_OP_CRC, 0, 0, 1 << 20);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	for (at = 0; at < self->s.len; at += sizeof(*head) + head->length) {
 		head = (void *)(self->s.buf + at);
 		if (head->type == TERN_RECORD_DMA)
@@ -1058,9 +1053,7 @@ TEST_F(dma, P10_stream)
 		*field = kept;
 		head->crc32c = crc;
 	}
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), DONE);
 }
 
@@ -1184,8 +1177,7 @@ TEST_F(dma, P10_entry_wraps)
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	bar0_write(&self->a, TERN_DMA_ENTRIES, 1);
 	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 0x2000);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	for (at = 0; record_at(&self->s, at)->type != TERN_RECORD_DMA;)
 		at += sizeof(*head) + record_at(&self->s, at)->length;
 	head = (void *)(self->s.buf + at);
@@ -1195,9 +1187,7 @@ TEST_F(dma, P10_entry_wraps)
 	head->crc32c = reader_crc(reader_crc(record_at(&self->s, 0)->crc32c, (void *)head, 20),
 				  (void *)state, sizeof(*state));
 	memcpy(self->ram_b, self->ram, RAM);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), ERROR(ADDRESS));
 	EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), 0x1000);
 }

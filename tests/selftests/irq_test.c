@@ -19,10 +19,17 @@ FIXTURE(irq) {
 	int line_a, line_b;
 };
 
+FIXTURE_VARIANT(irq) {
+	const struct front_end *by;
+};
+
+FIXTURE_VARIANT_ADD(irq, v1) { .by = &v1_trapped };
+FIXTURE_VARIANT_ADD(irq, v2) { .by = &v2_file };
+
 FIXTURE_SETUP(irq)
 {
 	NEEDS_TERN();
-	ASSERT_EQ(pair_on(&self->a, &self->b, (struct setting){ .memory_mib = 1 }), 0);
+	ASSERT_EQ(pair_on(&self->a, &self->b, (struct setting){ .memory_mib = 1, .by = variant->by }), 0);
 	self->line_a = eventfd(0, EFD_NONBLOCK);
 	self->line_b = eventfd(0, EFD_NONBLOCK);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
@@ -423,19 +430,17 @@ TEST_F(irq, crossed_eventfds_come_to_rest)
 static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
 {
 	self->s.len = 0;
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->a, STOP), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	ASSERT_EQ(self->b.by->resume(&self->b), 0);
+	ASSERT_EQ(self->b.by->feed(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(signals(self->line_b), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(self->b.by->commit(&self->b), 0);
 }
 
 /* V1-24 P-28: raised while it is stopped, it is signalled once, where it runs. */
 TEST_F(irq, INT_6_V1_24_P28_move_stopped)
 {
-	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(variant->by->end(&self->a, false), 0);
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 0);
 	move(_metadata, self);
@@ -458,7 +463,7 @@ TEST_F(irq, INT_6_move_asserted)
 	EXPECT_EQ(signals(self->line_b), 1);
 	acknowledge(&self->b, ~0U);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
-	ASSERT_EQ(set_state(&self->b, STOP), 0);
+	ASSERT_EQ(variant->by->end(&self->b, false), 0);
 	ring(&self->a, 1);
 	acknowledge(&self->a, ~0U);
 	move(_metadata, self);
@@ -630,9 +635,7 @@ TEST_F(irq, P28_move_in_d3hot)
 	ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
 	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
 	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(signals(vector), 0);
 	EXPECT_EQ(pending_bits(&self->b), ~0U);
 	ASSERT_EQ(set_power(&self->b, D0), 0);
