@@ -335,23 +335,17 @@ TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)
 	struct dev a, b;
 	void *page;
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "32768"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "32768"), 0);
-	ASSERT_EQ(dev_open(&a, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&a, &b, (struct setting){ .memory_mib = 32768 }), 0);
+	dev_close(&b);
 	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, a.fd, a.bar2.offset);
 	ASSERT_NE(page, MAP_FAILED);
 	dev_close(&a);
 	EXPECT_EQ(dev_open(&a, UUID_A), -ENOSPC);
 	dev_close(&a);
 	EXPECT_EQ(dev_open(&b, UUID_B), 0);
-	dev_close(&b);
 	munmap(page, PAGE);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_EQ(pair_off(&a, &b, &(struct stream){ 0 }), 0);
 }
 
 /* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
