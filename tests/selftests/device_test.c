@@ -23,7 +23,7 @@ FIXTURE_TEARDOWN(device)
 #define SET_CONFIG(d, reg, v)	dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
 
 /* P-30 V1-13 V1-14: what QEMU 7.2 asks of any vfio-pci device. */
-TEST_F(device, P30_V1_13_info)
+TEST_F(device, P30_V1_13_info_of_a_pci_device)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct vfio_region_info r;
@@ -57,7 +57,7 @@ TEST_F(device, P30_V1_13_info)
 }
 
 /* V1-13: a caller whose structure ends with the last required field is served. */
-TEST_F(device, V1_13_smallest_argsz)
+TEST_F(device, V1_13_smallest_argsz_is_accepted)
 {
 	struct vfio_device_info info = { .argsz = offsetof(struct vfio_device_info, cap_offset) };
 	struct vfio_irq_info irq = { .argsz = sizeof(irq), .index = VFIO_PCI_MSIX_IRQ_INDEX };
@@ -73,7 +73,7 @@ TEST_F(device, V1_13_smallest_argsz)
 }
 
 /* V1-22: identity, and a list of capabilities that comes to its end. */
-TEST_F(device, V1_22_config_space)
+TEST_F(device, V1_22_ids_and_finite_capability_list)
 {
 	uint16_t vendor, dev, msix, command;
 	uint8_t next, seen = 0;
@@ -111,7 +111,7 @@ TEST_F(device, V1_22_config_space)
 #define PMCSR	0x44
 
 /* PCI-PM: a power state that the device does not offer is discarded, and no more of the write. */
-TEST_F(device, config_power_states)
+TEST_F(device, unoffered_power_states_are_discarded)
 {
 	static const struct {
 		uint16_t write, read;
@@ -207,7 +207,7 @@ TEST_F(device, d3hot_only_config_space_answers)
 }
 
 /* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */
-TEST_F(device, config_device_control)
+TEST_F(device, device_control_has_reset_values)
 {
 	uint16_t v;
 
@@ -223,7 +223,7 @@ TEST_F(device, config_device_control)
 }
 
 /* BARs are sized as PCI says: write ones, read back the mask. Until then they are at 0. */
-TEST_F(device, config_bar_sizing)
+TEST_F(device, bars_report_their_size)
 {
 	static const struct {
 		unsigned int reg;
@@ -245,7 +245,7 @@ TEST_F(device, config_bar_sizing)
 	}
 }
 
-TEST_F(device, registers)
+TEST_F(device, registers_keep_only_writable_bits)
 {
 	const uint64_t bar0 = region_base(VFIO_PCI_BAR0_REGION_INDEX);
 	uint64_t both;
@@ -297,7 +297,7 @@ TEST_F(device, unreadable_buffer_changes_nothing)
 	munmap(nowhere, PAGE);
 }
 
-TEST_F(device, doorbell)
+TEST_F(device, doorbell_signals_its_vector)
 {
 	int fds[TERN_VECTORS], i;
 	uint8_t bar4[4096];
@@ -340,7 +340,7 @@ TEST_F(device, doorbell)
 }
 
 /* A wrong SET_IRQS has one errno and changes nothing. */
-TEST_F(device, set_irqs_refused)
+TEST_F(device, refused_set_irqs_changes_nothing)
 {
 	const uint32_t fds = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
 	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
@@ -368,7 +368,7 @@ TEST_F(device, set_irqs_refused)
 }
 
 /* SET_IRQS with a byte per vector signals those whose byte is not 0, and no others. */
-TEST_F(device, set_irqs_bool_signals_what_is_set)
+TEST_F(device, set_irqs_bool_signals_selected_vectors)
 {
 	struct {
 		struct vfio_irq_set hdr;
@@ -399,7 +399,7 @@ static void *remover(void *arg)
 	return (void *)(long)mdev_remove(UUID_A);
 }
 
-TEST_F(device, P36_remove_while_open)
+TEST_F(device, P36_removal_is_signalled_to_the_opener)
 {
 	int fd = eventfd(0, 0);
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
@@ -416,7 +416,7 @@ TEST_F(device, P36_remove_while_open)
 	EXPECT_EQ(mdev_create(UUID_A), 0);
 }
 
-TEST_F(device, reset)
+TEST_F(device, reset_clears_all_but_the_eventfds)
 {
 	uint32_t v = 0x12345678;
 	uint16_t command = 6;
@@ -535,7 +535,7 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	close(fd);
 }
 
-TEST_F(device, attributes)
+TEST_F(device, attributes_are_checked_and_fixed_while_open)
 {
 	char buf[64];
 

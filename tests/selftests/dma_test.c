@@ -89,7 +89,7 @@ static const size_t lengths[] = { 1, 4095, 4096, 4097, 65535, 65536, 65537, 3 * 
 static const size_t offsets[] = { 0, 1, 4093, 65536 - 7 };
 
 /* DMA-1: both ways, whatever the length and the alignment; the neighbours stay. */
-TEST_F(dma, DMA_1_linear)
+TEST_F(dma, DMA_1_linear_transfer_leaves_neighbours)
 {
 	unsigned int i, k;
 
@@ -114,7 +114,7 @@ TEST_F(dma, DMA_1_linear)
 }
 
 /* DMA-2: fill, and CRC-32C, which is the usual one. */
-TEST_F(dma, DMA_2_fill_and_crc)
+TEST_F(dma, DMA_2_fill_and_crc_at_any_length)
 {
 	const uint32_t pattern = 0x12345678;
 	unsigned int i, k;
@@ -162,7 +162,7 @@ static uint64_t put_list(uint8_t *ram, unsigned int entries, uint64_t first)
 }
 
 /* DMA-3: scatter and gather. */
-TEST_F(dma, DMA_3_list)
+TEST_F(dma, DMA_3_list_scatters_and_gathers)
 {
 	const unsigned int entries = 100;	/* and some 3 MiB */
 	const uint32_t list = TERN_DMA_LIST;
@@ -200,7 +200,7 @@ TEST_F(dma, DMA_3_list)
 }
 
 /* DMA-4 DMA-8: whatever is wrong ends in a status of its own, and the next one works. */
-TEST_F(dma, DMA_4_errors)
+TEST_F(dma, DMA_4_DMA_8_each_error_has_its_status)
 {
 	static const struct {
 		uint32_t command;
@@ -261,7 +261,7 @@ TEST_F(dma, DMA_4_errors)
 }
 
 /* DMA-5: the end is signalled by an interrupt, once, or not; a failure is an end, too. */
-TEST_F(dma, DMA_5_interrupt)
+TEST_F(dma, DMA_5_end_is_signalled_once)
 {
 	const uint32_t tell = TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR);
 	struct pollfd wait = { .fd = self->irq_a, .events = POLLIN };
@@ -292,7 +292,7 @@ TEST_F(dma, DMA_5_interrupt)
 }
 
 /* DMA-6: a transfer that is under way is not disturbed by writes to its registers. */
-TEST_F(dma, DMA_6_busy)
+TEST_F(dma, DMA_6_busy_engine_ignores_register_writes)
 {
 	paint(self->ram, PIECE, 4);
 	/* Stopped, it begins and does not move. */
@@ -317,7 +317,7 @@ TEST_F(dma, DMA_6_busy)
 }
 
 /* DMA-7: aimed at the device's own memory it neither hangs nor loses a mark. */
-TEST_F(dma, DMA_7_own_memory)
+TEST_F(dma, DMA_7_own_memory_is_copied_and_marked)
 {
 	const uint64_t own = 0x100000000ULL;
 	unsigned int i;
@@ -350,7 +350,7 @@ TEST_F(dma, DMA_7_own_memory)
 }
 
 /* What the engine writes to device memory is dirty, page by page; reads are not. */
-TEST_F(dma, DMA_1_P4_marks)
+TEST_F(dma, DMA_1_P4_written_device_memory_is_marked)
 {
 	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS, 4095, 4098), DONE);
@@ -401,7 +401,7 @@ static bool again(unsigned int tried, unsigned int least, unsigned int met, unsi
 }
 
 /* V1-18 P-32: once the write that stops it has returned, nothing is written. */
-TEST_F(dma, V1_18_P32_stop)
+TEST_F(dma, V1_18_P32_stop_stops_dma)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int caught = 0, i;
@@ -448,7 +448,7 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
 }
 
 /* DMA-9: under way at the stop, it is finished on the destination, once. */
-TEST_F(dma, DMA_9_in_flight)
+TEST_F(dma, DMA_9_transfer_finishes_on_the_destination)
 {
 	static const uint32_t ops[] = {
 		TERN_DMA_OP_TO_DEVICE, TERN_DMA_OP_FROM_DEVICE, TERN_DMA_OP_FILL, TERN_DMA_OP_CRC,
@@ -511,7 +511,7 @@ static void let_it_run(void)
  * written. D0 finishes the transfer, here or where the device was migrated to meanwhile,
  * with one interrupt.
  */
-TEST_F(dma, V1_18_P32_d3hot)
+TEST_F(dma, V1_18_P32_d3hot_stops_dma)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int i, caught = 0;
@@ -576,7 +576,7 @@ TEST_F(dma, V1_18_P32_d3hot)
 }
 
 /* P-14 P-30: a reset ends a transfer, without an interrupt; and so does a close. */
-TEST_F(dma, P14_P30_reset_and_close)
+TEST_F(dma, P14_P30_reset_and_close_end_a_transfer)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int i, k;
@@ -603,7 +603,7 @@ TEST_F(dma, P14_P30_reset_and_close)
 }
 
 /* V1-27 V1-29 P-26: memory that is unmapped under a transfer is released at once. */
-TEST_F(dma, V1_27_V1_29_P26_unmap)
+TEST_F(dma, V1_27_V1_29_P26_unmap_releases_memory)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int i, caught = 0;
@@ -737,7 +737,7 @@ static int start_v1(struct dev *d)
 }
 
 /* V1-27 V1-28 P-32: the container sees every write of the device, and no other. */
-TEST_F(dma, V1_27_V1_28_dirty)
+TEST_F(dma, V1_27_V1_28_container_sees_each_write)
 {
 	static const struct books books = { get_dirty, stop_v1, start_v1 };
 	struct vfio_iommu_type1_dirty_bitmap start = {
@@ -818,7 +818,7 @@ static const struct books log_books = { get_log, stop_v2, start_v2 };
  * P-23: a device that says that it logs can be asked for its log. Where the kernel
  * could not pass it on, all of it is not there.
  */
-TEST_F(dma, P23_offered_or_not)
+TEST_F(dma, P23_dma_log_is_offered_whole_or_not)
 {
 	uint64_t bitmap[RAM_PAGES / 64];
 	int expect = has_log(&self->a) ? 0 : -ENOTTY;
@@ -832,7 +832,7 @@ TEST_F(dma, P23_offered_or_not)
 }
 
 /* V2-13: started once, stopped any number of times, and nothing to report when off. */
-TEST_F(dma, V2_13_order)
+TEST_F(dma, V2_13_log_starts_once)
 {
 	struct vfio_device_feature_dma_logging_range range[2] = {
 		{ .iova = ADDRESS, .length = RAM }, { .iova = 0, .length = 1ULL << 50 },
@@ -872,7 +872,7 @@ TEST_F(dma, V2_13_order)
 }
 
 /* V2-13: what was written, by the page; once; and nothing else. */
-TEST_F(dma, V2_13_pages)
+TEST_F(dma, V2_13_written_pages_are_reported_once)
 {
 	uint64_t bitmap[RAM_PAGES / 64], few[RAM_PAGES / 64];
 	unsigned long page;
@@ -903,7 +903,7 @@ TEST_F(dma, V2_13_pages)
 }
 
 /* V2-13: only the ranges that were asked for, and apart from any migration. */
-TEST_F(dma, V2_13_ranges)
+TEST_F(dma, V2_13_only_requested_ranges_are_logged)
 {
 	struct vfio_device_feature_dma_logging_range range[2] = {
 		{ .iova = ADDRESS + 100 * PAGE, .length = 50 * PAGE },
@@ -926,7 +926,7 @@ TEST_F(dma, V2_13_ranges)
 }
 
 /* V2-13: a range need not end where a page does. A page of two ranges is reported once. */
-TEST_F(dma, V2_13_page_shared_by_two_ranges)
+TEST_F(dma, V2_13_page_of_two_ranges_is_reported_once)
 {
 	struct vfio_device_feature_dma_logging_range range[3] = {
 		{ .iova = ADDRESS + 400, .length = 2 * PAGE },
@@ -953,7 +953,7 @@ TEST_F(dma, V2_13_page_shared_by_two_ranges)
 }
 
 /* V2-13 V1-28 P-32: copied while the device writes, then stopped, and the rest: all is there. */
-TEST_F(dma, V2_13_V1_28_P32_nothing_lost)
+TEST_F(dma, V2_13_V1_28_P32_no_write_is_lost)
 {
 	if (!has_log(&self->a))
 		SKIP(return, "this kernel has no use for a device's log");
@@ -974,7 +974,7 @@ static uint64_t charged(const char *what)
 }
 
 /* DMA-10: what a transfer fills is charged to the opener of the device. */
-TEST_F(dma, DMA_10_cgroup)
+TEST_F(dma, DMA_10_fill_is_charged_to_the_opener)
 {
 	int ready[2], go[2], status;
 	char c = 0;
@@ -1009,7 +1009,7 @@ TEST_F(dma, DMA_10_cgroup)
 }
 
 /* A state that the engine cannot have is refused, whatever its CRC. */
-TEST_F(dma, P10_stream)
+TEST_F(dma, P10_impossible_dma_state_is_refused)
 {
 	static const struct {
 		size_t field;
@@ -1142,7 +1142,7 @@ TEST_F(dma, V2_13_marked_after_the_write)
 }
 
 /* Clearing bus mastering ends what is under way before the write returns. */
-TEST_F(dma, DMA_8_master_cleared)
+TEST_F(dma, DMA_8_clearing_bus_master_waits_for_the_piece)
 {
 	uint8_t *copy = anonymous(RAM);
 	unsigned int caught = 0, i;
@@ -1166,7 +1166,7 @@ TEST_F(dma, DMA_8_master_cleared)
 }
 
 /* An entry that changed so that what is left of it would lie round the corner. */
-TEST_F(dma, P10_entry_wraps)
+TEST_F(dma, P10_wrapping_entry_fails)
 {
 	struct tern_dma_entry *e = (void *)self->ram;
 	struct tern_dma_state *state;
@@ -1276,7 +1276,7 @@ static void *read_there(void *arg)
  * not the device: that continues through its states. Once it is served, what it
  * copied is not taken for good, for the session is over.
  */
-TEST_F(dma, V2_3_P19_stalled_reader)
+TEST_F(dma, V2_3_P19_stalled_reader_blocks_only_its_file)
 {
 	static uint8_t page[PAGE];
 	struct stalled stalled;
@@ -1323,7 +1323,7 @@ static void *map_and_unmap(void *arg)
 }
 
 /* P-27: a VMM that is killed dies, whatever its threads and its piece wait for. */
-TEST_F(dma, P27_killed_opener)
+TEST_F(dma, P27_killed_opener_releases_the_device)
 {
 	int fds[2], status;
 	char c = 0;

@@ -70,7 +70,7 @@ static bool status_bit(struct dev *d)
 	return status & 8;
 }
 
-TEST_F(irq, INT_1_info)
+TEST_F(irq, INT_1_intx_is_maskable)
 {
 	struct vfio_irq_info info = { .argsz = sizeof(info), .index = LINE };
 	uint8_t pin = 0;
@@ -84,7 +84,7 @@ TEST_F(irq, INT_1_info)
 }
 
 /* Signalled once, then masked; signalled again as long as the level is there. */
-TEST_F(irq, INT_2_level)
+TEST_F(irq, INT_2_asserted_level_is_signalled_after_unmask)
 {
 	EXPECT_FALSE(status_bit(&self->a));
 	ring(&self->a, 2);
@@ -111,7 +111,7 @@ TEST_F(irq, INT_2_level)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_3_mask_by_call)
+TEST_F(irq, INT_3_mask_and_unmask_by_call)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), 0);
 	ring(&self->a, 0);
@@ -135,7 +135,7 @@ TEST_F(irq, INT_3_mask_by_call)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_3_mask_by_eventfd)
+TEST_F(irq, INT_3_mask_and_unmask_by_eventfd)
 {
 	struct pollfd wait = { .fd = self->line_a, .events = POLLIN };
 	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
@@ -200,7 +200,7 @@ TEST_F(irq, INT_3_end_of_a_watch_waits)
 }
 
 /* Descriptor 0 is one like any other. */
-TEST_F(irq, INT_3_eventfd_is_descriptor_0)
+TEST_F(irq, INT_3_descriptor_0_is_accepted)
 {
 	uint64_t one = 1;
 	int unmask = eventfd(0, EFD_NONBLOCK);
@@ -233,7 +233,7 @@ TEST_F(irq, INT_3_watches_end_with_the_trigger)
 }
 
 /* While the line is connected it is the way, and no vector waits for its turn. */
-TEST_F(irq, INT_4_one_way)
+TEST_F(irq, INT_4_intx_leaves_no_vector_pending)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -257,7 +257,7 @@ TEST_F(irq, INT_4_one_way)
 }
 
 /* PCI_COMMAND_INTX_DISABLE: the status still shows it. */
-TEST_F(irq, INT_5_disabled_by_the_guest)
+TEST_F(irq, INT_5_guest_disables_intx)
 {
 	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
 	ring(&self->a, 0);
@@ -274,7 +274,7 @@ TEST_F(irq, INT_5_disabled_by_the_guest)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_1_refused)
+TEST_F(irq, INT_1_wrong_mask_calls_are_refused)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 0, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 1, 1, 0), -EINVAL);
@@ -300,7 +300,7 @@ TEST_F(irq, INT_1_refused)
  * V1-21: an index is enabled by its first eventfds, be they -1, until all of it is
  * disabled. Only then can it be tested or disabled. The errnos are vfio-pci's.
  */
-TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
+TEST_F(irq, V1_21_disabled_index_refuses_triggers)
 {
 	const uint32_t request = VFIO_PCI_REQ_IRQ_INDEX;
 	int vector = eventfd(0, EFD_NONBLOCK);
@@ -360,7 +360,7 @@ TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
 }
 
 /* An eventfd that is trigger and unmask at once is signalled once each time. */
-TEST_F(irq, INT_3_own_tail)
+TEST_F(irq, INT_3_trigger_that_unmasks_itself_comes_to_rest)
 {
 	unsigned int i;
 
@@ -438,7 +438,7 @@ static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
 }
 
 /* V1-24 P-28: raised while it is stopped, it is signalled once, where it runs. */
-TEST_F(irq, INT_6_V1_24_P28_move_stopped)
+TEST_F(irq, INT_6_V1_24_P28_signalled_once_on_the_destination)
 {
 	ASSERT_EQ(variant->by->end(&self->a, false), 0);
 	ring(&self->a, 1);
@@ -455,7 +455,7 @@ TEST_F(irq, INT_6_V1_24_P28_move_stopped)
 }
 
 /* Signalled and not handled yet: the level migrates, and so does its end. */
-TEST_F(irq, INT_6_move_asserted)
+TEST_F(irq, INT_6_level_migrates)
 {
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 1);
@@ -472,7 +472,7 @@ TEST_F(irq, INT_6_move_asserted)
 }
 
 /* The vectors: what is masked in the table and what is pending go along. */
-TEST_F(irq, INT_6_move_vectors)
+TEST_F(irq, INT_6_vectors_migrate)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	uint32_t entry[4] = { 0xfee00000, 1, 0x4041, 0 }, got[4];
@@ -551,7 +551,7 @@ TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
 }
 
 /* V1-21 V1-24: what waits for bus mastering migrates, and is delivered where that is enabled. */
-TEST_F(irq, V1_24_P28_move_before_bus_mastering)
+TEST_F(irq, V1_24_P28_pending_vector_migrates)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -613,7 +613,7 @@ TEST_F(irq, P28_d3hot_holds_interrupts)
 }
 
 /* P-28 V1-24: a device that is in D3hot migrates; its interrupts come once, in D0. */
-TEST_F(irq, P28_move_in_d3hot)
+TEST_F(irq, P28_d3hot_device_migrates)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 

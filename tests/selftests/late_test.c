@@ -78,7 +78,7 @@ static int load(FIXTURE_DATA(late) *self)
  * S-3 P-3: before the last pass has come to the page, the store is in the stream: over
  * what was sent already, and where nothing ever was.
  */
-TEST_F(late, S3_P3_ahead_of_the_last_pass)
+TEST_F(late, S3_P3_store_ahead_of_the_last_pass_is_sent)
 {
 	ASSERT_EQ(variant->by->begin(&self->a), 0);
 	ASSERT_EQ(variant->by->drain(&self->a, &self->s, 2 * MIB), 0);
@@ -97,7 +97,7 @@ TEST_F(late, S3_P3_ahead_of_the_last_pass)
  * P-3: in the midst of it, what is ahead is in the stream, and of what is behind each
  * page is counted. After its end, too. None of it holds up the end.
  */
-TEST_F(late, P3_behind_the_last_pass)
+TEST_F(late, P3_store_behind_the_last_pass_is_counted)
 {
 	const unsigned int pages = LENGTH / PAGE;
 

@@ -32,7 +32,7 @@ FIXTURE_TEARDOWN(memory)
 	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
-TEST_F(memory, trapped_and_mapped_are_one)
+TEST_F(memory, trapped_and_mapped_memory_are_the_same)
 {
 	static uint8_t buf[3 * PAGE], back[3 * PAGE];
 	const uint64_t bar2 = self->a.bar2.offset;
@@ -61,7 +61,7 @@ TEST_F(memory, trapped_and_mapped_are_one)
 	EXPECT_EQ(dev_write(&self->a, bar2 + MEMORY - 1, buf, 2), -EINVAL);
 }
 
-TEST_F(memory, mappings_refused)
+TEST_F(memory, wrong_mappings_are_refused)
 {
 	const int rw = PROT_READ | PROT_WRITE;
 	const uint64_t bar2 = self->a.bar2.offset;
@@ -96,7 +96,7 @@ static long faults(void)
 }
 
 /* S-10: a page faults at its first write, and again only if it was harvested. */
-TEST_F(memory, S10_faults)
+TEST_F(memory, S10_page_faults_once_per_harvest)
 {
 	long n;
 	int i;
@@ -171,7 +171,7 @@ static void *write_steadily(void *arg)
  * S-4 P-2: what a device says that is pending, from the snapshot over the
  * steady state, which shows the rate at which it is written to, to the end.
  */
-TEST_F(memory, S4_P2_trajectory)
+TEST_F(memory, S4_P2_pending_follows_the_dirty_rate)
 {
 	struct metronome m = { .mem = (uint8_t *)self->mem };
 	const unsigned int snapshot = 1500;
@@ -231,7 +231,7 @@ TEST_F(memory, S4_P2_trajectory)
 }
 
 /* P-3 V1-8: a process that stores after the stop cannot hold up the end. */
-TEST_F(memory, P3_V1_8_late_writer)
+TEST_F(memory, P3_V1_8_late_stores_do_not_delay_the_end)
 {
 	struct writer w = { .mem = self->mem };
 	pthread_t thread;
@@ -255,7 +255,7 @@ TEST_F(memory, P3_V1_8_late_writer)
 }
 
 /* P-4: a mapping that is made again past the device is tracked as any other. */
-TEST_F(memory, P4_remap_file_pages)
+TEST_F(memory, P4_remapped_pages_are_tracked)
 {
 	unsigned int i;
 
@@ -278,7 +278,7 @@ TEST_F(memory, P4_remap_file_pages)
 }
 
 /* A mapping that outlives its device reaches no other memory. */
-TEST_F(memory, mapping_outlives_close)
+TEST_F(memory, old_mapping_reaches_no_new_memory)
 {
 	uint64_t v = 0;
 
@@ -305,7 +305,7 @@ TEST_F(memory, mapping_outlives_close)
  * counts for the device that it was made for, also after that was removed: another
  * device opens, because its memory was promised.
  */
-TEST(P15_limit_over_all_that_is_alive)
+TEST(P15_limit_covers_all_live_memory)
 {
 	struct dev d;
 	void *page;
@@ -330,7 +330,7 @@ TEST(P15_limit_over_all_that_is_alive)
 	EXPECT_EQ(device_off(&d), 0);
 }
 
-TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)
+TEST(P15_promised_memory_is_available)
 {
 	struct dev a, b;
 	void *page;
@@ -349,7 +349,7 @@ TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)
 }
 
 /* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
-TEST_F(memory, not_in_a_core_dump)
+TEST_F(memory, core_dump_leaves_device_memory_out)
 {
 	const char *pattern = "/proc/sys/kernel/core_pattern", *core = "/tmp/tern-core";
 	char before[256];
@@ -375,7 +375,7 @@ TEST_F(memory, not_in_a_core_dump)
 }
 
 /* A file of its own for each open: a reset clears what is mapped, too. */
-TEST_F(memory, reset_under_a_mapping)
+TEST_F(memory, reset_clears_mapped_memory)
 {
 	self->mem[0] = 1;
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);

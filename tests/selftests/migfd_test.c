@@ -87,7 +87,7 @@ TEST_F(migfd, V2_1_V2_2_P24_offered_features)
  * All pairs of states: the way is the one of the rules, step by step, and a file
  * whose session it ends is stale. Where it leads is v2_test's.
  */
-TEST_F(migfd, V2_2_V2_3_every_way)
+TEST_F(migfd, V2_2_V2_3_each_path_is_the_shortest)
 {
 	const uint64_t flags = migration_flags(&self->a);
 	uint32_t from, to, way[STATES];
@@ -121,7 +121,7 @@ TEST_F(migfd, V2_2_V2_3_every_way)
 }
 
 /* S-8: what has no pre-copy does not offer it, and takes no way over it. */
-TEST_F(migfd, S8_without_precopy)
+TEST_F(migfd, S8_precopy_0_offers_no_precopy)
 {
 	const uint64_t flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P;
 	uint32_t from, to, way[STATES];
@@ -149,7 +149,7 @@ TEST_F(migfd, S8_without_precopy)
  * S-3: stopped in the middle of a chunk, at any byte: the file continues at the
  * next, and gives nothing twice.
  */
-TEST_F(migfd, S3_stopped_at_any_byte)
+TEST_F(migfd, S3_stop_at_any_byte_keeps_the_stream)
 {
 	/* In the first chunk, where the second one is about to begin, and in that. */
 	static const size_t at[] = { 0, 1, 23, 24, 71, 72, 73, 4095, 100000, 1 << 20, 3 << 19 };
@@ -187,7 +187,7 @@ TEST_F(migfd, S3_stopped_at_any_byte)
  * V2-3 P-16: a file whose session is over is stale, whatever ended it, and it
  * stays so when another session begins.
  */
-TEST_F(migfd, V2_3_P16_stale_files)
+TEST_F(migfd, V2_3_P16_ended_session_makes_its_file_stale)
 {
 	static const uint32_t opened[] = { S_PRE_COPY, S_PRE_COPY_P2P, S_STOP_COPY, S_RESUMING };
 	uint64_t initial, dirty;
@@ -291,7 +291,7 @@ static void start_fill(struct dev *d, uint32_t pattern)
  * a transfer that was under way stands where a piece ended, one that is begun
  * waits, and both go on when it runs again.
  */
-TEST_F(migfd, V2_6_quiesced)
+TEST_F(migfd, V2_6_quiesced_device_runs_without_dma)
 {
 	static const uint32_t states[] = { S_RUNNING_P2P, S_PRE_COPY_P2P };
 	int irq = eventfd(0, EFD_NONBLOCK), fd;
@@ -350,7 +350,7 @@ TEST_F(migfd, V2_6_quiesced)
  * V2-7 P-18: a VMM goes through P2P each time it starts or stops a guest, and
  * resets a device that fails there. A transfer is in progress meanwhile.
  */
-TEST_F(migfd, V2_7_P18_through_p2p)
+TEST_F(migfd, V2_7_P18_p2p_arcs_succeed_during_dma)
 {
 	unsigned int i;
 
@@ -368,7 +368,7 @@ TEST_F(migfd, V2_7_P18_through_p2p)
  * V2-8 V2-12 P-2 P-22: the size is what would be read if the device stopped now: it is
  * the whole before a session, falls by what is read, and is 0 when read() has returned 0.
  */
-TEST_F(migfd, V2_8_V2_12_P2_P22_data_size)
+TEST_F(migfd, V2_8_V2_12_P2_P22_data_size_falls_with_each_read)
 {
 	const uint64_t all = BEGIN_RECORD + 300 * MEMORY_RECORD + FINAL_RECORDS;
 	uint64_t initial = 0, dirty = 0, size;
@@ -437,7 +437,7 @@ static int begin_with(FIXTURE_DATA(migfd) *self, unsigned int first, unsigned in
 }
 
 /* What changes before the snapshot has come to it is of the snapshot; what is new is not. */
-TEST_F(migfd, P2_initial_bytes)
+TEST_F(migfd, P2_initial_bytes_fall_to_0)
 {
 	uint64_t initial = 0, dirty = 0, last = ~0ULL;
 	int fd = begin_with(self, 500, 1000);
@@ -476,7 +476,7 @@ TEST_F(migfd, P2_initial_bytes)
 }
 
 /* P-2 V2-8: new pages that lie before the snapshot are not taken for it. */
-TEST_F(migfd, P2_initial_bytes_behind_new_pages)
+TEST_F(migfd, P2_new_pages_are_not_initial_bytes)
 {
 	uint64_t initial = 0, dirty = 0, last = ~0ULL;
 	int fd = begin_with(self, 900, 950);
@@ -500,7 +500,7 @@ TEST_F(migfd, P2_initial_bytes_behind_new_pages)
  * V2-9 P-19 P-20: nothing now is ENOMSG, at once, and only in pre-copy; the end
  * is 0, as often as it is asked for, and only after the stop.
  */
-TEST_F(migfd, V2_9_P19_P20_nothing_and_the_end)
+TEST_F(migfd, V2_9_P19_P20_ENOMSG_in_precopy_and_0_at_the_end)
 {
 	unsigned int i, k;
 	int fd;
@@ -536,7 +536,7 @@ static double seconds(void)
 }
 
 /* V2-9: poll() waits for what read() would give, and for the end. */
-TEST_F(migfd, V2_9_poll)
+TEST_F(migfd, V2_9_store_wakes_poll)
 {
 	struct pollfd p = { .events = POLLIN };
 	double begin;
@@ -593,7 +593,7 @@ static uint32_t next_edge(int epoll, int ms)
  * V2-9: a poller that asks for edges reads until ENOMSG and asks no more: the store
  * that comes then wakes it, and so do the stop and the end of the session.
  */
-TEST_F(migfd, V2_9_edges)
+TEST_F(migfd, V2_9_store_wakes_edge_triggered_pollers)
 {
 	unsigned int round;
 	int fd, epoll;
@@ -708,7 +708,7 @@ static int ring_next(struct ring *r)
 }
 
 /* V2-9: io_uring's multishot poll, which asks once for all times. */
-TEST_F(migfd, V2_9_multishot_poll)
+TEST_F(migfd, V2_9_store_completes_a_multishot_poll)
 {
 	unsigned int round;
 	struct ring r;
@@ -744,7 +744,7 @@ static long free_kib(void)
  * V2-3 P-8: a file whose session is over holds no buffer: a process that has
  * hundreds of them open costs a few KiB each, not a MiB that cannot be swapped.
  */
-TEST_F(migfd, V2_3_P8_stale_files_are_small)
+TEST_F(migfd, V2_3_P8_stale_files_hold_no_buffer)
 {
 	const unsigned int files = 128;
 	int fd[files], kind;
@@ -817,7 +817,7 @@ TEST_F(migfd, V2_11_P9_commit_waits_for_the_last_byte)
 }
 
 /* P-14: a guest that reboots in mid-migration: the migration fails, the next does not. */
-TEST_F(migfd, P14_reset)
+TEST_F(migfd, P14_reset_ends_each_session)
 {
 	uint32_t state;
 	unsigned int i;
@@ -910,7 +910,7 @@ TEST_F(migfd, P33_one_protocol_at_a_time)
 }
 
 /* V2-14: on iommufd, and with no log of its own, nothing would see the device's DMA. */
-TEST_F(migfd, V2_14_nobody_logs)
+TEST_F(migfd, V2_14_save_needs_a_dma_log)
 {
 	int expect = on_iommufd(&self->a) && !can_log(&self->a) ? -EOPNOTSUPP : 0;
 	int fd;

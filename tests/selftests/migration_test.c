@@ -85,7 +85,7 @@ FIXTURE_TEARDOWN(chunks)
 } while (0)
 
 /* S-1 S-2 S-4 S-5: snapshot, iterations, and the final sections once. */
-TEST_F(pair, S1_S2_S4_S5_save_and_load)
+TEST_F(pair, S1_S2_S4_S5_iterations_then_final_sections)
 {
 	uint32_t line = 0x5a, command = 0x0406;
 	struct account account;
@@ -161,7 +161,7 @@ TEST_F(pair, S3_P34_stop_at_once)
 }
 
 /* P-35: a device that was stopped before. */
-TEST_F(pair, P35_from_stop)
+TEST_F(pair, P35_stopped_device_is_saved)
 {
 	touch(self->mem, 5, 9);
 	ASSERT_EQ(variant->save->end(&self->a, false), 0);
@@ -210,7 +210,7 @@ TEST_F(pair, S6_V1_25_P8_whole_after_a_cancel_at_each_point)
 }
 
 /* V1-26: the first session's bytes came too; the second starts over. */
-TEST_F(chunks, V1_26_new_session_in_mid_stream)
+TEST_F(chunks, V1_26_new_session_starts_over)
 {
 	unsigned int i;
 
@@ -229,7 +229,7 @@ TEST_F(chunks, V1_26_new_session_in_mid_stream)
 }
 
 /* V1-4 P-5 P-6: nothing moves but by the read of pending_bytes. */
-TEST_F(chunks, V1_4_P5_P6_acknowledge)
+TEST_F(chunks, V1_4_P5_P6_only_pending_bytes_acknowledges)
 {
 	void *volatile nowhere = (void *)8;
 	struct stream again = { 0 };
@@ -264,7 +264,7 @@ TEST_F(chunks, V1_4_P5_P6_acknowledge)
 }
 
 /* V1-7: prepared, read or not, then stopped: offered again. */
-TEST_F(chunks, V1_7_unacknowledged_chunk)
+TEST_F(chunks, V1_7_unacknowledged_chunk_is_offered_again)
 {
 	struct stream again = { 0 };
 	unsigned int i;
@@ -343,7 +343,7 @@ TEST_F(chunks, S3_V1_7_stop_after_each_call)
 }
 
 /* V1-17: a chunk is as large as the window lets it be. */
-TEST_F(chunks, V1_17_large_chunks)
+TEST_F(chunks, V1_17_chunk_fills_the_window)
 {
 	const uint64_t window = self->a.mig.size - self->a.window;
 
@@ -354,7 +354,7 @@ TEST_F(chunks, V1_17_large_chunks)
 }
 
 /* P-11: the first stream that there was still loads. */
-TEST_F(pair, P11_golden_stream)
+TEST_F(pair, P11_golden_stream_loads)
 {
 	const struct stream golden = {
 		.buf = (uint8_t *)golden_stream, .len = golden_stream_end - golden_stream,
@@ -404,7 +404,7 @@ static void set_config_byte(struct stream *s, unsigned int offset, uint8_t value
  * function-level reset and let a guest write D1. The bits that a guest cannot write are
  * those of this device, whatever the stream says. No stream resets it.
  */
-TEST_F(pair, P11_V1_22_config_space_of_an_older_device)
+TEST_F(pair, P11_V1_22_older_config_space_loads)
 {
 	static const struct {
 		uint8_t offset, value;
@@ -499,7 +499,7 @@ static struct tern_record *find_record(struct stream *s, uint32_t type)
  * whatever its CRC. In config space 0 is a value, too, where no guest can write; but the
  * interrupt pin may be 0: a stream of version 1 has none.
  */
-TEST_F(pair, P10_P29_values_that_cannot_be)
+TEST_F(pair, P10_P29_impossible_values_are_refused)
 {
 	static const struct {
 		uint32_t type;
@@ -557,7 +557,7 @@ TEST_F(pair, P10_P29_values_that_cannot_be)
 }
 
 /* The bytes of all passes add up, of those that are no longer kept one by one, too. */
-TEST_F(pair, pass_bytes_of_many_passes)
+TEST_F(pair, pass_bytes_add_up)
 {
 	unsigned int i;
 
@@ -572,7 +572,7 @@ TEST_F(pair, pass_bytes_of_many_passes)
 }
 
 /* V1-10 P-12: read, where the protocol lets it choose, and written in pieces of every size. */
-TEST_F(pair, V1_10_P12_segmentation)
+TEST_F(pair, V1_10_P12_stream_loads_in_any_pieces)
 {
 	static const size_t pieces[] = { 1, 7, 24, 4096, 4127, 65536, 262144 };
 	unsigned int i;
@@ -601,7 +601,7 @@ TEST_F(pair, V1_10_P12_segmentation)
  * byte, and from then on; one that is cut fails when RESUMING is left. The device never
  * runs on either, keeps nothing of it, and a good one works afterwards.
  */
-TEST_F(pair, S9_P9_P10_P21_V2_11_bad_streams)
+TEST_F(pair, S9_P9_P10_P21_V2_11_bad_stream_never_runs)
 {
 	static const uint8_t zero[PAGE];
 	uint8_t page[PAGE];
@@ -654,7 +654,7 @@ TEST_F(pair, S9_P9_P10_P21_V2_11_bad_streams)
 }
 
 /* P-11 P-13: another geometry is refused before anything is touched. */
-TEST_F(pair, P13_other_geometry)
+TEST_F(pair, P13_other_geometry_is_refused)
 {
 	touch(self->mem, 0, 1);
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
@@ -664,7 +664,7 @@ TEST_F(pair, P13_other_geometry)
 }
 
 /* S-8: without pre-copy, nothing before the stop. */
-TEST_F(chunks, S8_no_precopy)
+TEST_F(chunks, S8_nothing_is_pending_before_the_stop)
 {
 	dev_close(&self->a);
 	ASSERT_EQ(attr_set(UUID_A, "precopy", "0"), 0);
@@ -680,7 +680,7 @@ TEST_F(chunks, S8_no_precopy)
 }
 
 /* V1-21 V1-24 P-28: raised while stopped: not delivered there, delivered once here. */
-TEST_F(pair, V1_24_P28_interrupts)
+TEST_F(pair, V1_24_P28_interrupt_is_delivered_once)
 {
 	int a = eventfd(0, EFD_NONBLOCK), b = eventfd(0, EFD_NONBLOCK);
 
@@ -716,7 +716,7 @@ static uint16_t get_command(struct dev *d)
  * V1-21: while it resumes a VMM restores config space and connects interrupts;
  * QEMU 5.2 before the data, those after it behind. Either way nothing of it is lost.
  */
-TEST_F(pair, V1_21_restored_around_the_data)
+TEST_F(pair, V1_21_setup_around_the_data_is_kept)
 {
 	int fd = eventfd(0, EFD_NONBLOCK);
 	unsigned int i;
@@ -757,7 +757,7 @@ TEST_F(pair, V1_21_restored_around_the_data)
 }
 
 /* A chain of migrations: a device that was loaded is saved in turn, by its own front end. */
-TEST_F(pair, there_and_back)
+TEST_F(pair, loaded_device_is_saved_in_turn)
 {
 	struct stream back = { 0 };
 	unsigned int i;
@@ -775,9 +775,9 @@ TEST_F(pair, there_and_back)
 }
 
 /* P-33: one stream for all front ends, in pieces of several sizes. */
-TEST_F(pair, P33_streams_are_one)
+TEST_F(pair, P33_stream_loads_by_either_protocol)
 {
-	/* A byte at a time: V1_10_P12_segmentation. */
+	/* A byte at a time: V1_10_P12_stream_loads_in_any_pieces. */
 	static const size_t pieces[] = { 7, 4127, 256 * 1024 };
 	struct account account;
 	unsigned int i;

@@ -48,7 +48,7 @@ static int set_value(struct dev *d, uint64_t v)
 	return dev_write(d, BAR0, &v, sizeof(v)) == sizeof(v) ? 0 : -EIO;
 }
 
-TEST_F(null, what_it_is)
+TEST_F(null, has_one_vector_and_no_memory)
 {
 	struct vfio_irq_info irqs = { .argsz = sizeof(irqs), .index = VFIO_PCI_MSIX_IRQ_INDEX };
 	uint32_t ids = 0;
@@ -66,7 +66,7 @@ TEST_F(null, what_it_is)
 	EXPECT_EQ(irqs.count, 1);
 }
 
-TEST_F(null, S1_migrates)
+TEST_F(null, S1_value_migrates)
 {
 	ASSERT_EQ(set_value(&self->a, VALUE), 0);
 	ASSERT_EQ(variant->by->begin(&self->a), 0);
@@ -77,7 +77,7 @@ TEST_F(null, S1_migrates)
 }
 
 /* P-14: and it is reset. */
-TEST_F(null, P14_reset)
+TEST_F(null, P14_reset_clears_the_register)
 {
 	ASSERT_EQ(set_value(&self->a, VALUE), 0);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
@@ -85,7 +85,7 @@ TEST_F(null, P14_reset)
 }
 
 /* P-13: neither model takes the other's stream. */
-TEST_F(null, P13_streams_of_another_model)
+TEST_F(null, P13_stream_of_another_model_is_refused)
 {
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	ASSERT_EQ(device_off(&self->b), 0);

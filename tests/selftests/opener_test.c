@@ -83,7 +83,7 @@ static void *after_the_main_thread(void *ram)
 }
 
 /* The thread that opened the device, the main thread, ends; the process lives. */
-TEST_F(opener, P27_main_thread_ends)
+TEST_F(opener, P27_dma_outlives_the_main_thread)
 {
 	int status;
 	pid_t child = fork();
@@ -104,7 +104,7 @@ TEST_F(opener, P27_main_thread_ends)
  * A forked child uses the device: with the memory of the opener while that lives, and
  * with none thereafter.
  */
-TEST_F(opener, P27_forked_child)
+TEST_F(opener, P27_forked_child_uses_the_openers_memory)
 {
 	int go[2], results[2];
 	uint32_t status;
@@ -151,7 +151,7 @@ TEST_F(opener, P27_forked_child)
 }
 
 /* execve() gives up the memory that the device works in, its own transfers included. */
-TEST_F(opener, P27_execve)
+TEST_F(opener, P27_execve_ends_dma)
 {
 	int status;
 	pid_t child = fork();
@@ -192,7 +192,7 @@ static pid_t find_in_group(const char *name, const char *group)
 }
 
 /* What the device's thread uses is the opener's: it is in its control group. */
-TEST_F(opener, worker_in_the_openers_cgroup)
+TEST_F(opener, worker_is_in_the_openers_cgroup)
 {
 	const char *top = "/tmp/tern-cgroup", *group = "/tmp/tern-cgroup/tern-opener";
 	int status;
@@ -293,7 +293,7 @@ static unsigned long sleeps(pid_t pid)
  * is a fault that no signal ends. The close waits for it, asleep; once the connection
  * is aborted all is well.
  */
-TEST_F(opener, P27_fuse_that_never_answers)
+TEST_F(opener, P27_close_sleeps_until_fuse_answers)
 {
 	const char *path = "/tmp/tern-fuse";
 	const struct timespec while_asleep = { .tv_nsec = 500 * 1000 * 1000 };

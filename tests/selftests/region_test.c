@@ -19,7 +19,7 @@ FIXTURE_TEARDOWN(region)
 }
 
 /* V1-13 V1-19 V1-31: found by its type; what can be mapped lies where data_offset is. */
-TEST_F(region, V1_13_V1_31_capabilities)
+TEST_F(region, V1_13_V1_31_region_is_found_by_its_type)
 {
 	char buf[512] __attribute__((aligned(8)));
 	struct vfio_region_info *info = (void *)buf;
@@ -58,7 +58,7 @@ TEST_F(region, V1_13_V1_31_capabilities)
 }
 
 /* V1-9: no session, no data, no error. */
-TEST_F(region, S7_V1_9_outside_a_session)
+TEST_F(region, S7_V1_9_no_data_outside_a_session)
 {
 	static const uint32_t states[] = { RUNNING, STOP, RESUMING };
 	uint64_t v;
@@ -94,7 +94,7 @@ static int go_from_reset(struct dev *d, uint32_t state)
 	return reset_by(d, false) ?: set_state(d, state);
 }
 
-TEST_F(region, V1_1_V1_2_V1_3_arcs)
+TEST_F(region, V1_1_V1_2_V1_3_arcs_follow_the_rules)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
 	static const uint32_t bad[] = { 5, 6, 7, 8, 9, 0x10, 0x80000001, ~0U };
@@ -124,7 +124,7 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 }
 
 /* P-7: an access of 0 bytes inside a region returns 0 and acts on nothing. */
-TEST_F(region, P7_no_bytes)
+TEST_F(region, P7_access_of_0_bytes_has_no_effect)
 {
 	const struct {
 		unsigned int index;
@@ -168,7 +168,7 @@ TEST_F(region, P7_no_bytes)
 }
 
 /* P-7 V1-15: a register is one access of its own size, and no half of it another. */
-TEST_F(region, P7_sizes_and_alignment)
+TEST_F(region, P7_registers_have_one_access_size)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
 	static const struct {
@@ -278,7 +278,7 @@ TEST_F(region, V1_5_chunks_lie_in_the_region)
 	}
 }
 
-TEST_F(region, V1_31_mapping)
+TEST_F(region, V1_31_status_and_window_are_mapped_alone)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
 	const int rw = PROT_READ | PROT_WRITE;
@@ -305,7 +305,7 @@ TEST_F(region, V1_31_mapping)
 }
 
 /* V1-11: data_size takes what is in the window, when resuming. */
-TEST_F(region, V1_11_data_size)
+TEST_F(region, V1_11_data_size_is_bounded_by_the_window)
 {
 	uint64_t n;
 
@@ -373,7 +373,7 @@ static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
  * V1-12: what is loaded is what was checked, though the window changes meanwhile.
  * What passes its CRC is what was saved, so no load is refused for its meaning.
  */
-TEST_F(region, V1_12_window_changes_meanwhile)
+TEST_F(region, V1_12_window_changes_do_not_reach_the_load)
 {
 	uint8_t *mem = malloc(SCRIBBLED), *zero = calloc(1, SCRIBBLED);
 	unsigned int round, equal = 0, refused = 0;
@@ -432,7 +432,7 @@ TEST_F(region, V1_12_window_changes_meanwhile)
 }
 
 /* The status page follows, acknowledges nothing, and is not believed. */
-TEST_F(region, status_page)
+TEST_F(region, status_page_follows_the_session)
 {
 	struct tern_status_page *page;
 	uint32_t v = 1;
@@ -461,7 +461,7 @@ TEST_F(region, status_page)
 }
 
 /* P-15: each open is a new device. */
-TEST_F(region, P15_close_ends_everything)
+TEST_F(region, P15_open_finds_a_new_device)
 {
 	uint32_t v = 77;
 
@@ -493,7 +493,7 @@ static bool window_is_blank(struct dev *d)
 }
 
 /* S-7 P-8: what a session left in the window goes with it, however it ends. */
-TEST_F(region, S7_P8_window_goes_with_the_session)
+TEST_F(region, S7_P8_end_of_session_clears_the_window)
 {
 	static const uint32_t ends[] = { RUNNING, STOP, ~0U };
 	uint32_t v = 5;
@@ -515,7 +515,7 @@ TEST_F(region, S7_P8_window_goes_with_the_session)
 }
 
 /* P-14: reset from each state, by the VMM or the guest; the next session is whole. */
-TEST_F(region, P14_reset_in_each_state)
+TEST_F(region, P14_reset_leads_to_running)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
 	int i, fd = eventfd(0, EFD_NONBLOCK);

@@ -415,7 +415,7 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 }
 
 /* V1-16 P-33: all at once, by both protocols, and then nothing of it is left. */
-TEST_F(storm, V1_16_all_at_once)
+TEST_F(storm, V1_16_P33_concurrent_callers_leave_a_usable_device)
 {
 	begin(_metadata, self);
 	end(_metadata, self);
@@ -423,7 +423,7 @@ TEST_F(storm, V1_16_all_at_once)
 }
 
 /* V1-16 V2-3 P-15: closed under all of them, and the next owner finds a new device. */
-TEST_F(storm, V1_16_P15_closed_under_all)
+TEST_F(storm, V1_16_P15_close_under_callers_leaves_a_new_device)
 {
 	int nothing = open("/", O_PATH | O_CLOEXEC);
 	unsigned int i;

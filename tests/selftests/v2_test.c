@@ -175,7 +175,7 @@ static bool is_over(int fd, uint32_t state)
 	return (state == S_RESUMING ? write(fd, &byte, 1) : read(fd, &byte, 1)) <= 0;
 }
 
-TEST_F(uapi, V2_2_flags)
+TEST_F(uapi, V2_2_stop_copy_is_offered)
 {
 	ASKS("STOP_COPY is offered, and RUNNING, STOP, STOP_COPY and RESUMING with it");
 	EXPECT_TRUE(flags & VFIO_MIGRATION_STOP_COPY)
@@ -186,7 +186,7 @@ TEST_F(uapi, V2_2_flags)
 		TH_LOG("no PRE_COPY: its states must be refused, other tests are skipped");
 }
 
-TEST_F(uapi, V2_1_P25_feature_calls)
+TEST_F(uapi, V2_1_P25_features_answer_probe_get_set)
 {
 	static const struct {
 		uint32_t index, size, get_only;
@@ -224,7 +224,7 @@ TEST_F(uapi, V2_1_P25_feature_calls)
 }
 
 /* All pairs of states, against what the rules say of the way between them. */
-TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
+TEST_F(uapi, V2_2_V2_3_each_pair_follows_the_rules)
 {
 	uint32_t from, to, way[STATES];
 	int fd = -1, new_fd, n, ret;
@@ -262,7 +262,7 @@ TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
 }
 
 /* N - 1 is a state, N and N + 1 are not, nor is ERROR one to ask for. */
-TEST_F(uapi, V2_2_no_such_state)
+TEST_F(uapi, V2_2_invalid_state_is_refused)
 {
 	static const uint32_t bad[] = { S_ERROR, STATES, STATES + 1, 0x80000000, ~0U };
 	unsigned int i, from;
@@ -283,7 +283,7 @@ TEST_F(uapi, V2_2_no_such_state)
 		}
 }
 
-TEST_F(uapi, V2_9_P20_nothing_now)
+TEST_F(uapi, V2_9_P20_temporary_end_is_ENOMSG)
 {
 	uint64_t initial = 1, dirty = 1;
 	int fd, ret, tries = 1000;
@@ -309,7 +309,7 @@ TEST_F(uapi, V2_9_P20_nothing_now)
 	}
 }
 
-TEST_F(uapi, V2_9_poll)
+TEST_F(uapi, V2_9_poll_waits_only_without_data)
 {
 	uint64_t initial = 1, dirty = 1;
 	int fd, polled, tries = 1000;
@@ -330,7 +330,7 @@ TEST_F(uapi, V2_9_poll)
 		TH_LOG("at the temporary end the file is readable");
 }
 
-TEST_F(uapi, V2_9_P20_the_end)
+TEST_F(uapi, V2_9_P20_final_end_is_0)
 {
 	int fd, ret, i;
 
@@ -352,7 +352,7 @@ TEST_F(uapi, V2_9_P20_the_end)
 	}
 }
 
-TEST_F(uapi, V2_9_P2_precopy_info)
+TEST_F(uapi, V2_9_P2_initial_bytes_fall_with_each_read)
 {
 	uint64_t initial = 0, dirty = 1, last;
 	int fd, tries = 1000;
@@ -375,7 +375,7 @@ TEST_F(uapi, V2_9_P2_precopy_info)
 	}
 }
 
-TEST_F(uapi, V2_9_precopy_info_elsewhere)
+TEST_F(uapi, V2_9_precopy_info_is_EINVAL_after_precopy)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) - 1 };
 	uint64_t initial, dirty;
@@ -401,7 +401,7 @@ TEST_F(uapi, V2_9_precopy_info_elsewhere)
 		TH_LOG("in RUNNING it still answers");
 }
 
-TEST_F(uapi, V2_8_V2_12_P22_data_size)
+TEST_F(uapi, V2_8_V2_12_P22_data_size_in_each_state)
 {
 	uint32_t state;
 	uint64_t size;
@@ -421,7 +421,7 @@ TEST_F(uapi, V2_8_V2_12_P22_data_size)
 	}
 }
 
-TEST_F(uapi, V2_10_P12_saved_and_loaded)
+TEST_F(uapi, V2_10_P12_stream_loads_in_any_pieces)
 {
 	static const size_t pieces[] = { 1, 7, 4096, 2 * MIB };
 	unsigned int i;
@@ -450,7 +450,7 @@ TEST_F(uapi, V2_10_P12_saved_and_loaded)
 	}
 }
 
-TEST_F(uapi, V2_11_P9_cut_streams)
+TEST_F(uapi, V2_11_P9_cut_stream_fails_the_commit)
 {
 	size_t kept[4];
 	unsigned int i;
@@ -474,7 +474,7 @@ TEST_F(uapi, V2_11_P9_cut_streams)
 	}
 }
 
-TEST_F(uapi, V2_11_P10_not_a_stream)
+TEST_F(uapi, V2_11_P10_invalid_data_fails_the_commit)
 {
 	static const char * const kinds[] = { "zeroes", "its bytes inverted", "its bytes reversed" };
 	struct stream bad = { 0 };
@@ -505,7 +505,7 @@ TEST_F(uapi, V2_11_P10_not_a_stream)
 	free(bad.buf);
 }
 
-TEST_F(uapi, V2_5_P17_closed_file)
+TEST_F(uapi, V2_5_P17_close_changes_nothing)
 {
 	uint32_t state;
 	int fd, ret;
@@ -536,7 +536,7 @@ TEST_F(uapi, V2_5_P17_closed_file)
 		TH_LOG("the written data is not loaded: %s", result(ret));
 }
 
-TEST_F(uapi, V2_3_P8_ended_session)
+TEST_F(uapi, V2_3_P8_data_file_ends_with_its_session)
 {
 	uint32_t state;
 	int fd, other;
@@ -575,7 +575,7 @@ TEST_F(uapi, V2_7_P30_reset_is_offered)
 		       result(reset(&a)));
 }
 
-TEST_F(uapi, V2_7_P14_reset)
+TEST_F(uapi, V2_7_P14_reset_leads_to_running)
 {
 	uint32_t state;
 	int fd, ret;
@@ -597,7 +597,7 @@ TEST_F(uapi, V2_7_P14_reset)
 }
 
 /* The next opener may ask for any state; the host must survive it. */
-TEST_F(uapi, V2_4_P16_closed_in_any_state)
+TEST_F(uapi, V2_4_P16_reopen_after_close_in_any_state)
 {
 	uint32_t state, to;
 	int fd, new_fd, ret;
@@ -643,7 +643,7 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 	}
 }
 
-TEST_F(beyond, V2_1_P24_unknown_feature)
+TEST_F(beyond, V2_1_P24_unknown_feature_is_ENOTTY)
 {
 	static const uint32_t unknown[] = { 100, VFIO_DEVICE_FEATURE_MASK };
 	uint64_t payload = 0;
@@ -667,7 +667,7 @@ TEST_F(beyond, V2_1_P24_unknown_feature)
 	}
 }
 
-TEST_F(beyond, V2_2_refused_by_EINVAL)
+TEST_F(beyond, V2_2_unoffered_state_is_EINVAL)
 {
 	uint32_t from, to, way[STATES];
 	int fd, new_fd, ret;
@@ -689,7 +689,7 @@ TEST_F(beyond, V2_2_refused_by_EINVAL)
 }
 
 /* A pipe of bytes, one way: there is no place in it. */
-TEST_F(beyond, V2_9_V2_10_one_way)
+TEST_F(beyond, V2_9_V2_10_data_files_are_one_way)
 {
 	char byte = 0;
 	int fd;
@@ -711,7 +711,7 @@ TEST_F(beyond, V2_9_V2_10_one_way)
 	close(fd);
 }
 
-TEST_F(beyond, V2_11_P21_after_an_error)
+TEST_F(beyond, V2_11_P21_write_fails_after_an_error)
 {
 	const uint8_t zeroes[64] = { 0 };
 	int fd, i, n = 1;
@@ -729,7 +729,7 @@ TEST_F(beyond, V2_11_P21_after_an_error)
 }
 
 /* V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so. */
-TEST_F(beyond, V2_3_P16_P36_outlives_the_device)
+TEST_F(beyond, V2_3_P16_P36_data_files_outlive_the_device)
 {
 	uint64_t initial, dirty;
 	int saved, loaded;
