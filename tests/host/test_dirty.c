@@ -209,8 +209,8 @@ static void run_script(bool writable)
 	/* A store after the copy through an entry that is still writable is lost. */
 	host_store(dev, 1, 0x66);
 	tern_dirty_rewind(&dev->dirty);
-	CHECK(tern_dirty_any(&dev->dirty), "store at %s: page not dirty (sent %x)",
-	      script.at, last);
+	CHECK(tern_dirty_any(&dev->dirty), "store at %s: page not dirty (sent %x)", script.at,
+	      last);
 	while (tern_dirty_next_window(&dev->dirty, &b, 3)) {
 		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
 		last = out[7];

@@ -95,7 +95,8 @@ static unsigned int boundaries(const struct feeder *f, size_t *at)
 }
 
 /* Load in pieces whose lengths next() returns: the device is the source's equal. */
-static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg), void *arg)
+static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg),
+			   void *arg)
 {
 	struct feeder to;
 	size_t at, n;
@@ -288,8 +289,8 @@ static void test_flipped_bit(void)
 				bad[byte] ^= 1 << bit;
 				want = verdict(bad + at[i], from.len - at[i], i == 0);
 				got = load(bad, from.len, 0, false);
-				CHECK(got == want, "record %u, byte %zu, bit %u: %d, not %d",
-				      i, byte - at[i], bit, got, want);
+				CHECK(got == want, "record %u, byte %zu, bit %u: %d, not %d", i,
+				      byte - at[i], bit, got, want);
 			}
 	free(bad);
 }
@@ -313,10 +314,13 @@ static void seal(struct forge *g, u32 type, u32 length)
 
 static struct tern_session_begin good_begin(void)
 {
-	return (struct tern_session_begin) {
-		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(3),
-		.reader = htole32(3), .model = htole32(HOST_MODEL),
-		.block = htole32(4096), .memory_size = htole64(PAGES * HOST_PAGE),
+	return (struct tern_session_begin){
+		.magic = htole64(TERN_STREAM_MAGIC),
+		.version = htole32(3),
+		.reader = htole32(3),
+		.model = htole32(HOST_MODEL),
+		.block = htole32(4096),
+		.memory_size = htole64(PAGES * HOST_PAGE),
 		.id = { 42 },
 	};
 }

@@ -53,7 +53,13 @@ static void load_##n(struct tern_model *m, const void *from)		\
 {									\
 	memcpy(to_disk(m)->section[n], from, lengths[n]);		\
 }
-SECTION(0) SECTION(1) SECTION(2) SECTION(3) SECTION(4) SECTION(5) SECTION(6)
+SECTION(0)
+SECTION(1)
+SECTION(2)
+SECTION(3)
+SECTION(4)
+SECTION(5)
+SECTION(6)
 
 #define ROW(n, t, l, version) { .type = t, .length = l, .since = version,	\
 	.save = save_##n, .validate = validate_##n, .load = load_##n }

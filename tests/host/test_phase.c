@@ -108,8 +108,7 @@ static void test_no_such_phase(void)
 	for (from = 0; from < TERN_PHASES; from++) {
 		struct feeder f;
 
-		CHECK(allowed(from, TERN_PHASES - 1) ==
-		      !!tern_phase_arc(from, TERN_PHASES - 1));
+		CHECK(allowed(from, TERN_PHASES - 1) == !!tern_phase_arc(from, TERN_PHASES - 1));
 		feeder_in(&f, from);
 		for (i = 0; i < ARRAY_SIZE(bad); i++) {
 			CHECK_EQ(tern_machine_go(&f.mc, bad[i]), -EINVAL);
@@ -235,8 +234,9 @@ static void test_law_of_the_table(void)
 
 			for (i = 1; step && step[0] && step[i]; i++)
 				CHECK(step[i] != TERN_STEP_BEGIN_SAVE &&
-				      step[i] != TERN_STEP_BEGIN_LOAD &&
-				      step[i] != TERN_STEP_COMMIT_LOAD, "%d -> %d", from, to);
+					      step[i] != TERN_STEP_BEGIN_LOAD &&
+					      step[i] != TERN_STEP_COMMIT_LOAD,
+				      "%d -> %d", from, to);
 		}
 }
 

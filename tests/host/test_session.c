@@ -13,7 +13,7 @@ static unsigned int count(const struct feeder *f, u32 type, size_t from)
 	unsigned int n = 0;
 	size_t at;
 
-	for (at = from; at < f->len; ) {
+	for (at = from; at < f->len;) {
 		u32 t, length;
 
 		memcpy(&t, f->stream + at, 4);
@@ -140,7 +140,7 @@ static bool read_on(struct life *l)
 		if (called(l))
 			return true;
 		CHECK_EQ(tern_session_prepare(f->mc.session), n);
-		for (at = 0; at < n; ) {
+		for (at = 0; at < n;) {
 			struct tern_record *head = (void *)(f->staging + at);
 			size_t bytes = sizeof(*head) + le32toh(head->length);
 
@@ -283,8 +283,7 @@ static void test_no_precopy(void)
 	CHECK_EQ(tern_session_pending(f.mc.session), 0);
 	CHECK_EQ(feeder_chunk(&f), 0);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
-	CHECK_EQ(tern_session_pending(f.mc.session),
-		 BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
 	feeder_drain(&f);
 	CHECK_EQ(f.mc.stats.passes, 0);
 	CHECK_EQ(f.mc.stats.stopped_bytes, f.len);

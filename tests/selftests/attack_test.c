@@ -406,11 +406,11 @@ FIXTURE_SETUP(attack)
 	NEEDS_TERN();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "two processors are needed");
-	self->r = mmap(NULL, sizeof(*self->r), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	self->r = mmap(NULL, sizeof(*self->r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	ASSERT_NE(self->r, MAP_FAILED);
-	self->r->counts = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	self->r->counts =
+		mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(self->r->counts, MAP_FAILED);
 	self->r->disk = -1;
 	if (variant->swap || variant->disk) {

@@ -356,7 +356,8 @@ TEST_F(device, refused_set_irqs_changes_nothing)
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, -2), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK,
-			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd), -EINVAL);
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd),
+		  -EINVAL);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
 	/* Loopback, and the end of them all. */
@@ -529,7 +530,8 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	/* To disable MSI-X takes the eventfds away, and it must be enabled for that. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0), 0);
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0),
+		  0);
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(memcmp(found, words, 8), 0);
 	close(fd);

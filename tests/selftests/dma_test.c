@@ -44,8 +44,10 @@ static int connect_guest(struct dev *d, uint8_t *ram, int *irq)
 FIXTURE_SETUP(dma)
 {
 	NEEDS_TERN();
-	ASSERT_EQ(pair_on(&self->a, &self->b,
-			  (struct setting){ .memory_mib = 8, .map_memory = true, .by = &v1_mapped }), 0);
+	ASSERT_EQ(
+		pair_on(&self->a, &self->b,
+			(struct setting){ .memory_mib = 8, .map_memory = true, .by = &v1_mapped }),
+		0);
 	self->ram = anonymous(RAM);
 	self->ram_b = anonymous(RAM);
 	self->mem = self->a.mem;
@@ -99,14 +101,16 @@ TEST_F(dma, DMA_1_linear_transfer_leaves_neighbours)
 
 			paint(self->ram, 4 * MIB, i);
 			memset(self->mem, 0xee, 4 * MIB);
-			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS + from, at, n), DONE);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE, ADDRESS + from, at, n),
+				  DONE);
 			EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), n);
 			EXPECT_EQ(memcmp(self->mem + at, self->ram + from, n), 0);
 			EXPECT_EQ(self->mem[at - 1], 0xee);
 			EXPECT_EQ(self->mem[at + n], 0xee);
 
 			memset(self->ram, 0x11, 4 * MIB);
-			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + from, at, n), DONE);
+			ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + from, at, n),
+				  DONE);
 			EXPECT_EQ(memcmp(self->mem + at, self->ram + from, n), 0);
 			EXPECT_EQ(self->ram[from - 1], 0x11);
 			EXPECT_EQ(self->ram[from + n], 0x11);
@@ -175,14 +179,14 @@ TEST_F(dma, DMA_3_list_scatters_and_gathers)
 	bar0_write(&self->a, TERN_DMA_ENTRIES, entries);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | list, ADDRESS, 4321, sum), DONE);
 	for (i = 0, at = 4321; i < entries; at += e[i++].length)
-		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
-				 e[i].length), 0);
+		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS), e[i].length),
+			  0);
 
 	memset(self->ram + 4096, 0x11, RAM - 4096);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE | list, ADDRESS, 4321, sum), DONE);
 	for (i = 0, at = 4321; i < entries; at += e[i++].length) {
-		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS),
-				 e[i].length), 0);
+		EXPECT_EQ(memcmp(self->mem + at, self->ram + (e[i].address - ADDRESS), e[i].length),
+			  0);
 		EXPECT_EQ(self->ram[e[i].address - ADDRESS + e[i].length], 0x11);
 	}
 
@@ -235,7 +239,8 @@ TEST_F(dma, DMA_4_DMA_8_each_error_has_its_status)
 
 		bar0_write(&self->a, TERN_DMA_ENTRIES, wrong[i].entries);
 		EXPECT_EQ(dma_do(&self->a, command, wrong[i].address, wrong[i].offset,
-				 wrong[i].length), wrong[i].status)
+				 wrong[i].length),
+			  wrong[i].status)
 			TH_LOG("number %u", i);
 		EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
 	}
@@ -683,7 +688,8 @@ static void check_pages(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *se
 	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
 	/* The last byte of a page, a whole one, the first of the third. */
-	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2), DONE);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 3 * PAGE - 1, 0, PAGE + 2),
+		  DONE);
 	ASSERT_EQ(books->get(&self->a, bitmap), 0);
 	EXPECT_EQ(dirty_but(bitmap, 2, 3), 0);
 	ASSERT_EQ(books->get(&self->a, bitmap), 0);
@@ -1043,7 +1049,8 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 		kept = *field;
 		*field = wrong[i].value;
 		crc = head->crc32c;
-		head->crc32c = reader_crc(reader_crc(seed, (void *)head, 20), (void *)(head + 1), 64);
+		head->crc32c =
+			reader_crc(reader_crc(seed, (void *)head, 20), (void *)(head + 1), 64);
 		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 		EXPECT_EQ(load_all(&self->b, &self->s, MIB), -EDOM)
 			TH_LOG("number %u", i);

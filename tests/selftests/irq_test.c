@@ -77,8 +77,8 @@ TEST_F(irq, INT_1_intx_is_maskable)
 
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_GET_IRQ_INFO, &info), 0);
 	EXPECT_EQ(info.count, 1);
-	EXPECT_EQ(info.flags, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
-			      VFIO_IRQ_INFO_AUTOMASKED);
+	EXPECT_EQ(info.flags,
+		  VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED);
 	dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x3d, &pin, 1);
 	EXPECT_EQ(pin, 1);
 }
@@ -530,8 +530,9 @@ TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
 	EXPECT_EQ(signals(vector), 1);
 	/* A transfer's end is no other interrupt. */
 	ASSERT_EQ(set_command(&self->a, 0), 0);
-	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6),
-			 0, 0, PAGE), TERN_DMA_DONE);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6), 0, 0,
+			 PAGE),
+		  TERN_DMA_DONE);
 	EXPECT_EQ(signals(vector), 0);
 	ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	EXPECT_EQ(signals(vector), 1);

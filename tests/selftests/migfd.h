@@ -53,8 +53,8 @@ static inline int go_open(struct dev *d, uint32_t state, int *data_fd)
 	struct vfio_device_feature_mig_state mig = { .device_state = state, .data_fd = -7 };
 	int ret;
 
-	ret = feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-		      &mig, sizeof(mig));
+	ret = feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+		      sizeof(mig));
 	*data_fd = mig.data_fd;
 	return ret;
 }
@@ -76,8 +76,8 @@ static inline int where(struct dev *d)
 	struct vfio_device_feature_mig_state mig = { 0 };
 	int ret;
 
-	ret = feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-		      &mig, sizeof(mig));
+	ret = feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+		      sizeof(mig));
 	return ret ?: mig.data_fd != -1 ? -EBADFD : (int)mig.device_state;
 }
 
@@ -85,8 +85,8 @@ static inline uint64_t stop_copy_length(struct dev *d)
 {
 	struct vfio_device_feature_mig_data_size size = { ~0ULL };
 
-	if (feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-		    &size, sizeof(size)))
+	if (feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, &size,
+		    sizeof(size)))
 		return ~0ULL;
 	return size.stop_copy_length;
 }

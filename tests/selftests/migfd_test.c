@@ -72,14 +72,17 @@ TEST_F(migfd, V2_1_V2_2_P24_offered_features)
 	uint8_t payload[64] = { 0 };
 	unsigned int i;
 
-	EXPECT_EQ(migration_flags(&self->a), VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
-		  VFIO_MIGRATION_PRE_COPY);
+	EXPECT_EQ(migration_flags(&self->a),
+		  VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY);
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
-		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | others[i]), -ENOTTY)
+		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_GET | others[i]),
+			  -ENOTTY)
 			TH_LOG("probe %u", others[i]);
 		EXPECT_EQ(probe_feature(&self->a, VFIO_DEVICE_FEATURE_SET | others[i]), -ENOTTY);
-		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | others[i], payload, 64), -ENOTTY);
-		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | others[i], payload, 0), -ENOTTY);
+		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_GET | others[i], payload, 64),
+			  -ENOTTY);
+		EXPECT_EQ(feature(&self->a, VFIO_DEVICE_FEATURE_SET | others[i], payload, 0),
+			  -ENOTTY);
 	}
 }
 
@@ -386,7 +389,7 @@ TEST_F(migfd, V2_8_V2_12_P2_P22_data_size_falls_with_each_read)
 	EXPECT_EQ(stop_copy_length(&self->a), all);
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
 	/* The snapshot: all of it initial, and it falls. */
-	for (size = all; (n = read_some(fd, &self->s, 33333)) > 0; ) {
+	for (size = all; (n = read_some(fd, &self->s, 33333)) > 0;) {
 		size -= n;
 		ASSERT_EQ(stop_copy_length(&self->a), size);
 		ASSERT_EQ(precopy_info(fd, &initial, &dirty), 0);
@@ -873,7 +876,8 @@ TEST_F(migfd, P33_one_protocol_at_a_time)
 		ASSERT_EQ(walk_to(&self->a, state, &fd), 0);
 		for (to = 0; to < 5; to++)
 			EXPECT_EQ(set_state(&self->a, to), -EBUSY);
-		EXPECT_EQ(dev_write(&self->a, self->a.mig.offset + V1(data_size), &zero, 8), -EBUSY);
+		EXPECT_EQ(dev_write(&self->a, self->a.mig.offset + V1(data_size), &zero, 8),
+			  -EBUSY);
 		EXPECT_EQ(get_state(&self->a), bits_of(state));
 		EXPECT_EQ(pending(&self->a), 0);
 		EXPECT_EQ(reg_read(&self->a, V1(data_offset), &offset), 0);

@@ -252,8 +252,7 @@ TEST_F(chunks, V1_4_P5_P6_only_pending_bytes_acknowledges)
 	/* A read that failed has not happened. */
 	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(data_size), nowhere, 8), -EFAULT);
 	EXPECT_EQ(attr_sum(UUID_A, "pass_bytes"), n);
-	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(pending_bytes), nowhere, 8),
-		  -EFAULT);
+	EXPECT_EQ(dev_read(&self->a, self->a.mig.offset + V1(pending_bytes), nowhere, 8), -EFAULT);
 	EXPECT_EQ(attr_sum(UUID_A, "pending_bytes"), all);
 	EXPECT_EQ(pending(&self->a), all - n);
 	EXPECT_EQ(pending(&self->a), all - n);
@@ -314,7 +313,8 @@ TEST_F(chunks, S3_V1_7_stop_after_each_call)
 			ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 			for (call = 0; call <= stop; call++) {
 				switch (call % CALLS) {
-				case 0: case 4:
+				case 0:
+				case 4:
 					pending(&self->a);
 					break;
 				case 1:
@@ -395,8 +395,8 @@ static void set_config_byte(struct stream *s, unsigned int offset, uint8_t value
 	head = (void *)(s->buf + at);
 	config = (void *)(head + 1);
 	config[offset] = value;
-	head->crc32c = reader_crc(reader_crc(record_at(s, 0)->crc32c, (void *)head, 20),
-				  config, head->length);
+	head->crc32c = reader_crc(reader_crc(record_at(s, 0)->crc32c, (void *)head, 20), config,
+				  head->length);
 }
 
 /*
@@ -580,7 +580,8 @@ TEST_F(pair, V1_10_P12_stream_loads_in_any_pieces)
 	touch(self->mem, PAGES - 1, 2);
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		/* By the byte it takes three accesses each: of one page, and not trapped as well. */
-		if (pieces[i] == 1 && (variant->save == &v1_trapped || variant->load == &v1_trapped))
+		if (pieces[i] == 1 &&
+		    (variant->save == &v1_trapped || variant->load == &v1_trapped))
 			continue;
 		if (i)
 			touch(self->mem, 1, 1);

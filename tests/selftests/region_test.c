@@ -36,7 +36,7 @@ TEST_F(region, V1_13_V1_31_region_is_found_by_its_type)
 	ASSERT_LE(info->argsz, sizeof(buf));
 	ASSERT_EQ(region_info(&self->d, VFIO_PCI_NUM_REGIONS, info, info->argsz), 0);
 	EXPECT_EQ(info->flags, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
-		  VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS);
+				       VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS);
 	for (at = info->cap_offset; at; at = cap->next) {
 		cap = (void *)(buf + at);
 		if (cap->id == VFIO_REGION_INFO_CAP_TYPE)
@@ -233,8 +233,8 @@ static unsigned int chunks_inside(struct dev *d, bool *inside, uint64_t *largest
 		size = data_size(d);
 		reg_read(d, V1(data_offset), &offset);
 		again = data_size(d);
-		*inside &= size && size == again && size <= window &&
-			   offset == d->window && offset + size <= d->mig.size;
+		*inside &= size && size == again && size <= window && offset == d->window &&
+			   offset + size <= d->mig.size;
 		if (size > *largest)
 			*largest = size;
 	}
@@ -362,8 +362,7 @@ static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
 {
 	uint8_t *copy = malloc(SCRIBBLED);
 	bool ret = dev_read(d, d->bar2.offset, copy, SCRIBBLED) == SCRIBBLED &&
-		   !memcmp(copy, mem, SCRIBBLED) &&
-		   bar0_read(d, TERN_REG_SCRATCH(3)) == scratch;
+		   !memcmp(copy, mem, SCRIBBLED) && bar0_read(d, TERN_REG_SCRATCH(3)) == scratch;
 
 	free(copy);
 	return ret;

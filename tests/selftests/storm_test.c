@@ -387,8 +387,9 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	for (i = VFIO_PCI_INTX_IRQ_INDEX; i <= VFIO_PCI_MSIX_IRQ_INDEX; i += 2) {
 		/* Disabled already or not: only what is enabled can be disabled. */
 		ASSERT_EQ(set_trigger(a, i, 0, -1), 0);
-		ASSERT_EQ(set_irqs(a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-				   i, 0, 0, -1), 0);
+		ASSERT_EQ(set_irqs(a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0,
+				   -1),
+			  0);
 	}
 	signals(self->s.irq);
 	ASSERT_EQ(set_command(a, MASTER), 0);

@@ -475,8 +475,8 @@ static inline int set_trigger(struct dev *d, unsigned int index, unsigned int ve
 }
 
 /* SET_IRQS, with the same descriptor for each. */
-static inline int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
-		    int fd)
+static inline int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start,
+			   uint32_t count, int fd)
 {
 	struct {
 		struct vfio_irq_set hdr;

@@ -108,7 +108,8 @@ static void power_on(struct __test_metadata *_metadata)
 		TH_LOG("%s", why);
 }
 
-FIXTURE(uapi) { };
+FIXTURE(uapi) {
+};
 
 FIXTURE_SETUP(uapi)
 {
@@ -120,7 +121,8 @@ FIXTURE_TEARDOWN(uapi)
 	power_off();
 }
 
-FIXTURE(beyond) { };
+FIXTURE(beyond) {
+};
 
 FIXTURE_SETUP(beyond)
 {
@@ -206,18 +208,22 @@ TEST_F(uapi, V2_1_P25_features_answer_probe_get_set)
 			TH_LOG("feature %u: no answer to PROBE", n);
 		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_GET | n), 0)
 			TH_LOG("feature %u: no answer to PROBE of GET", n);
-		EXPECT_EQ(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size), 0)
+		EXPECT_EQ(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size),
+			  0)
 			TH_LOG("feature %u: no answer to GET", n);
 		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET | n,
-				  &payload, known[i].size), 0)
+				  &payload, known[i].size),
+			  0)
 			TH_LOG("feature %u: GET and SET at once succeeded", n);
-		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size - 1), 0)
+		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size - 1),
+			  0)
 			TH_LOG("feature %u: GET into too little room succeeded", n);
-		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_SET | n) == 0, !known[i].get_only)
+		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_SET | n) == 0,
+			  !known[i].get_only)
 			TH_LOG("feature %u: PROBE of SET", n);
 		if (known[i].get_only) {
-			EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_SET | n, &payload,
-					  known[i].size), 0)
+			EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_SET | n, &payload, known[i].size),
+				  0)
 				TH_LOG("feature %u: SET succeeded", n);
 		}
 	}
@@ -233,8 +239,8 @@ TEST_F(uapi, V2_2_V2_3_each_pair_follows_the_rules)
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
 	for_each_state(from)
 		for (to = 1; to < STATES; to++) {
-			const bool stays = from == to ||
-					   (in_saving_group(from) && in_saving_group(to));
+			const bool stays =
+				from == to || (in_saving_group(from) && in_saving_group(to));
 
 			ASSERT_EQ(walk_to(&a, from, &fd), 0)
 				TH_LOG("from a reset to %s", name_of(from));
@@ -435,7 +441,8 @@ TEST_F(uapi, V2_10_P12_stream_loads_in_any_pieces)
 		ret = alone ? reset(&a) : 0;
 		ret = ret ?: load_and_go(target(), &s, pieces[ARRAY_SIZE(pieces) - 1 - i], S_RUNNING);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("written by %zu: %s", pieces[ARRAY_SIZE(pieces) - 1 - i], result(ret));
+			TH_LOG("written by %zu: %s", pieces[ARRAY_SIZE(pieces) - 1 - i],
+			       result(ret));
 		ASSERT_EQ(where(target()), S_RUNNING);
 		/* And what was loaded is saved in turn, and given back. */
 		ret = save(target(), 2 * MIB);
@@ -444,7 +451,8 @@ TEST_F(uapi, V2_10_P12_stream_loads_in_any_pieces)
 		ASSERT_EQ(reset(&a), 0);
 		ret = load_and_go(&a, &s, pieces[i], S_STOP);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("the state that was loaded and saved is not loaded: %s", result(ret));
+			TH_LOG("the state that was loaded and saved is not loaded: %s",
+			       result(ret));
 		ASSERT_EQ(reset(&a), 0);
 		ASSERT_EQ(reset(target()), 0);
 	}
@@ -612,8 +620,9 @@ TEST_F(uapi, V2_4_P16_reopen_after_close_in_any_state)
 			ASSERT_EQ(vfio_open(&a, folder_a), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(where(&a) == (int)to, ret == 0)
-				TH_LOG("closed in %s, %s requested: %s, and it is in %s", name_of(state),
-				       name_of(to), result(ret), name_of(where(&a)));
+				TH_LOG("closed in %s, %s requested: %s, and it is in %s",
+				       name_of(state), name_of(to), result(ret),
+				       name_of(where(&a)));
 			close(fd);
 			close(new_fd);
 		}
@@ -634,7 +643,8 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 		dev_close(&a);
 		ASSERT_EQ(vfio_open(&a, folder_a), 0);
 		EXPECT_EQ(where(&a), S_RUNNING)
-			TH_LOG("after a close in %s it is in %s", name_of(state), name_of(where(&a)));
+			TH_LOG("after a close in %s it is in %s", name_of(state),
+			       name_of(where(&a)));
 		if (fd >= 0) {
 			EXPECT_TRUE(is_over(fd, state))
 				TH_LOG("closed in %s, its file still works", name_of(state));
@@ -680,7 +690,8 @@ TEST_F(beyond, V2_2_unoffered_state_is_EINVAL)
 			ASSERT_EQ(walk_to(&a, from, &fd), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(ret, -EINVAL)
-				TH_LOG("%s to %s returns %s", name_of(from), name_of(to), result(ret));
+				TH_LOG("%s to %s returns %s", name_of(from), name_of(to),
+				       result(ret));
 			close(fd);
 			close(new_fd);
 		}
