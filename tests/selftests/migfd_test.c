@@ -555,11 +555,15 @@ TEST_F(migfd, V2_9_store_wakes_poll)
 	touch(self->mem, 1, 2);
 	EXPECT_EQ(poll(&p, 1, -1), 1);
 	ASSERT_EQ(read_all(fd, &self->s, 2 * MIB), -ENOMSG);
-	/* Asleep when the store comes, and woken: at its end it would look by itself. */
+	/*
+	 * Asleep when the store comes, and woken before the timeout. What read() has started
+	 * by ENOMSG is over by then: only poll() itself can cause the wake-up.
+	 */
 	child = fork();
 	if (!child) {
 		while (!is_in_state(getppid(), ") S "))
 			sched_yield();
+		usleep(100 * 1000);
 		touch(self->mem, 1, 3);
 		_exit(0);
 	}
