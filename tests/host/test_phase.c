@@ -241,12 +241,12 @@ static void test_law_of_the_table(void)
 }
 
 static const struct tap_test tests[] = {
-	{ "V1-1 V1-30 phases: all pairs as the rules say", test_all_pairs },
-	{ "V1-2 phases: N - 1, N, N + 1", test_no_such_phase },
-	{ "phases: a failed arc leaves everything as it was", test_failed_arc },
-	{ "V1-30 phases: to run and to stop never fail for want of memory", test_must_not_fail },
+	{ "V1-1 V1-30 phases: all pairs follow the rules", test_all_pairs },
+	{ "V1-2 phases: an invalid phase has no arc", test_no_such_phase },
+	{ "phases: a failed arc changes nothing", test_failed_arc },
+	{ "V1-30 phases: running and stopping need no memory", test_must_not_fail },
 	{ "P-9 phases: only a whole stream is committed", test_commit },
-	{ "phases: what can fail comes first", test_law_of_the_table },
+	{ "phases: a step that can fail is the first of its arc", test_law_of_the_table },
 };
 
 TAP_MAIN(tests)
