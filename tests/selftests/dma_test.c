@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The DMA engine: what it moves, what it refuses, and that it stops and moves on. */
 #include "fixture.h"
-#include "reader.h"
 #include "kselftest_harness.h"
 #include <signal.h>
 #include <sys/mount.h>
@@ -1029,28 +1028,19 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 		{ F(command), TERN_DMA_OP_CRC | TERN_DMA_LIST },
 #undef F
 	};
-	struct tern_record *head = NULL;
+	struct tern_record *head;
 	unsigned int i;
-	size_t at;
 
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	dma_start(&self->a, TERN_DMA_OP_CRC, 0, 0, 1 << 20);
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
-	for (at = 0; at < self->s.len; at += sizeof(*head) + head->length) {
-		head = (void *)(self->s.buf + at);
-		if (head->type == TERN_RECORD_DMA)
-			break;
-	}
-	ASSERT_LT(at, self->s.len);
+	head = find_record(&self->s, TERN_RECORD_DMA);
+	ASSERT_NE(head, NULL);
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
-		uint32_t seed = ((struct tern_record *)self->s.buf)->crc32c, *field, kept, crc;
+		uint32_t *field = (void *)((uint8_t *)(head + 1) + wrong[i].field), kept = *field;
 
-		field = (void *)((uint8_t *)(head + 1) + wrong[i].field);
-		kept = *field;
 		*field = wrong[i].value;
-		crc = head->crc32c;
-		head->crc32c =
-			reader_crc(reader_crc(seed, (void *)head, 20), (void *)(head + 1), 64);
+		seal_record(&self->s, head);
 		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
 		EXPECT_EQ(load_all(&self->b, &self->s, MIB), -EDOM)
 			TH_LOG("number %u", i);
@@ -1058,7 +1048,7 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 		ASSERT_EQ(set_state(&self->b, STOP), 0);
 		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_STATUS), TERN_DMA_IDLE);
 		*field = kept;
-		head->crc32c = crc;
+		seal_record(&self->s, head);
 	}
 	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), DONE);
@@ -1178,21 +1168,18 @@ TEST_F(dma, P10_wrapping_entry_fails)
 	struct tern_dma_entry *e = (void *)self->ram;
 	struct tern_dma_state *state;
 	struct tern_record *head;
-	size_t at;
 
 	e[0] = (struct tern_dma_entry){ .address = ~0ULL - 0xfff, .length = 0x2000 };
 	ASSERT_EQ(set_state(&self->a, STOP), 0);
 	bar0_write(&self->a, TERN_DMA_ENTRIES, 1);
 	dma_start(&self->a, TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST, ADDRESS, 0, 0x2000);
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
-	for (at = 0; record_at(&self->s, at)->type != TERN_RECORD_DMA;)
-		at += sizeof(*head) + record_at(&self->s, at)->length;
-	head = (void *)(self->s.buf + at);
+	head = find_record(&self->s, TERN_RECORD_DMA);
+	ASSERT_NE(head, NULL);
 	state = (void *)(head + 1);
 	state->entry_done = 0x1000;
 	state->done = 0x1000;
-	head->crc32c = reader_crc(reader_crc(record_at(&self->s, 0)->crc32c, (void *)head, 20),
-				  (void *)state, sizeof(*state));
+	seal_record(&self->s, head);
 	memcpy(self->ram_b, self->ram, RAM);
 	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), ERROR(ADDRESS));

@@ -10,6 +10,7 @@
 #define TERN_FIXTURE_H
 
 #include "migfd.h"
+#include "reader.h"
 
 /* In a FIXTURE_SETUP or a TEST. */
 #define NEEDS_TERN() do {						\
@@ -323,6 +324,27 @@ static inline bool same_memory(struct dev *a, struct dev *b)
 		    memcmp(one, other, sizeof(one)))
 			return false;
 	return true;
+}
+
+/* The first record of a type; NULL if there is none. */
+static inline struct tern_record *find_record(struct stream *s, uint32_t type)
+{
+	struct tern_record *head;
+	size_t at;
+
+	for (at = 0; at < s->len; at += sizeof(*head) + head->length) {
+		head = (void *)(s->buf + at);
+		if (head->type == type)
+			return head;
+	}
+	return NULL;
+}
+
+/* Have the CRC of a record right, whose payload was changed. */
+static inline void seal_record(const struct stream *s, struct tern_record *head)
+{
+	head->crc32c = reader_crc(reader_crc(record_at(s, 0)->crc32c, (void *)head, 20),
+				  (void *)(head + 1), head->length);
 }
 
 /* Store to a page, at a place that differs from page to page. */

@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "fixture.h"
-#include "reader.h"
 #include "kselftest_harness.h"
 
 #define MEMORY	(8 * MIB)

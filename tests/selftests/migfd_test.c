@@ -5,7 +5,6 @@
  */
 #include "fsm.h"
 #include "fixture.h"
-#include "reader.h"
 #include "kselftest_harness.h"
 
 #include <limits.h>

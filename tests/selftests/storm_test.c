@@ -7,7 +7,6 @@
  * then is whole. At the end it is closed under all of them.
  */
 #include "fixture.h"
-#include "reader.h"
 #include "kselftest_harness.h"
 
 #define MEMORY		MIB
