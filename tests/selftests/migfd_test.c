@@ -803,13 +803,22 @@ TEST_F(migfd, V2_9_V2_10_refused_calls_of_data_files)
 	close(load);
 }
 
-/* V2-11 P-9: a commit that fails for want of a byte succeeds once that is written. */
+/*
+ * V2-11 P-9: neither way out of RESUMING commits a damaged stream or one that lacks a
+ * byte; the latter succeeds once that is written.
+ */
 TEST_F(migfd, V2_11_P9_commit_waits_for_the_last_byte)
 {
 	int fd;
 
 	touch(self->mem, 9, 9);
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	self->s.buf[self->s.len / 2] ^= 4;
+	EXPECT_EQ(load_and_go(&self->b, &self->s, MIB, S_STOP), -EBADMSG);
+	self->s.buf[self->s.len / 2] ^= 4;
+	EXPECT_EQ(go(&self->b, S_STOP), -EIO);
+	EXPECT_EQ(go(&self->b, S_RUNNING), -EIO);
+	ASSERT_EQ(reset_by(&self->b, false), 0);
 	ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
 	self->s.len--;
 	ASSERT_EQ(write_all(fd, &self->s, 5000), 0);
