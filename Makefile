@@ -43,6 +43,9 @@ check:	## all tests; ends with "N passed, N failed, N skipped"
 lint:	## style, layers, licence lines, documents
 	@scripts/lint.sh
 
+requirements:	## each numbered requirement, and the tests that carry it
+	@scripts/requirements.py
+
 check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
 	@$(MAKE) --no-print-directory -C tests/fuzz check
@@ -104,6 +107,6 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
+.PHONY: modules install clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants mutate ways ways-v2 \
 	limits check-mtty check-long help

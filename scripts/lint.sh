@@ -49,6 +49,15 @@ checkpatch() {
 	}
 }
 
+# Where .clang-format holds, and what waits to be formatted.
+formatted='tests/*.[ch]'
+not_formatted='^tests/selftests/fault_test\.c$'
+
+format() {
+	# shellcheck disable=SC2086 # a list of pathspecs
+	files $formatted | grep -vE "$not_formatted" | xargs scripts/format.py
+}
+
 # Rules that a file has a reason to break.
 ignored() {
 	local rules=FILE_PATH_CHANGES
@@ -241,6 +250,7 @@ INPUTS
 try "every file has its SPDX line" spdx
 try "tap.sh counts each result against its plan" counted
 try "checkpatch --strict: no error, no warning" checkpatch
+try "clang-format: nothing to change" format
 try "the layers point one way" scripts/layers.sh
 try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
 try "kernel-doc is well-formed" kernel_doc
