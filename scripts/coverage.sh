@@ -54,7 +54,7 @@ make -C "$(scripts/cache.sh uml debug)/kdir" M="$module" ARCH=um -j "$(nproc)" T
 	tail -n 20 "$out/module.log"
 	exit 1
 }
-mapfile -t jobs < <(scripts/check-uml.sh jobs)
+mapfile -t jobs < <(scripts/check-uml.sh jobs all)
 make -s -C tests/selftests KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
 	OUTPUT="$(mkdir -p build/selftests && readlink -e build/selftests)" >build/selftests.log 2>&1
 files=()
