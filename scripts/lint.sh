@@ -187,6 +187,11 @@ mutate() {
 	scripts/mutate.py --check
 }
 
+# The lines that have a reason not to be reached are still in the tree.
+unreached() {
+	python3 scripts/coverage.py --check
+}
+
 # A number leads to Documentation/requirements.rst or ways.rst, never to a list that
 # the reader does not have.
 issue_numbers() {
@@ -252,6 +257,7 @@ try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
 try "the lists of make mutate match the tree" mutate
+try "the lines of tests/coverage/unreached are in the tree" unreached
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
 # The tests of each number are printed, too.
