@@ -49,13 +49,11 @@ checkpatch() {
 	}
 }
 
-# Where .clang-format holds, and what waits to be formatted.
-formatted='tests/*.[ch]'
-not_formatted='^tests/selftests/fault_test\.c$'
+# The calls of the sweep are a list, one in a line.
+not_formatted='^tests/selftests/fault_(life_)?test\.c$'
 
 format() {
-	# shellcheck disable=SC2086 # a list of pathspecs
-	files $formatted | grep -vE "$not_formatted" | xargs scripts/format.py
+	files '*.c' '*.h' | grep -vE "$not_formatted" | xargs scripts/format.py
 }
 
 # Rules that a file has a reason to break.
@@ -196,6 +194,11 @@ mutate() {
 	scripts/mutate.py --check
 }
 
+# The lines that have a reason not to be reached are still in the tree.
+unreached() {
+	python3 scripts/coverage.py --check
+}
+
 # A number leads to Documentation/requirements.rst or ways.rst, never to a list that
 # the reader does not have.
 issue_numbers() {
@@ -262,6 +265,7 @@ try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
 try "the lists of make mutate match the tree" mutate
+try "the lines of tests/coverage/unreached are in the tree" unreached
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
 # The tests of each number are printed, too.

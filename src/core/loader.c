@@ -74,7 +74,8 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 		goto err_destroy;
 	/* All that a load can need is allocated now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {
-		l->staged[i] = kvmalloc(m->ops->sections[i].length, GFP_KERNEL_ACCOUNT);
+		l->staged[i] = kvmalloc(m->ops->sections[i].length,
+					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!l->staged[i])
 			goto err_destroy;
 	}

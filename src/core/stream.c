@@ -126,7 +126,7 @@ int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops)
 	memset(r, 0, sizeof(*r));
 	r->ops = ops;
 	expect_record(r);
-	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT);
+	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	return r->payload ? 0 : -ENOMEM;
 }
 

@@ -256,7 +256,7 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 {
 	int ret;
 
-	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT);
+	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!dma->bounce)
 		return -ENOMEM;
 	dma->memory = memory;

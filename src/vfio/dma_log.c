@@ -104,7 +104,7 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32
 	unsigned int used = 0;
 	int ret = 0;
 
-	ranges = kvcalloc(n, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
+	ranges = kvcalloc(n, sizeof(*ranges), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!ranges)
 		return -ENOMEM;
 	for (node = interval_tree_iter_first(nodes, 0, ULONG_MAX); node && !ret;

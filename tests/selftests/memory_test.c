@@ -276,6 +276,92 @@ TEST_F(memory, P4_remapped_pages_are_tracked)
 	EXPECT_EQ(errno, EFAULT);
 }
 
+/*
+ * Root can make the file of the memory longer, by the link of a mapping in /proc, and map
+ * what lies beyond the device. A store there is refused.
+ */
+TEST_F(memory, no_store_beyond_the_device)
+{
+	char link[128];
+	int fd, status;
+	pid_t child;
+
+	snprintf(link, sizeof(link), "/proc/self/map_files/%lx-%lx", (unsigned long)self->mem,
+		 (unsigned long)self->mem + MEMORY);
+	fd = open(link, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(return, "%s: %s", link, strerror(errno));
+	ASSERT_EQ(ftruncate(fd, MEMORY + PAGE), 0);
+	close(fd);
+	child = fork();
+	if (!child) {
+		if (syscall(SYS_remap_file_pages, self->mem, PAGE, 0, PAGES, 0))
+			_exit(1);
+		self->mem[0] = 1;
+		_exit(2);
+	}
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_TRUE(WIFSIGNALED(status)) TH_LOG("exit code %d", WEXITSTATUS(status));
+	EXPECT_EQ(WTERMSIG(status), SIGBUS);
+	/* And the device is as it was. */
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->a), BEGIN_RECORD);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+}
+
+/* More references than a page can have that is not pinned, to page @page. */
+static int pin(void *page, int pipes[2][2])
+{
+	static struct iovec again[1024];
+	int i;
+
+	for (i = 0; i < 1024; i++)
+		again[i] = (struct iovec){ page, PAGE };
+	for (i = 0; i < 2; i++)
+		if (pipe(pipes[i]) || fcntl(pipes[i][1], F_SETPIPE_SZ, 1024 * PAGE) < 0 ||
+		    vmsplice(pipes[i][1], again, 1024, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+/*
+ * P-14: a page that others have pinned stays the device's own across a reset, as zeroes,
+ * and the pages around it are dropped. What is stored to it past the page tables is not
+ * noticed: so it is sent in each pass.
+ */
+TEST_F(memory, P14_pinned_page)
+{
+	int pipes[2][2], i;
+	uint64_t word;
+	size_t before;
+
+	for (i = 0; i < 5; i++)
+		self->mem[i * WORDS] = i + 1;
+	i = pin(self->mem + 2 * WORDS, pipes);
+	if (i)
+		SKIP(return, "vmsplice: %s", strerror(-i));
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(self->mem[i * WORDS], 0);
+	/* The page that the pipe has is the device's. */
+	self->mem[2 * WORDS] = 0x1234;
+	ASSERT_EQ(read(pipes[0][0], &word, sizeof(word)), sizeof(word));
+	EXPECT_EQ(word, 0x1234);
+
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	for (i = 0; i < 3; i++) {
+		before = self->s.len;
+		EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+		EXPECT_GE(pending(&self->a), MEMORY_RECORD);
+		EXPECT_EQ(records_of(&self->s, before, TERN_RECORD_MEMORY), 1);
+	}
+	for (i = 0; i < 4; i++)
+		close(pipes[i / 2][i % 2]);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	EXPECT_EQ(pending(&self->a), 0);
+}
+
 /* A mapping that outlives its device reaches no other memory. */
 TEST_F(memory, old_mapping_reaches_no_new_memory)
 {

@@ -531,6 +531,70 @@ TEST_F(pair, P10_P29_impossible_values_are_refused)
 	EXPECT_EQ(pin, 1);
 }
 
+/*
+ * P-11: a record that this device does not know is skipped if it is optional; if it is not,
+ * or if it is too long, the stream is refused.
+ */
+TEST_F(pair, P11_optional_record)
+{
+	static const struct {
+		uint32_t flags, length;
+		int result;
+	} records[] = {
+		{ TERN_RECORD_OPTIONAL, 0, 0 }, { TERN_RECORD_OPTIONAL, 100, 0 },
+		{ TERN_RECORD_OPTIONAL, 1U << 30, -EMSGSIZE }, { 0, 100, -EOPNOTSUPP },
+	};
+	static const uint8_t payload[100] = { 1, 2, 3 };
+	const size_t head_size = sizeof(struct tern_record);
+	unsigned int i;
+	uint32_t seed;
+
+	touch(self->mem, 3, 1);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	seed = record_at(&self->s, 0)->crc32c;
+	for (i = 0; i < ARRAY_SIZE(records); i++) {
+		struct tern_record added = {
+			.type = 1000, .flags = records[i].flags, .seq = 1,
+			.length = records[i].length,
+		};
+		const size_t bytes = records[i].length > sizeof(payload) ? 0 : records[i].length;
+		struct stream s = { 0 };
+		size_t at;
+
+		added.crc32c = reader_crc(reader_crc(seed, (void *)&added, 20), payload, bytes);
+		stream_add(&s, self->s.buf, BEGIN_RECORD);
+		stream_add(&s, &added, head_size);
+		stream_add(&s, payload, bytes);
+		for (at = BEGIN_RECORD; at < self->s.len;) {
+			const size_t n = head_size + record_at(&self->s, at)->length;
+			struct tern_record *head;
+
+			stream_add(&s, self->s.buf + at, n);
+			at += n;
+			head = (void *)(s.buf + s.len - n);
+			head->seq++;
+			if (head->type == TERN_RECORD_END) {
+				struct tern_end *end = (void *)(head + 1);
+
+				end->records++;
+				end->bytes += head_size + bytes;
+			}
+			head->crc32c = reader_crc(reader_crc(seed, (void *)head, 20),
+						  (void *)(head + 1), head->length);
+		}
+		ASSERT_EQ(set_state(&self->b, RESUMING), 0);
+		EXPECT_EQ(load_all(&self->b, &s, 100000), records[i].result)
+			TH_LOG("flags %u, %u bytes", records[i].flags, records[i].length);
+		if (records[i].result)
+			ASSERT_EQ(set_state(&self->b, STOP), 0);
+		ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+		if (!records[i].result)
+			EXPECT_TRUE(same_memory(self));
+		free(s.buf);
+	}
+}
+
 /* The bytes of all passes add up, of those that are no longer kept one by one, too. */
 TEST_F(pair, pass_bytes_add_up)
 {
