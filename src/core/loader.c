@@ -74,8 +74,8 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 		goto err_destroy;
 	/* All that a load can need is allocated now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {
-		l->staged[i] = kvmalloc(m->ops->sections[i].length,
-					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		l->staged[i] =
+			kvmalloc(m->ops->sections[i].length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!l->staged[i])
 			goto err_destroy;
 	}
@@ -132,8 +132,8 @@ static int load_memory(struct tern_loader *l)
 	u64 offset = le64_to_cpu(head->offset);
 	u32 bytes = tern_reader_length(&l->reader) - sizeof(*head);
 
-	if (offset % TERN_STREAM_BLOCK || bytes % TERN_STREAM_BLOCK ||
-	    offset > l->m->memory_size || bytes > l->m->memory_size - offset)
+	if (offset % TERN_STREAM_BLOCK || bytes % TERN_STREAM_BLOCK || offset > l->m->memory_size ||
+	    bytes > l->m->memory_size - offset)
 		return -EOVERFLOW;
 	return l->m->ops->memory_load(l->m, offset, head + 1, bytes);
 }
