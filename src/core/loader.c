@@ -19,7 +19,7 @@
  *   another memory size or block size		-ERANGE
  *   MEMORY not of whole blocks, or outside	-EOVERFLOW
  *   a section with a value the device can't have	-EDOM
- *   a section twice, or one that is not the model's or newer than the stream;
+ *   a section twice, or one that is newer than the stream;
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
  *   device memory could not be allocated		-ENOMEM
@@ -159,8 +159,8 @@ static int stage_section(struct tern_loader *l, u32 type)
 		__set_bit(i, &l->have);
 		return 0;
 	}
-	/* Not one of this model's. */
-	return le32_to_cpu(l->reader.head.flags) & TERN_RECORD_OPTIONAL ? 0 : -EPROTO;
+	/* Not one of this model's: the reader passes only optional ones on. */
+	return 0;
 }
 
 /* Does the bitmap have every section that a stream of this version must have? */

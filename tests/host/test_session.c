@@ -261,6 +261,27 @@ static void test_any_capacity(void)
 	}
 }
 
+/* Records are put together out of user space's reach: there only in place. */
+static void test_in_place(void)
+{
+	unsigned int in_place;
+
+	for (in_place = 0; in_place <= 1; in_place++) {
+		const u8 *to;
+		struct feeder f;
+
+		feeder_init(&f, 16, true);
+		f.mc.config.in_place = in_place;
+		host_store(f.dev, 3, 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		feeder_drain(&f);
+		to = f.dev->copied_to;
+		CHECK_EQ(to >= f.staging && to < f.staging + FEEDER_CAPACITY, in_place);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
 static void test_logging_again(void)
 {
 	struct feeder f;
@@ -740,6 +761,7 @@ static const struct tap_test tests[] = {
 	{ "P-2 S-4 session: a device without stores has nothing pending", test_rests },
 	{ "S-7 session: an ended session returns no data", test_nothing_afterwards },
 	{ "V1-17 session: chunks of every size of window", test_any_capacity },
+	{ "P-5 session: only a buffer out of user space's reach is filled in place", test_in_place },
 	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
 	{ "S-3 session: stopped while it is read", test_stopped_while_read },
 	{ "V2-12 P-2 session: pages written since are not in the snapshot", test_what_came_since },

@@ -518,6 +518,9 @@ TEST_F(device, msix_table_takes_whole_words_only)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	const uint32_t words[2] = { 0x12345678, 0x9abcdef0 };
+	const uint32_t ones[4] = { ~0U, ~0U, ~0U, ~0U };
+	uint32_t entry[4];
+	unsigned int i;
 	int fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t found[2] = { 1, 1 };
 
@@ -526,6 +529,14 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(found[0], 0);
 	EXPECT_EQ(found[1], 0);
+	/* Of each vector's control only the mask is kept. */
+	for (i = 0; i < TERN_VECTORS; i++) {
+		ASSERT_EQ(dev_write(&self->d, table + 16 * i, ones, 16), 16);
+		ASSERT_EQ(dev_read(&self->d, table + 16 * i, entry, 16), 16);
+		EXPECT_EQ(entry[3], 1);
+		EXPECT_EQ(memcmp(entry, ones, 12), 0)
+			TH_LOG("vector %u", i);
+	}
 	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
 	/* To disable MSI-X takes the eventfds away, and it must be enabled for that. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
@@ -539,8 +550,12 @@ TEST_F(device, msix_table_takes_whole_words_only)
 
 TEST_F(device, attributes_are_checked_and_fixed_while_open)
 {
-	char buf[64];
+	char buf[128];
 
+	ASSERT_GT(read_file(MDEV_TYPE "/description", buf, sizeof(buf)), 0);
+	EXPECT_NE(strstr(buf, ": protocols v1 and v2\n"), NULL);
+	ASSERT_GT(attr_text(UUID_A, "state", buf, sizeof(buf)), 0);
+	EXPECT_STREQ(buf, "running\n");
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "128"), -EBUSY);
 	EXPECT_EQ(attr_set(UUID_A, "precopy", "0"), -EBUSY);
 	EXPECT_EQ(attr_set(UUID_A, "window_kib", "256"), -EBUSY);

@@ -174,7 +174,8 @@ TEST_F(dma, DMA_3_list_scatters_and_gathers)
 	unsigned int i;
 
 	paint(self->ram, RAM, 1);
-	sum = put_list(self->ram, entries, 4096);
+	/* One that is valid lies behind them, and does not count. */
+	sum = put_list(self->ram, entries + 1, 4096) - e[entries].length;
 	bar0_write(&self->a, TERN_DMA_ENTRIES, entries);
 	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_TO_DEVICE | list, ADDRESS, 4321, sum), DONE);
 	for (i = 0, at = 4321; i < entries; at += e[i++].length)
@@ -222,6 +223,7 @@ TEST_F(dma, DMA_4_DMA_8_each_error_has_its_status)
 		{ TERN_DMA_OP_FILL, 0, MEMORY - 1, 2, 0, ERROR(RANGE) },
 		{ TERN_DMA_OP_FILL, 0, ~0ULL, 2, 0, ERROR(RANGE) },
 		{ TERN_DMA_OP_CRC, 0, 1, ~0ULL, 0, ERROR(RANGE) },
+		{ TERN_DMA_OP_CRC, 0, 0, 1ULL << 32 | 1, 0, ERROR(RANGE) },
 		{ TERN_DMA_OP_TO_DEVICE, ADDRESS - 1, 0, 1, 0, ERROR(ADDRESS) },
 		{ TERN_DMA_OP_FROM_DEVICE, ADDRESS + RAM, 0, 1, 0, ERROR(ADDRESS) },
 		{ TERN_DMA_OP_FROM_DEVICE, ~0ULL, 0, 2, 0, ERROR(ADDRESS) },
@@ -243,6 +245,8 @@ TEST_F(dma, DMA_4_DMA_8_each_error_has_its_status)
 			TH_LOG("number %u", i);
 		EXPECT_EQ(bar0_read64(&self->a, TERN_DMA_DONE_LOW), 0);
 	}
+	/* Nor is a vector raised that the device does not have. */
+	EXPECT_EQ(bar0_read(&self->a, TERN_REG_IRQ_STATUS), 1);
 	/* The end of the map is in the middle of a transfer: what lies before is done. */
 	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + RAM - PIECE, 0, 2 * PIECE),
 		  ERROR(ADDRESS));

@@ -433,6 +433,28 @@ TEST(P15_promised_memory_is_available)
 	EXPECT_EQ(pair_off(&a, &b, &(struct stream){ 0 }), 0);
 }
 
+/* Where memory may not be overcommitted, a page that is refused is -ENOMEM. */
+TEST_F(memory, refused_page_is_enomem)
+{
+	const char *mode = "/proc/sys/vm/overcommit_memory", *limit = "/proc/sys/vm/overcommit_kbytes";
+	const uint64_t at = self->a.bar2.offset + 5 * PAGE;
+	char mode_before[16], limit_before[32];
+	uint32_t v = 1;
+	ssize_t ret;
+
+	ASSERT_GT(read_file(mode, mode_before, sizeof(mode_before)), 0);
+	ASSERT_GT(read_file(limit, limit_before, sizeof(limit_before)), 0);
+	ASSERT_EQ(write_file(limit, "4"), 0);
+	ASSERT_EQ(write_file(mode, "2"), 0);
+	ret = dev_write(&self->a, at, &v, 4);
+	ASSERT_EQ(write_file(mode, mode_before), 0);
+	ASSERT_EQ(write_file(limit, limit_before), 0);
+	EXPECT_EQ(ret, -ENOMEM);
+	EXPECT_EQ(self->mem[5 * PAGE / sizeof(self->mem[0])], 0);
+	EXPECT_EQ(dev_write(&self->a, at, &v, 4), 4);
+	EXPECT_EQ(self->mem[5 * PAGE / sizeof(self->mem[0])], 1);
+}
+
 /* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
 TEST_F(memory, core_dump_leaves_device_memory_out)
 {

@@ -76,11 +76,14 @@ TEST_F(null, S1_value_migrates)
 	EXPECT_EQ(value_of(&self->b), VALUE);
 }
 
-/* P-14: and it is reset. */
-TEST_F(null, P14_reset_clears_the_register)
+TEST_F(null, P14_P15_reset_and_open_clear_the_register)
 {
 	ASSERT_EQ(set_value(&self->a, VALUE), 0);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	EXPECT_EQ(value_of(&self->a), 0);
+	ASSERT_EQ(set_value(&self->a, VALUE), 0);
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
 	EXPECT_EQ(value_of(&self->a), 0);
 }
 

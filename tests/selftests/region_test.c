@@ -73,6 +73,19 @@ TEST_F(region, S7_V1_9_no_data_outside_a_session)
 	}
 }
 
+/* V1-9: and where the data will be is known while there is none. */
+TEST_F(region, S7_V1_9_no_data_while_nothing_is_dirty)
+{
+	uint64_t v = 0;
+
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	EXPECT_GT(data_size(&self->d), 0);
+	EXPECT_EQ(pending(&self->d), 0);
+	ASSERT_EQ(reg_read(&self->d, V1(data_offset), &v), 0);
+	EXPECT_EQ(v, self->d.window);
+	EXPECT_EQ(data_size(&self->d), 0);
+}
+
 /*
  * V1-1: every arc that QEMU uses, and no other. The oracle is the protocol's
  * text: S and Z exclude each other, Z and R too, and to start logging needs a
@@ -440,6 +453,7 @@ TEST_F(region, status_page_follows_the_session)
 		    self->d.mig.offset + TERN_REGION_STATUS);
 	ASSERT_NE(page, MAP_FAILED);
 	EXPECT_EQ(page->state, RUNNING);
+	EXPECT_EQ(page->pending_bytes, 0);
 	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
 	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
 	EXPECT_EQ(page->state, RUNNING | SAVING);
