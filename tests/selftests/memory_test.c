@@ -436,7 +436,8 @@ TEST(P15_promised_memory_is_available)
 /* Where memory may not be overcommitted, a page that is refused is -ENOMEM. */
 TEST_F(memory, refused_page_is_enomem)
 {
-	const char *mode = "/proc/sys/vm/overcommit_memory", *limit = "/proc/sys/vm/overcommit_kbytes";
+	const char *mode = "/proc/sys/vm/overcommit_memory";
+	const char *limit = "/proc/sys/vm/overcommit_kbytes";
 	const uint64_t at = self->a.bar2.offset + 5 * PAGE;
 	char mode_before[16], limit_before[32];
 	uint32_t v = 1;
