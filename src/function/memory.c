@@ -51,6 +51,8 @@ static int memory_release(struct inode *inode, struct file *file)
 {
 	struct tern_memory *mem = file->private_data;
 
+	/* Its pages would go later, with the inode; what is not freed counts. */
+	shmem_truncate_range(inode, 0, (loff_t)-1);
 	tern_quota_release(mem->quota, mem->size);
 	tern_dirty_uninit(&mem->dirty);
 	kfree(mem);
@@ -341,6 +343,13 @@ static void drop_pages(struct tern_memory *mem, pgoff_t first, pgoff_t end)
 				     ((loff_t)end << PAGE_SHIFT) - 1);
 }
 
+/* Did the hardware report a page of it as broken? A pinned huge page is not split for that. */
+static bool is_broken(struct folio *folio)
+{
+	return folio_test_hwpoison(folio) ||
+	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
+}
+
 /*
  * Make a pinned folio zero where it is. False if it is not pinned. Marked, because
  * what has it pinned can store to it at any time, without a fault.
@@ -357,7 +366,7 @@ static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
 	folio_lock(folio);
 	/* Memory that the hardware reported as broken is dropped: to touch it is fatal. */
 	pinned = folio->mapping == mem->file->f_mapping && folio_maybe_dma_pinned(folio) &&
-		 !folio_test_hwpoison(folio);
+		 !is_broken(folio);
 	if (pinned) {
 		folio_zero_range(folio, 0, folio_size(folio));
 		folio_mark_dirty(folio);
