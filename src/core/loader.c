@@ -23,6 +23,7 @@
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
  *   device memory could not be allocated		-ENOMEM
+ *   device memory could not be read from swap	-EIO
  *   a session begins, and the caller was killed
  *   or a reset waits				-EINTR
  */
@@ -149,8 +150,8 @@ static int stage_section(struct tern_loader *l, u32 type)
 
 		if (sec->type != type)
 			continue;
-		if (sec->length != tern_reader_length(&l->reader) || sec->since > l->version ||
-		    test_bit(i, &l->have))
+		/* Of the right length: the reader saw to that. */
+		if (sec->since > l->version || test_bit(i, &l->have))
 			return -EPROTO;
 		ret = sec->validate(l->m, l->reader.payload);
 		if (ret)
