@@ -386,7 +386,7 @@ TEST_F(memory, old_mapping_reaches_no_new_memory)
 
 /*
  * P-15: a mapping that outlives its device holds memory that counts: all memory that is
- * alive together stays below the limit, and the next open waits for none of it. It
+ * alive together is at most the limit, and the next open waits for none of it. It
  * counts for the device that it was made for, also after that was removed: another
  * device opens, because its memory was promised.
  */
