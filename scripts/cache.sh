@@ -320,7 +320,7 @@ fetch_or_newest() {
 	local path known
 	known=$cache/.known-$(IFS=-; echo "$*")
 	# apt needs seconds to answer; it has nothing new to say before its lists change.
-	if [ "$known" -nt /var/lib/apt/lists ] && [ "$known" -nt "$configs/plain.config" ] &&
+	if [ "$known" -nt /var/lib/apt/lists ] && [ "$known" -nt "${BASH_SOURCE[0]}" ] && [ "$known" -nt "$configs/plain.config" ] &&
 		[ "$known" -nt "$configs/debug.config" ]; then
 		path=$(<"$known")
 		if [ -d "$path" ]; then

@@ -169,7 +169,8 @@ words() {
 
 sentences() {
 	scripts/sentences.py || return
-	printf '%s\n' "/* $(printf 'word %.0s' {1..26})" " * end. */" >build/words.h
+	printf '%s\n' "/* $(printf 'word %.0s' {1..13})" " * two  spaces $(printf 'word %.0s' {1..11})" \
+		" * end. */" >build/words.h
 	if scripts/sentences.py build/words.h >/dev/null; then
 		echo "a seeded sentence of 27 words was not found"
 		return 1

@@ -60,7 +60,9 @@ def paragraphs(text, is_comment):
     start, words, depth = 0, [], 0
     for number, line in enumerate([*text.split("\n"), ""]):
         indent = len(line) - len(line.lstrip())
-        figure = FIGURE.search(line if is_comment and not words else line.strip())
+        # A row of a table has a tab; else only its first line can make a paragraph a figure.
+        first = line if is_comment else line.strip()
+        figure = re.search(r"\S\t", line) if words else FIGURE.search(first)
         deeper = not is_comment and words and indent != depth
         if not line.strip() or figure or ITEM.match(line) or deeper:
             if words:
