@@ -4,7 +4,7 @@
  *
  * The law of the table: a step that can fail is the first of its arc. So a failed arc
  * has changed nothing, and nothing ever has to be undone. A VMM cannot survive that an
- * arc to running or to stopped fails. These have no such step, except where a device
+ * arc to RUNNING or to STOPPED fails. These have no such step, except where a device
  * would run on an incomplete state.
  *
  * Between running and stopped a device is quiesced, one step at a time. The quiesced

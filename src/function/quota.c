@@ -5,8 +5,8 @@
  * A device is promised its memory when it is made, so that to open it later does not
  * fail for want of it. It may have more: memory that is still mapped outlives the
  * device's close, and the next open makes another. So a quota is charged for what was
- * promised or for what is alive, whichever is more, and all charges together stay
- * below max_memory_mib. What one device leaves mapped is charged to its own quota: no
+ * promised or for what is alive, whichever is more, and all charges together are
+ * at most max_memory_mib. What one device leaves mapped is charged to its own quota: no
  * other device's open fails for it. A quota lives until its device is removed and its
  * last memory is freed.
  */

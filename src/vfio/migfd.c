@@ -64,7 +64,7 @@ struct staging {
 /**
  * struct tern_migfd - a data file
  * @kref: one reference of the file's, one of the device's while it is current
- * @mig: the device, whose memory is pinned
+ * @mig: of a device, on whose structure the file holds a reference
  * @io: one reader or writer at a time; held while user memory is copied; over
  *	state_mutex
  * @staging: NULL once its session is over [state_mutex]. From peek to consume its
