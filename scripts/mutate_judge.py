@@ -189,6 +189,8 @@ class Worker:
         with open(self.log, "a") as log:
             log.writelines(line + "\n" for line in lines)
         self.lines = lines
+        if any("another kernel is using" in line for line in lines):
+            raise RuntimeError(f"a test of an earlier change still runs in {out}")
         if not verdict and kernel.returncode:
             verdict = next((line for line in reversed(lines) if line.startswith("uml:")),
                            f"status {kernel.returncode}")

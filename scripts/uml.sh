@@ -81,8 +81,9 @@ make_root() {
 
 # The kernel's console is file 3, COMMAND's file 1.
 run_kernel() {
-	# A shell of its own, which says nothing of a signal.
-	(timeout -k 5 "$timeout" "$entry/linux" mem="${mem}M" root=/dev/root rootfstype=hostfs \
+	# A shell of its own, which says nothing of a signal. What a kernel that panicked leaves
+	# running must not keep the lock.
+	(exec {lock}>&-; timeout -k 5 "$timeout" "$entry/linux" mem="${mem}M" root=/dev/root rootfstype=hostfs \
 		rootflags="$out/root" ro init=/init quiet panic=-1 \
 		con=null con0=null,fd:3 con1=null,fd:1 \
 		3>"$out/console" 2>>"$out/console" </dev/null) 2>/dev/null || uml_status=$?
