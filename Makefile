@@ -43,6 +43,9 @@ check:	## all tests; ends with "N passed, N failed, N skipped"
 lint:	## style, layers, licence lines, documents
 	@scripts/lint.sh
 
+requirements:	## each numbered requirement, and the tests that carry it
+	@scripts/requirements.py
+
 check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
 	@$(MAKE) --no-print-directory -C tests/fuzz check
@@ -64,6 +67,9 @@ check-uml:	## the selftests on User Mode Linux with KASAN: seconds
 
 check-uml-plain:	## what only a kernel without the log of DMA can show
 	@scripts/check-uml.sh plain
+
+faults:	## the faults that check-uml leaves out: all at once, and in the load of the module
+	@scripts/check-uml.sh faults
 
 check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
@@ -97,13 +103,13 @@ check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 limits:	## what limits.rst states of QEMU 7.2 and 10.0
 	@scripts/check-limits.sh
 
-check-long:	## what does not fit into check: PART=mutants, ways, ways-v2, limits or check-mtty
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, limits or check-mtty
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo docs bench check lint check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain check-vm check-migration check-v2 mutants mutate ways ways-v2 \
+.PHONY: modules install clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
+	check-build check-uml check-uml-plain faults check-vm check-migration check-v2 mutants mutate ways ways-v2 \
 	limits check-mtty check-long help

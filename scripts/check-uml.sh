@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-uml.sh [plain|jobs] - the selftests on User Mode Linux with KASAN, lockdep and
-# kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here. With "jobs"
-# it only prints what it would run, one job per line.
+# check-uml.sh [plain|faults|jobs [all]] - the selftests on User Mode Linux with KASAN,
+# lockdep and kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
+# "faults" runs only what takes longest of fault injection, which is left out otherwise.
+# "jobs" prints what would be run, one job per line; "jobs all" leaves out nothing.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,12 +18,17 @@ job() {
 	scripts/not-here.sh "$1"
 }
 
+# Without what takes longest of fault injection.
+faults=$(job fault_test -T V1_30_P18_all_chances_fail)
+life=$(job fault_life_test -T load_that_fails_leaves_nothing)
+case $* in 'jobs all' | faults) faults=$(job fault_test) life=$(job fault_life_test) ;; esac
+
 # For each of the two kernels below half of the work.
 first=("$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)"
-	"$(job storm_test)" "$(job fault_test)"
-	"$(job migration_test -v mapped)" "$(job migration_test -v trapped)" module_test.sh)
-second=("$(job late_test)" "$(job opener_test)" "$(job null_test)" "$(job v2_test)" "$(job dma_test)"
-	"$(job migfd_test)")
+	"$(job storm_test)" "$faults"
+	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
+second=("$(job late_test)" "$(job opener_test)" "$(job killed_test)" "$life" "$(job null_test)"
+	"$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
 if [ "${1:-}" = jobs ]; then
 	printf '%s\n' "${first[@]}" "${second[@]}"
 	exit
@@ -52,10 +58,15 @@ run() { # NAME JOB...: in a kernel of its own
 if [ "${1:-}" = plain ]; then
 	scripts/uml.sh --kernel plain --out build/uml/plain --add "$selftests/migfd_test" \
 		--add "$(scripts/build-module.sh uml-plain)" --add tests/uml/selftests.sh -- \
-		sh ./selftests.sh "migfd_test -t V2_14_nobody_logs" | tee build/uml/plain.tap
+		sh ./selftests.sh "migfd_test -t V2_14_save_needs_a_dma_log" | tee build/uml/plain.tap
 	# On another kernel that test passes and does not say this.
 	grep -q 'saving is refused' build/uml/plain.tap
 	exec scripts/tap.sh build/uml/plain.tap
+fi
+
+if [ "${1:-}" = faults ]; then
+	first=("$faults")
+	second=("$life")
 fi
 
 # Two kernels at once: each has one processor, and half of the work.

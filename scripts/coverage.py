@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which lines of src/ did a run reach? Written from a module built with COVERAGE=1.
 
-    coverage.py MODULE HITS [DIR...]
+    coverage.py MODULE HITS    compare, and fail if a line is missing without a reason
+    coverage.py --check        the entries of tests/coverage/unreached match the tree
 
-MODULE is tern.ko; HITS what its parameter "coverage" gave, over the whole run. Prints the
-lines below each DIR (src) whose blocks did not run, and the sums per file: all blocks, and
-those of error paths. A block is an error path if its first lines return an errno, or go
-to a label err_*.
+MODULE is tern.ko; HITS what the parameter "coverage" of tern_trace.ko gave, over the whole
+run. Prints the lines of src/ whose blocks did not run, and the sums per file: all lines,
+and those of error paths. A line that did not run needs an entry in tests/coverage/unreached,
+with the reason.
+
+A line is of an error path if it returns an errno, follows a label err_*, or is in the body
+of an "if" that ends with such a return or goto.
 
 The compiler calls __sanitizer_cov_trace_pc() at the head of each block. The code model of
 User Mode Linux calls by a register: which one holds that address is followed through the
@@ -16,6 +20,7 @@ jumps there: it counts as a block of its caller's.
 """
 
 import collections
+import functools
 import pathlib
 import re
 import subprocess
@@ -24,7 +29,9 @@ import sys
 TRACE = "__sanitizer_cov_trace_pc"
 INSN = re.compile(r"^ *([0-9a-f]+):\t(\S+) *(.*)$")
 RELOC = re.compile(r"^\t\t\t([0-9a-f]+): R_X86_64_\w+\t(\S+)")
-ERROR = re.compile(r"return -E|return ret\b|ERR_PTR\(|goto err|return [\w>.-]+ \? -E|= -E[A-Z]+;")
+ERROR = re.compile(r"return -E|return ret\b|ERR_PTR\(|goto err|return NULL;|"
+                   r"return [\w>.-]+ \? (used|-E)|ret = -E[A-Z]+;|return TERN_DMA_ERROR|VM_FAULT_SIGBUS")
+UNREACHED = pathlib.Path("tests/coverage/unreached")
 
 
 def run(*command, **options):
@@ -58,43 +65,124 @@ def sites(module):
 
 
 def places(module, addresses):
-    """file:line of each address, of the outermost caller that is ours."""
+    """(file, line) of each address, of the outermost caller that is ours; or None."""
     asked = "\n".join(hex(a) for a in addresses)
     text = run("addr2line", "-e", module, "-j", ".text", input=asked)
-    return [re.sub(r"^.*?/((?:src|include)/)", r"\1", line.split(" ")[0]) for line in text.splitlines()]
+    for line in text.splitlines():
+        match = re.match(r"^.*?/(src/[^:]+):(\d+)", line)
+        yield (match[1], int(match[2])) if match else None
+
+
+@functools.cache
+def source(name):
+    """The lines of a file, from 1."""
+    return ["", *(line.strip("\n") for line in pathlib.Path(name).read_text().splitlines())]
+
+
+def function_of(name, line):
+    """The name of the function that a line is in, and its first line."""
+    text = source(name)
+    while line and not text[line].startswith("{"):
+        line -= 1
+    while line and not re.match(r"^[a-zA-Z]", text[line]):
+        line -= 1
+    match = re.search(r"(\w+)\(", text[line])
+    return (match[1] if match else "-"), line
+
+
+def is_error(name, line):
+    text = source(name)
+    if ERROR.search(text[line]):
+        return True
+    for at in range(line, function_of(name, line)[1], -1):
+        if re.match(r"^err\w*:", text[at]):
+            return True
+    # The rest of the body that the line is in.
+    indent = len(text[line]) - len(text[line].lstrip("\t"))
+    for after in text[line + 1:]:
+        depth = len(after) - len(after.lstrip("\t"))
+        if not after.strip() or depth < indent:
+            return False
+        if indent > 1 and depth == indent and ERROR.search(after):
+            return True
+    return False
+
+
+Entry = collections.namedtuple("Entry", "file function line occurrence")
+
+
+def entry_of(name, line):
+    """What finds a line again when others have changed."""
+    text = source(name)
+    function, first = function_of(name, line)
+    same = [n for n in range(first, line + 1) if text[n].strip() == text[line].strip()]
+    return Entry(name, function, text[line].strip(), len(same))
+
+
+def read_unreached():
+    """Entry: reason."""
+    found = {}
+    for part in UNREACHED.read_text().split("\n\n"):
+        lines = [line for line in part.splitlines() if line and not line.startswith("#")]
+        if not lines:
+            continue
+        fields = dict(line.split(": ", 1) for line in lines)
+        entry = Entry(fields["file"], fields["function"], fields["line"],
+                      int(fields.get("occurrence", 1)))
+        found[entry] = fields["reason"]
+    return found
+
+
+def check():
+    bad = 0
+    for entry in read_unreached():
+        try:
+            there = any(entry_of(entry.file, n) == entry for n in range(1, len(source(entry.file))))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            print(f"{UNREACHED}: {entry.file} has no such line in {entry.function}(): {entry.line}")
+            bad = 1
+    return bad
 
 
 def main():
-    module, hits_file, *folders = sys.argv[1:]
-    folders = folders or ["src"]
+    if sys.argv[1:] == ["--check"]:
+        return check()
+    module, hits_file = sys.argv[1:]
     base, found, end = sites(module)
     hits = {base + int(h) for h in pathlib.Path(hits_file).read_text().split()}
     # What lies behind is of other sections: init, exit, and what is unlikely.
     hits = {h for h in hits if h <= end}
     ordered = sorted(found | hits)
-    blocks = collections.defaultdict(lambda: [0, 0])
+    lines = collections.Counter()
     for address, place in zip(ordered, places(module, [a - 1 for a in ordered])):
-        blocks[place][0] += 1
-        blocks[place][1] += address in hits
+        if place:
+            lines[place] += address in hits
+    known, bad, used = read_unreached(), check(), 0
     sums = collections.defaultdict(lambda: [0, 0, 0, 0])
-    for place, (_, ran) in sorted(blocks.items(), key=lambda b: (b[0].split(":")[0], int((re.findall(r":(\d+)", b[0]) or [0])[0]))):
-        name, _, line = place.partition(":")
-        if not any(name.startswith(f + "/") for f in folders) or not line.isdigit():
-            continue
-        text = pathlib.Path(name).read_text().splitlines()
-        here = " ".join(text[int(line) - 1:int(line)]).strip()
-        is_error = bool(ERROR.search(here))
+    for (name, line), ran in sorted(lines.items()):
+        error = is_error(name, line)
         row = sums[name]
         row[0] += 1
         row[1] += bool(ran)
-        row[2] += is_error
-        row[3] += is_error and bool(ran)
-        if not ran:
-            print(f"{name}:{line}: {here}")
+        row[2] += error
+        row[3] += error and bool(ran)
+        if ran:
+            continue
+        entry = entry_of(name, line)
+        reason = known.get(entry)
+        used += reason is not None
+        bad |= reason is None
+        print(f"{name}:{line}: {entry.function}(): {entry.line}"
+              f"{' [error path]' if error else ''}\n    {reason or 'NO REASON in ' + str(UNREACHED)}")
     total = [sum(column) for column in zip(*sums.values())]
     for name, row in [*sorted(sums.items()), ("all", total)]:
         print(f"{name:32} {row[1]:4} of {row[0]:4} lines, {row[3]:4} of {row[2]:4} of error paths")
+    print(f"src: {total[0] - total[1]} lines not reached on User Mode Linux, "
+          f"{used} of them with a reason: {'fail' if bad else 'pass'}")
+    return bad
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

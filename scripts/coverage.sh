@@ -54,11 +54,12 @@ make -C "$(scripts/cache.sh uml debug)/kdir" M="$module" ARCH=um -j "$(nproc)" T
 	tail -n 20 "$out/module.log"
 	exit 1
 }
-mapfile -t jobs < <(scripts/check-uml.sh jobs)
+mapfile -t jobs < <(scripts/check-uml.sh jobs all)
 make -s -C tests/selftests KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
 	OUTPUT="$(mkdir -p build/selftests && readlink -e build/selftests)" >build/selftests.log 2>&1
 files=()
-for program in build/selftests/*_test tests/selftests/*.sh tests/uml/selftests.sh "$module/tern.ko"; do
+for program in build/selftests/*_test tests/selftests/*.sh tests/uml/selftests.sh "$module/tern.ko" \
+	"$module/tests/coverage/tern_trace.ko"; do
 	files+=(--add "$program")
 done
 rm -f build/uml/coverage/hits

@@ -49,6 +49,13 @@ checkpatch() {
 	}
 }
 
+# The calls of the sweep are a list, one in a line.
+not_formatted='^tests/selftests/fault_(life_)?test\.c$'
+
+format() {
+	files '*.c' '*.h' | grep -vE "$not_formatted" | xargs scripts/format.py
+}
+
 # Rules that a file has a reason to break.
 ignored() {
 	local rules=FILE_PATH_CHANGES
@@ -187,6 +194,11 @@ mutate() {
 	scripts/mutate.py --check
 }
 
+# The lines that have a reason not to be reached are still in the tree.
+unreached() {
+	python3 scripts/coverage.py --check
+}
+
 # A number leads to Documentation/requirements.rst or ways.rst, never to a list that
 # the reader does not have.
 issue_numbers() {
@@ -241,6 +253,7 @@ INPUTS
 try "every file has its SPDX line" spdx
 try "tap.sh counts each result against its plan" counted
 try "checkpatch --strict: no error, no warning" checkpatch
+try "clang-format: nothing to change" format
 try "the layers point one way" scripts/layers.sh
 try "scripts/layers.sh reports what it forbids" bash tests/lint/layers.sh
 try "kernel-doc is well-formed" kernel_doc
@@ -252,6 +265,7 @@ try "spelling" spelling
 try "the table of mutants is complete" mutants
 try "every mutant applies" mutants_apply
 try "the lists of make mutate match the tree" mutate
+try "the lines of tests/coverage/unreached are in the tree" unreached
 try "each bug's reproducer is there" tests/regress/run.sh check
 try "what the documents name is there" links
 # The tests of each number are printed, too.

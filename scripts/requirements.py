@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which tests carry which number of Documentation/requirements.rst?
 
-Prints one line per number. Fails on a number without a test, on a test with a number
+Prints one line per number, with the tests by their names. Fails on a number without a test, on a test with a number
 that the page does not have, and if the page has others than REQUIRED.
 
 A test carries V1-4 in its title, or in the comment directly above its function:
@@ -33,9 +33,9 @@ REQUIRED = (
 NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
 
 # A test's first line in C: of kselftest's harness, or of tests/host/tap.h.
-HARNESS = re.compile(r"TEST\((\w+)\)|TEST_(?:F|F_TIMEOUT|F_SIGNAL|SIGNAL)\(([\w, ]+)")
-HOST = re.compile(r"static void test_\w+\(void\)$")
-ROW = re.compile(r'\t\{ ("[^"]+"), test_\w+ \},$')
+HARNESS = re.compile(r"TEST\((\w+)\)|TEST_F(?:_TIMEOUT|_SIGNAL)?\((\w+, \w+)|TEST_SIGNAL\((\w+)")
+HOST = re.compile(r"static void (test_\w+)\(void\)$")
+ROW = re.compile(r'\t\{ ("[^"]+"), (test_\w+) \},$')
 SHELL = re.compile(r'\s*(?:say \S+|check) ("[^"]+")|.*\becho "ok - ([^"]+)"')
 
 
@@ -58,18 +58,17 @@ def comment_above(lines, at):
 def titles_c(text):
     lines = text.splitlines()
     for at, line in enumerate(lines):
-        if match := HARNESS.match(line):
-            yield at, match[1] or match[2]
-        if HARNESS.match(line) or HOST.match(line):
-            yield at, comment_above(lines, at)
+        if match := HARNESS.match(line) or HOST.match(line):
+            name = next(filter(None, match.groups())).replace(", ", ".")
+            yield name, f"{name} {comment_above(lines, at)}"
         if match := ROW.match(line):
-            yield at, match[1]
+            yield match[2], match[1]
 
 
 def strings(node):
     for part in ast.walk(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            yield part.lineno - 1, part.value
+            yield part.value, part.value
 
 
 def titles_py(text):
@@ -89,9 +88,9 @@ def titles_py(text):
 
 
 def titles_sh(text):
-    for at, line in enumerate(text.splitlines()):
+    for line in text.splitlines():
         if match := SHELL.match(line):
-            yield at, match[1] or match[2]
+            yield match[1] or match[2], match[1] or match[2]
 
 
 TITLES = {".c": titles_c, ".py": titles_py, ".sh": titles_sh}
@@ -113,18 +112,18 @@ def carried():
     found = collections.defaultdict(list)
     for name in tests():
         path = pathlib.Path(name)
-        for at, title in TITLES[path.suffix](path.read_text()):
+        for test, title in TITLES[path.suffix](path.read_text()):
             for key in numbers(title):
-                found[key].append((name, at + 1))
+                found[key].append((name, test))
     return found
 
 
 def places(hits):
     by_file = collections.defaultdict(list)
-    for name, line in hits:
-        if str(line) not in by_file[name]:
-            by_file[name].append(str(line))
-    return "  ".join(f"{name}:{','.join(lines)}" for name, lines in by_file.items())
+    for name, test in hits:
+        if test not in by_file[name]:
+            by_file[name].append(test)
+    return "; ".join(f"{name}: {', '.join(tests)}" for name, tests in by_file.items())
 
 
 def main():
@@ -132,7 +131,7 @@ def main():
     found = carried()
     wrong = [f"{key}: no test" for key in page if not found[key]]
     for key in page:
-        print(f"{key:6} {places(found[key]) or 'NO TEST'}")
+        print(f"{key:6} {places(found[key]) or 'no test'}")
     for key in sorted(set(found) - set(page)):
         wrong.append(f"{key}: {places(found[key])}, but not in {PAGE}")
     for key in REQUIRED:

@@ -111,9 +111,8 @@ typedef int (*tern_compat_data_size_fn)(struct vfio_device *vdev, unsigned long 
 #ifdef VFIO_DEVICE_FEATURE_MIG_DATA_SIZE
 #define TERN_COMPAT_MIGRATION_OPS(data_size)	.migration_get_data_size = (data_size),
 
-static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags,
-					     void __user *arg, size_t argsz,
-					     tern_compat_data_size_fn fn)
+static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
+					     size_t argsz, tern_compat_data_size_fn fn)
 {
 	return -ENOTTY;
 }
@@ -127,9 +126,8 @@ struct vfio_device_feature_mig_data_size {
 };
 
 /* What newer kernels do themselves. */
-static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags,
-					     void __user *arg, size_t argsz,
-					     tern_compat_data_size_fn fn)
+static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
+					     size_t argsz, tern_compat_data_size_fn fn)
 {
 	struct vfio_device_feature_mig_data_size size = {};
 	unsigned long bytes;
@@ -148,8 +146,7 @@ static inline int tern_compat_device_feature(struct vfio_device *vdev, u32 flags
 }
 #endif
 
-typedef int (*tern_compat_region_info_fn)(struct vfio_device *vdev,
-					  struct vfio_region_info *info,
+typedef int (*tern_compat_region_info_fn)(struct vfio_device *vdev, struct vfio_region_info *info,
 					  struct vfio_info_cap *caps);
 
 #ifdef TERN_HAS_REGION_INFO_CAPS

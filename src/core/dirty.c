@@ -337,8 +337,8 @@ unsigned long tern_dirty_touched_count(const struct tern_dirty *d)
  *
  * Return: how many; 0 if this pass has none left. Context: the session lock.
  */
-unsigned int tern_dirty_next_window(const struct tern_dirty *d,
-				    struct tern_batch *b, unsigned int max)
+unsigned int tern_dirty_next_window(const struct tern_dirty *d, struct tern_batch *b,
+				    unsigned int max)
 {
 	unsigned long page = d->cursor;
 
@@ -361,8 +361,7 @@ static void rearm_runs(struct tern_model *m, const struct tern_batch *b)
 	for (i = 1; i <= b->n; i++) {
 		if (i < b->n && b->page[i] - b->page[i - 1] <= REARM_GAP)
 			continue;
-		m->ops->page_rearm(m, b->page[first],
-				   b->page[i - 1] - b->page[first] + 1);
+		m->ops->page_rearm(m, b->page[first], b->page[i - 1] - b->page[first] + 1);
 		first = i;
 	}
 }
@@ -387,8 +386,8 @@ static void put_pages(struct tern_model *m, const struct tern_batch *b, unsigned
  *
  * Return: 0, or the -errno of a step. Context: the session lock; may sleep.
  */
-int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
-		    struct tern_batch *b, void *dst, size_t stride)
+int tern_dirty_take(struct tern_dirty *d, struct tern_model *m, struct tern_batch *b, void *dst,
+		    size_t stride)
 {
 	unsigned int got, i;
 	int ret;

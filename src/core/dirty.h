@@ -62,9 +62,9 @@ bool tern_dirty_ahead(const struct tern_dirty *d);
 bool tern_dirty_any(const struct tern_dirty *d);
 unsigned long tern_dirty_count(const struct tern_dirty *d);
 unsigned long tern_dirty_touched_count(const struct tern_dirty *d);
-unsigned int tern_dirty_next_window(const struct tern_dirty *d,
-				    struct tern_batch *b, unsigned int max);
-int tern_dirty_take(struct tern_dirty *d, struct tern_model *m,
-		    struct tern_batch *b, void *dst, size_t stride);
+unsigned int tern_dirty_next_window(const struct tern_dirty *d, struct tern_batch *b,
+				    unsigned int max);
+int tern_dirty_take(struct tern_dirty *d, struct tern_model *m, struct tern_batch *b, void *dst,
+		    size_t stride);
 
 #endif /* TERN_CORE_DIRTY_H */

@@ -19,7 +19,7 @@
  *   another memory size or block size		-ERANGE
  *   MEMORY not of whole blocks, or outside	-EOVERFLOW
  *   a section with a value the device can't have	-EDOM
- *   a section twice, or one that is not the model's or newer than the stream;
+ *   a section twice, or one that is newer than the stream;
  *   END that does not fit what came before;
  *   a record after END				-EPROTO
  *   device memory could not be allocated		-ENOMEM
@@ -74,7 +74,8 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 		goto err_destroy;
 	/* All that a load can need is allocated now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {
-		l->staged[i] = kvmalloc(m->ops->sections[i].length, GFP_KERNEL_ACCOUNT);
+		l->staged[i] =
+			kvmalloc(m->ops->sections[i].length, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!l->staged[i])
 			goto err_destroy;
 	}
@@ -131,8 +132,8 @@ static int load_memory(struct tern_loader *l)
 	u64 offset = le64_to_cpu(head->offset);
 	u32 bytes = tern_reader_length(&l->reader) - sizeof(*head);
 
-	if (offset % TERN_STREAM_BLOCK || bytes % TERN_STREAM_BLOCK ||
-	    offset > l->m->memory_size || bytes > l->m->memory_size - offset)
+	if (offset % TERN_STREAM_BLOCK || bytes % TERN_STREAM_BLOCK || offset > l->m->memory_size ||
+	    bytes > l->m->memory_size - offset)
 		return -EOVERFLOW;
 	return l->m->ops->memory_load(l->m, offset, head + 1, bytes);
 }
@@ -158,8 +159,8 @@ static int stage_section(struct tern_loader *l, u32 type)
 		__set_bit(i, &l->have);
 		return 0;
 	}
-	/* Not one of this model's. */
-	return le32_to_cpu(l->reader.head.flags) & TERN_RECORD_OPTIONAL ? 0 : -EPROTO;
+	/* Not one of this model's: the reader passes only optional ones on. */
+	return 0;
 }
 
 /* Does the bitmap have every section that a stream of this version must have? */

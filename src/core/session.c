@@ -111,7 +111,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	tern_assert_held(m->state_mutex);
 	if (WARN_ON_ONCE(config->capacity < TERN_CHUNK_MIN))
 		return NULL;
-	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	s = kvzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!s)
 		return NULL;
 	if (!config->in_place) {

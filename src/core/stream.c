@@ -53,8 +53,7 @@ static const struct bounds common[] = {
 	},
 };
 
-static u32 record_crc(u32 seed, const struct tern_record *head, const void *payload,
-		      u32 length)
+static u32 record_crc(u32 seed, const struct tern_record *head, const void *payload, u32 length)
 {
 	return crc32c(crc32c(seed, head, CRC_HEAD), payload, length);
 }
@@ -126,7 +125,7 @@ int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops)
 	memset(r, 0, sizeof(*r));
 	r->ops = ops;
 	expect_record(r);
-	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT);
+	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	return r->payload ? 0 : -ENOMEM;
 }
 
@@ -222,8 +221,8 @@ static int check_begin(struct tern_reader *r, enum tern_reader_event *event)
 {
 	const struct tern_session_begin *begin = r->payload;
 
-	if (le32_to_cpu(r->head.crc32c) != record_crc(CRC_SEED, &r->head, begin,
-						       tern_reader_length(r)))
+	if (le32_to_cpu(r->head.crc32c) !=
+	    record_crc(CRC_SEED, &r->head, begin, tern_reader_length(r)))
 		return -EBADMSG;
 	if (r->head.seq)
 		return -EILSEQ;
@@ -245,8 +244,8 @@ static int check_record(struct tern_reader *r, enum tern_reader_event *event)
 
 	if (tern_reader_type(r) == TERN_RECORD_SESSION_BEGIN)
 		return check_begin(r, event);
-	if (le32_to_cpu(r->head.crc32c) != record_crc(r->seed, &r->head, r->payload,
-						       tern_reader_length(r)))
+	if (le32_to_cpu(r->head.crc32c) !=
+	    record_crc(r->seed, &r->head, r->payload, tern_reader_length(r)))
 		return -EBADMSG;
 	if (seq > r->seq)
 		return -EILSEQ;

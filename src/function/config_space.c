@@ -88,7 +88,8 @@ static void put_identity(struct tern_config_space *cfg, const struct tern_identi
 }
 
 /* A guest sizes a BAR by the address bits that it can write. */
-static void put_bar(struct tern_config_space *cfg, unsigned int i, const struct tern_config_bar *bar)
+static void put_bar(struct tern_config_space *cfg, unsigned int i,
+		    const struct tern_config_bar *bar)
 {
 	const u64 bits = ~(bar->size - 1);
 	const struct field low = {
@@ -143,8 +144,8 @@ void tern_config_space_clear(struct tern_config_space *cfg)
  *
  * Context: the device's io lock.
  */
-void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset,
-			    void *to, size_t len)
+void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset, void *to,
+			    size_t len)
 {
 	lockdep_assert_held(cfg->lock);
 	memcpy(to, cfg->bytes + offset, len);
@@ -170,8 +171,8 @@ static bool is_power_state(u8 pmcsr)
  *
  * Context: the device's io lock.
  */
-void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
-			     const void *from, size_t len)
+void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset, const void *from,
+			     size_t len)
 {
 	u8 *pmcsr = &cfg->bytes[TERN_CAP_PM + PCI_PM_CTRL];
 	u8 state = *pmcsr & PCI_PM_CTRL_STATE_MASK;

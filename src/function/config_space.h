@@ -75,10 +75,10 @@ struct tern_config_space {
 void tern_config_space_init(struct tern_config_space *cfg, const struct tern_identity *id,
 			    const struct tern_config_bar *bars, struct mutex *lock);
 void tern_config_space_clear(struct tern_config_space *cfg);
-void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset,
-			    void *to, size_t len);
-void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset,
-			     const void *from, size_t len);
+void tern_config_space_read(const struct tern_config_space *cfg, unsigned int offset, void *to,
+			    size_t len);
+void tern_config_space_write(struct tern_config_space *cfg, unsigned int offset, const void *from,
+			     size_t len);
 bool tern_config_space_is_flr(unsigned int offset, const void *from, size_t len);
 bool tern_config_space_in_d3hot(const struct tern_config_space *cfg);
 void tern_config_space_load(struct tern_config_space *cfg, const struct tern_config_state *from);

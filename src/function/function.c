@@ -181,8 +181,7 @@ void tern_function_load_config(struct tern_function *fn, const struct tern_confi
  * The level of INTx is in the status, as PCI 3.0 has it (6.2.3): it is no state, and is
  * not in a stream. Context: takes the io lock.
  */
-void tern_function_read_config(struct tern_function *fn, unsigned int offset, void *to,
-			       size_t len)
+void tern_function_read_config(struct tern_function *fn, unsigned int offset, void *to, size_t len)
 {
 	u8 *byte = to;
 
@@ -204,8 +203,8 @@ void tern_function_read_config(struct tern_function *fn, unsigned int offset, vo
  * guest frees it then. After one that chooses D3hot, device memory is not, either.
  * Context: takes the io lock; may wait for DMA.
  */
-void tern_function_write_config(struct tern_function *fn, unsigned int offset,
-				const void *from, size_t len)
+void tern_function_write_config(struct tern_function *fn, unsigned int offset, const void *from,
+				size_t len)
 {
 	bool was_master, was_in_d0, ended;
 
@@ -214,8 +213,7 @@ void tern_function_write_config(struct tern_function *fn, unsigned int offset,
 	was_in_d0 = !fn->d3hot;
 	tern_config_space_write(&fn->config, offset, from, len);
 	config_changed(fn);
-	ended = (was_master && !(command(fn) & PCI_COMMAND_MASTER)) ||
-		(was_in_d0 && fn->d3hot);
+	ended = (was_master && !(command(fn) & PCI_COMMAND_MASTER)) || (was_in_d0 && fn->d3hot);
 	mutex_unlock(&fn->io);
 	if (ended && fn->ops->settle)
 		fn->ops->settle(fn);

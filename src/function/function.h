@@ -26,8 +26,7 @@ struct vm_area_struct;
  * Return: 0, or -errno if the memory is not there. Context: a thread that uses the
  * opener's mm, with no lock held; may sleep.
  */
-typedef int (*tern_guest_fn)(struct tern_function *fn, u64 iova, void *buf, size_t len,
-			     bool write);
+typedef int (*tern_guest_fn)(struct tern_function *fn, u64 iova, void *buf, size_t len, bool write);
 
 /**
  * struct tern_bar - a BAR of a function
@@ -120,10 +119,9 @@ void tern_function_power_on(struct tern_function *fn);
 void tern_function_power_off(struct tern_function *fn);
 void tern_function_reset(struct tern_function *fn);
 void tern_function_load_config(struct tern_function *fn, const struct tern_config_state *from);
-void tern_function_read_config(struct tern_function *fn, unsigned int offset, void *to,
-			       size_t len);
-void tern_function_write_config(struct tern_function *fn, unsigned int offset,
-				const void *from, size_t len);
+void tern_function_read_config(struct tern_function *fn, unsigned int offset, void *to, size_t len);
+void tern_function_write_config(struct tern_function *fn, unsigned int offset, const void *from,
+				size_t len);
 bool tern_function_in_d3hot(const struct tern_function *fn);
 int tern_function_guest(struct tern_function *fn, u64 iova, void *buf, size_t len, bool write);
 int tern_function_access_msix(struct tern_function *fn, u64 at, void *buf, size_t n, bool write);

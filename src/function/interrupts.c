@@ -119,8 +119,7 @@ static void deliver_intx_locked(struct tern_interrupts *irqs)
 	struct tern_intx *intx = &irqs->intx;
 
 	lockdep_assert_held(&irqs->lock);
-	if (is_silent(irqs) || !intx->trigger || intx->masked || intx->disabled ||
-	    !intx->asserted)
+	if (is_silent(irqs) || !intx->trigger || intx->masked || intx->disabled || !intx->asserted)
 		return;
 	intx->masked = true;
 	tern_compat_eventfd_signal(intx->trigger);
@@ -349,8 +348,7 @@ static u8 pending_byte(const struct tern_interrupts *irqs, unsigned int i)
  * @to: gets the table, the pending bits, and 0 where there is neither
  * @len: bytes
  */
-void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
-			  void *to, size_t len)
+void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset, void *to, size_t len)
 {
 	const size_t table_size = irqs->n * sizeof(*irqs->table);
 	const u8 *table = (const u8 *)irqs->table;
@@ -379,8 +377,8 @@ void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
  * @len: bytes; a write that is not a whole number of aligned 32-bit words has
  *	no effect
  */
-void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
-			   const void *from, size_t len)
+void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset, const void *from,
+			   size_t len)
 {
 	const size_t words = irqs->n * sizeof(*irqs->table) / sizeof(u32);
 	__le32 *table = (__le32 *)irqs->table;

@@ -69,10 +69,9 @@ bool tern_interrupts_intx_connected(struct tern_interrupts *irqs);
 int tern_interrupts_mask_intx(struct tern_interrupts *irqs, bool masked);
 void tern_interrupts_test(struct tern_interrupts *irqs, unsigned int vector);
 void tern_interrupts_test_intx(struct tern_interrupts *irqs);
-void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset,
-			  void *to, size_t len);
-void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset,
-			   const void *from, size_t len);
+void tern_interrupts_read(struct tern_interrupts *irqs, unsigned int offset, void *to, size_t len);
+void tern_interrupts_write(struct tern_interrupts *irqs, unsigned int offset, const void *from,
+			   size_t len);
 void tern_interrupts_save(struct tern_interrupts *irqs, unsigned long *pending,
 			  struct tern_msix_entry *table);
 int tern_interrupts_validate(const struct tern_msix_entry *table, unsigned int n);

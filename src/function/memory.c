@@ -85,8 +85,7 @@ static vm_fault_t memory_page_mkwrite(struct vm_fault *vmf)
 }
 
 /* Named fields only: newer kernels have some that would go round us. */
-static const struct vm_operations_struct *
-our_vm_ops(const struct vm_operations_struct *shmem)
+static const struct vm_operations_struct *our_vm_ops(const struct vm_operations_struct *shmem)
 {
 	mutex_lock(&ops_lock);
 	if (!memory_vm_ops.page_mkwrite) {
@@ -236,8 +235,7 @@ void tern_memory_put(struct tern_memory *mem)
  * stores cannot be tracked on this kernel.
  * Context: mmap_lock of the caller; takes no lock of the device.
  */
-int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma,
-		     unsigned long pgoff)
+int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma, unsigned long pgoff)
 {
 	unsigned long pages = mem->size >> PAGE_SHIFT;
 	int ret;
@@ -349,8 +347,8 @@ static void drop_pages(struct tern_memory *mem, pgoff_t first, pgoff_t end)
  */
 static bool clear_in_place(struct tern_memory *mem, struct folio *folio)
 {
-	unsigned long n = min_t(unsigned long, folio_nr_pages(folio),
-				mem->dirty.pages - folio->index);
+	unsigned long n =
+		min_t(unsigned long, folio_nr_pages(folio), mem->dirty.pages - folio->index);
 	bool pinned;
 
 	/* Few are: the others need no lock, and there may be very many. */

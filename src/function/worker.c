@@ -115,8 +115,7 @@ static void watch_opener(struct work_struct *work)
  * @ops: what it does
  * @lock: the function's io lock
  */
-void tern_worker_init(struct tern_worker *w, const struct tern_worker_ops *ops,
-		      struct mutex *lock)
+void tern_worker_init(struct tern_worker *w, const struct tern_worker_ops *ops, struct mutex *lock)
 {
 	w->ops = ops;
 	w->lock = lock;

@@ -56,8 +56,7 @@ struct tern_worker {
 	struct delayed_work watchdog;
 };
 
-void tern_worker_init(struct tern_worker *w, const struct tern_worker_ops *ops,
-		      struct mutex *lock);
+void tern_worker_init(struct tern_worker *w, const struct tern_worker_ops *ops, struct mutex *lock);
 int tern_worker_open(struct tern_worker *w, const char *name);
 void tern_worker_close(struct tern_worker *w);
 void tern_worker_kick(struct tern_worker *w);

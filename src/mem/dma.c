@@ -52,8 +52,7 @@ static u32 check_transfer(const struct tern_dma *dma, const struct tern_transfer
 	u32 op = t->command & TERN_DMA_OP;
 
 	if (op < TERN_DMA_OP_TO_DEVICE || op > TERN_DMA_OP_CRC || t->command & ~COMMAND_BITS ||
-	    VECTOR_OF(t->command) >= TERN_VECTORS ||
-	    (t->command & TERN_DMA_LIST && !uses_guest(t)))
+	    VECTOR_OF(t->command) >= TERN_VECTORS || (t->command & TERN_DMA_LIST && !uses_guest(t)))
 		return TERN_DMA_ERROR_COMMAND;
 	if (!t->length)
 		return TERN_DMA_ERROR_LENGTH;
@@ -91,8 +90,8 @@ static u32 find_place(struct tern_dma *dma, const struct tern_transfer *t, u64 *
 	}
 	if (t->entry >= t->entries)
 		return TERN_DMA_ERROR_LIST;
-	ret = dma->ops->guest(dma, t->address + (u64)t->entry * sizeof(entry),
-			      &entry, sizeof(entry), false);
+	ret = dma->ops->guest(dma, t->address + (u64)t->entry * sizeof(entry), &entry,
+			      sizeof(entry), false);
 	if (ret)
 		return guest_error(ret);
 	/* The list is the guest's, and may be another one at each look. */
@@ -256,7 +255,7 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 {
 	int ret;
 
-	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT);
+	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!dma->bounce)
 		return -ENOMEM;
 	dma->memory = memory;

@@ -173,8 +173,7 @@ void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector)
  *
  * Context: the device's io lock.
  */
-void tern_registers_read(struct tern_registers *regs, unsigned int offset,
-			 void *to, size_t len)
+void tern_registers_read(struct tern_registers *regs, unsigned int offset, void *to, size_t len)
 {
 	lockdep_assert_held(regs->dma->lock);
 	while (len) {
@@ -198,8 +197,8 @@ void tern_registers_read(struct tern_registers *regs, unsigned int offset,
  *
  * Context: the device's io lock.
  */
-void tern_registers_write(struct tern_registers *regs, unsigned int offset,
-			  const void *from, size_t len)
+void tern_registers_write(struct tern_registers *regs, unsigned int offset, const void *from,
+			  size_t len)
 {
 	const __le32 *word = from;
 	size_t i;
@@ -216,8 +215,7 @@ void tern_registers_write(struct tern_registers *regs, unsigned int offset,
  * @regs: the registers
  * @to: gets it
  */
-void tern_registers_save(const struct tern_registers *regs,
-			 struct tern_registers_state *to)
+void tern_registers_save(const struct tern_registers *regs, struct tern_registers_state *to)
 {
 	unsigned int i;
 
@@ -245,8 +243,7 @@ int tern_registers_validate(const struct tern_registers_state *from)
  * @regs: the registers
  * @from: a validated state
  */
-void tern_registers_load(struct tern_registers *regs,
-			 const struct tern_registers_state *from)
+void tern_registers_load(struct tern_registers *regs, const struct tern_registers_state *from)
 {
 	unsigned int i;
 

@@ -32,15 +32,12 @@ struct tern_registers {
 void tern_registers_init(struct tern_registers *regs, struct tern_interrupts *irqs,
 			 struct tern_dma *dma, u64 memory_size);
 void tern_registers_clear(struct tern_registers *regs);
-void tern_registers_read(struct tern_registers *regs, unsigned int offset,
-			 void *to, size_t len);
-void tern_registers_write(struct tern_registers *regs, unsigned int offset,
-			  const void *from, size_t len);
+void tern_registers_read(struct tern_registers *regs, unsigned int offset, void *to, size_t len);
+void tern_registers_write(struct tern_registers *regs, unsigned int offset, const void *from,
+			  size_t len);
 void tern_registers_interrupt(struct tern_registers *regs, unsigned int vector);
-void tern_registers_save(const struct tern_registers *regs,
-			 struct tern_registers_state *to);
+void tern_registers_save(const struct tern_registers *regs, struct tern_registers_state *to);
 int tern_registers_validate(const struct tern_registers_state *from);
-void tern_registers_load(struct tern_registers *regs,
-			 const struct tern_registers_state *from);
+void tern_registers_load(struct tern_registers *regs, const struct tern_registers_state *from);
 
 #endif /* TERN_MEM_REGISTERS_H */

@@ -262,8 +262,8 @@ static const struct tern_model_ops tern_mem_ops = {
 
 static int dma_guest(struct tern_dma *dma, u64 address, void *buf, size_t len, bool write)
 {
-	return tern_function_guest(&container_of(dma, struct tern_mem, dma)->fn, address, buf,
-				   len, write);
+	return tern_function_guest(&container_of(dma, struct tern_mem, dma)->fn, address, buf, len,
+				   write);
 }
 
 static void dma_interrupt(struct tern_dma *dma, unsigned int vector)
@@ -428,8 +428,8 @@ static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, 
 	return sysfs_emit(buf, "%u\n", READ_ONCE(mem->memory_mib));
 }
 
-static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr,
-				const char *buf, size_t count)
+static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr, const char *buf,
+				size_t count)
 {
 	struct tern_function *fn = dev_get_drvdata(d);
 	struct tern_mem *mem = of_function(fn);

@@ -30,8 +30,8 @@ static ssize_t precopy_show(struct device *d, struct device_attribute *attr, cha
 	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.precopy));
 }
 
-static ssize_t precopy_store(struct device *d, struct device_attribute *attr,
-			     const char *buf, size_t count)
+static ssize_t precopy_store(struct device *d, struct device_attribute *attr, const char *buf,
+			     size_t count)
 {
 	struct tern_device *dev = device_of(d);
 	u32 precopy;
@@ -58,8 +58,8 @@ static ssize_t window_kib_show(struct device *d, struct device_attribute *attr, 
 	return sysfs_emit(buf, "%u\n", READ_ONCE(dev->migration.window_kib));
 }
 
-static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
-				const char *buf, size_t count)
+static ssize_t window_kib_store(struct device *d, struct device_attribute *attr, const char *buf,
+				size_t count)
 {
 	struct tern_device *dev = device_of(d);
 	u32 kib;
@@ -79,8 +79,8 @@ static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(window_kib);
 
-static ssize_t reinit_store(struct device *d, struct device_attribute *attr,
-			    const char *buf, size_t count)
+static ssize_t reinit_store(struct device *d, struct device_attribute *attr, const char *buf,
+			    size_t count)
 {
 	u32 one;
 	int ret;

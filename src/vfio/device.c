@@ -38,8 +38,8 @@ struct region {
 	u32 flags;
 	const struct tern_bar *bar;
 	int (*check)(u64 at, size_t n, bool write);
-	int (*access)(struct tern_device *dev, const struct region *r, u64 at, void *buf,
-		      size_t n, bool write);
+	int (*access)(struct tern_device *dev, const struct region *r, u64 at, void *buf, size_t n,
+		      bool write);
 };
 
 static int access_config(struct tern_device *dev, const struct region *r, u64 at, void *buf,
@@ -56,8 +56,8 @@ static int access_config(struct tern_device *dev, const struct region *r, u64 at
 	return 0;
 }
 
-static int access_bar(struct tern_device *dev, const struct region *r, u64 at, void *buf,
-		      size_t n, bool write)
+static int access_bar(struct tern_device *dev, const struct region *r, u64 at, void *buf, size_t n,
+		      bool write)
 {
 	if (!tern_function_in_d3hot(dev->fn))
 		return r->bar->access(dev->fn, at, buf, n, write);
@@ -103,8 +103,8 @@ static struct region find_region(struct tern_device *dev, unsigned int index)
 }
 
 /* Move one piece. @bounce is kernel memory of its size. */
-static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
-			char __user *buf, void *bounce, size_t n, bool write)
+static int access_piece(struct tern_device *dev, const struct region *r, u64 at, char __user *buf,
+			void *bounce, size_t n, bool write)
 {
 	int ret;
 
@@ -121,8 +121,8 @@ static int access_piece(struct tern_device *dev, const struct region *r, u64 at,
 	return 0;
 }
 
-static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t count,
-			     loff_t *ppos, bool write)
+static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t count, loff_t *ppos,
+			     bool write)
 {
 	u64 index = (u64)*ppos >> TERN_OFFSET_SHIFT, at = *ppos & TERN_OFFSET_MASK;
 	u64 small[SMALL_ACCESS / sizeof(u64)];
@@ -167,14 +167,13 @@ static ssize_t access_region(struct tern_device *dev, char __user *buf, size_t c
 	return done ? done : ret;
 }
 
-static ssize_t device_read(struct vfio_device *vdev, char __user *buf, size_t count,
-			   loff_t *ppos)
+static ssize_t device_read(struct vfio_device *vdev, char __user *buf, size_t count, loff_t *ppos)
 {
 	return access_region(tern_device_of(vdev), buf, count, ppos, false);
 }
 
-static ssize_t device_write(struct vfio_device *vdev, const char __user *buf,
-			    size_t count, loff_t *ppos)
+static ssize_t device_write(struct vfio_device *vdev, const char __user *buf, size_t count,
+			    loff_t *ppos)
 {
 	return access_region(tern_device_of(vdev), (char __user *)buf, count, ppos, true);
 }

@@ -58,7 +58,7 @@ static void free_ranges(struct tern_dma_range *ranges, unsigned int n)
  * the range before, or right after it, becomes part of it: each page has one bit.
  */
 static int join_range(struct tern_dma_range *ranges, unsigned int *n,
-		     const struct interval_tree_node *node)
+		      const struct interval_tree_node *node)
 {
 	u64 first = node->start >> PAGE_SHIFT, end = (node->last >> PAGE_SHIFT) + 1;
 	struct tern_dma_range *before = *n ? &ranges[*n - 1] : NULL;
@@ -104,7 +104,7 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *nodes, u32
 	unsigned int used = 0;
 	int ret = 0;
 
-	ranges = kvcalloc(n, sizeof(*ranges), GFP_KERNEL_ACCOUNT);
+	ranges = kvcalloc(n, sizeof(*ranges), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!ranges)
 		return -ENOMEM;
 	for (node = interval_tree_iter_first(nodes, 0, ULONG_MAX); node && !ret;

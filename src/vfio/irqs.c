@@ -146,8 +146,7 @@ static void test_one(struct tern_device *dev, u32 index, u32 i)
 }
 
 /* All or nothing: a bad descriptor leaves every vector as it was. */
-static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr,
-			const s32 *fds)
+static int set_eventfds(struct tern_device *dev, const struct vfio_irq_set *hdr, const s32 *fds)
 {
 	struct eventfd_ctx **triggers;
 	int ret = 0;
@@ -202,15 +201,13 @@ static bool is_enabled(struct tern_device *dev, u32 index)
 }
 
 /* The errnos are vfio-pci's, which VMMs are written against. */
-static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
-			const void *data)
+static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data)
 {
 	u32 type = hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK, i;
 	const u8 *flags = data;
 
 	/* Only MSI-X has ranges, and so an empty one. */
-	if (!hdr->count && type != VFIO_IRQ_SET_DATA_NONE &&
-	    hdr->index != VFIO_PCI_MSIX_IRQ_INDEX)
+	if (!hdr->count && type != VFIO_IRQ_SET_DATA_NONE && hdr->index != VFIO_PCI_MSIX_IRQ_INDEX)
 		return -EINVAL;
 	if (type == VFIO_IRQ_SET_DATA_EVENTFD)
 		return set_eventfds(dev, hdr, data);
@@ -292,8 +289,8 @@ int tern_irqs_set(struct tern_device *dev, void __user *arg)
 		return -EFAULT;
 	if (hdr.index >= ARRAY_SIZE(kinds))
 		return -EINVAL;
-	ret = vfio_set_irqs_validate_and_prepare(&hdr, count_of(dev, hdr.index),
-						 VFIO_PCI_NUM_IRQS, &data_size);
+	ret = vfio_set_irqs_validate_and_prepare(&hdr, count_of(dev, hdr.index), VFIO_PCI_NUM_IRQS,
+						 &data_size);
 	if (ret)
 		return ret;
 	if (data_size) {

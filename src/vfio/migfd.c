@@ -556,7 +556,8 @@ static bool begins(enum tern_phase from, enum tern_phase to)
 }
 
 /* The phase of a state that may be asked for; TERN_PHASES if it is none. */
-static enum tern_phase find_phase(const struct tern_migration *mig, enum vfio_device_mig_state state)
+static enum tern_phase find_phase(const struct tern_migration *mig,
+				  enum vfio_device_mig_state state)
 {
 	enum tern_phase phase;
 

@@ -166,7 +166,7 @@ int tern_migration_reinit(struct tern_migration *mig)
 		return -EINVAL;
 	}
 	ret = tern_session_reinit(s, mig->front == TERN_FRONT_MIGFD &&
-				     tern_compat_precopy_info_v2(mig->vdev));
+					     tern_compat_precopy_info_v2(mig->vdev));
 	tern_migration_unlock(mig);
 	return ret;
 }

@@ -185,8 +185,7 @@ int tern_region_caps(struct tern_migration *mig, struct vfio_info_cap *caps)
  * Return: 0; -EINVAL for a private mapping, for the registers, or for a range
  * that reaches outside. Context: takes no lock.
  */
-int tern_region_mmap(struct tern_migration *mig, struct vm_area_struct *vma,
-		     unsigned long pgoff)
+int tern_region_mmap(struct tern_migration *mig, struct vm_area_struct *vma, unsigned long pgoff)
 {
 	const unsigned long first = SHARED_OFFSET >> PAGE_SHIFT;
 	unsigned long pages = tern_region_size(mig) >> PAGE_SHIFT;

@@ -41,8 +41,8 @@ static inline uint32_t bench_crc(uint32_t crc, const void *p, size_t n)
 		memcpy(&word, b, 8);
 		word ^= crc;
 		crc = t[7][word & 0xff] ^ t[6][word >> 8 & 0xff] ^ t[5][word >> 16 & 0xff] ^
-		      t[4][word >> 24 & 0xff] ^ t[3][word >> 32 & 0xff] ^
-		      t[2][word >> 40 & 0xff] ^ t[1][word >> 48 & 0xff] ^ t[0][word >> 56];
+		      t[4][word >> 24 & 0xff] ^ t[3][word >> 32 & 0xff] ^ t[2][word >> 40 & 0xff] ^
+		      t[1][word >> 48 & 0xff] ^ t[0][word >> 56];
 	}
 	while (n--)
 		crc = t[0][(crc ^ *b++) & 0xff] ^ crc >> 8;
@@ -70,8 +70,8 @@ static inline int decimals(double value)
 static inline void figure(const char *name, double value, const char *unit, double baseline,
 			  double ratio)
 {
-	printf("%s|%.*f|%s|%.*f|%.3f\n", name, decimals(value), value, unit,
-	       decimals(baseline), baseline, ratio);
+	printf("%s|%.*f|%s|%.*f|%.3f\n", name, decimals(value), value, unit, decimals(baseline),
+	       baseline, ratio);
 	fflush(stdout);
 }
 

@@ -90,8 +90,8 @@ static void tell(double ns_per_tick)
 /* Pages of 4 KiB, as the device's are. */
 static void *map_ram(void)
 {
-	void *mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *mem = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 
 	if (mem == MAP_FAILED)
 		die("memory");

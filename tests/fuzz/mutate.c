@@ -18,7 +18,7 @@ static void seal(uint8_t *stream, size_t size, unsigned int seed)
 	u64 seq = 0, bytes = 0;
 	size_t at;
 
-	for (at = 0; at + TERN_RECORD_HEAD <= size; ) {
+	for (at = 0; at + TERN_RECORD_HEAD <= size;) {
 		size_t left = size - at - TERN_RECORD_HEAD;
 		uint8_t *payload = stream + at + TERN_RECORD_HEAD;
 		struct tern_record head;

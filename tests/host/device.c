@@ -60,6 +60,7 @@ static int page_copy(struct tern_model *m, void *handle, void *to)
 	if (dev->fail_copy && !--dev->fail_copy)
 		return -EIO;
 	memcpy(to, handle, m->page_size);
+	to_dev(m)->copied_to = to;
 	return 0;
 }
 

@@ -20,6 +20,7 @@
  * @writable: page table entries: a store needs no fault
  * @pinned: a device stores past the page tables
  * @locked: the page that is locked, or -1
+ * @copied_to: where the last page was copied to
  * @late: a store that found its page locked waits for the unlock
  * @faults: faults taken
  * @rearms: calls that re-armed a run
@@ -34,6 +35,7 @@ struct host_device {
 	u8 *mem;
 	bool *writable;
 	bool *pinned;
+	const void *copied_to;
 	long locked;
 	struct {
 		bool waits;

@@ -109,7 +109,9 @@ static inline unsigned long bitmap_weight(const unsigned long *map, unsigned lon
 	return n;
 }
 
-typedef struct { long v; } atomic_long_t;
+typedef struct {
+	long v;
+} atomic_long_t;
 #define atomic_long_read(a)	((a)->v)
 #define atomic_long_set(a, n)	((void)((a)->v = (n)))
 #define atomic_long_inc(a)	((void)(a)->v++)
@@ -126,7 +128,9 @@ static inline long atomic_long_fetch_or(long bits, atomic_long_t *a)
 }
 
 /* Locks. */
-struct mutex { bool held; };
+struct mutex {
+	bool held;
+};
 #define mutex_init(m)		((void)((m)->held = false))
 #define mutex_destroy(m)	assert(!(m)->held)
 #define mutex_lock(m)		((void)(assert(!(m)->held), (m)->held = true))

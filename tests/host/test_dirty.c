@@ -209,8 +209,8 @@ static void run_script(bool writable)
 	/* A store after the copy through an entry that is still writable is lost. */
 	host_store(dev, 1, 0x66);
 	tern_dirty_rewind(&dev->dirty);
-	CHECK(tern_dirty_any(&dev->dirty), "store at %s: page not dirty (sent %x)",
-	      script.at, last);
+	CHECK(tern_dirty_any(&dev->dirty), "store at %s: page not dirty (sent %x)", script.at,
+	      last);
 	while (tern_dirty_next_window(&dev->dirty, &b, 3)) {
 		CHECK_EQ(tern_dirty_take(&dev->dirty, &dev->m, &b, out, HOST_PAGE), 0);
 		last = out[7];
@@ -545,12 +545,12 @@ static const struct tap_test tests[] = {
 	{ "S-10 dirty: a second store faults only if harvested since", test_second_store_is_free },
 	{ "P-1 P-4 take: a store at any step point is sent or leaves its page dirty", test_take_against_stores },
 	{ "P-1 take: a kernel store, marked later, is not lost", test_take_against_kernel_stores },
-	{ "P-1 P-4 take: two others at once, at all places", test_every_interleaving },
+	{ "P-1 P-4 take: two concurrent stores, at all step points", test_every_interleaving },
 	{ "take: whatever fails, the same pages come again", test_take_fails },
 	{ "take: a pinned page is sent in each pass and once after the stop", test_pinned },
 	{ "P-3 V1-6 dirty: a store after the stop is taken, or counted where the pass is past it", test_stores_after_the_stop },
-	{ "P-3 dirty: a last pass that is given up counts no late marks", test_given_up_after_the_stop },
-	{ "dirty: begin and clear, of any number of pages", test_whole_words },
+	{ "P-3 dirty: a last pass that is aborted counts no late marks", test_given_up_after_the_stop },
+	{ "dirty: begin and clear any number of pages", test_whole_words },
 	{ "dirty: what was taken is re-armed, in runs", test_rearm_runs },
 	{ "dirty: without memory for both bitmaps there is none", test_no_memory },
 };

@@ -95,7 +95,8 @@ static unsigned int boundaries(const struct feeder *f, size_t *at)
 }
 
 /* Load in pieces whose lengths next() returns: the device is the source's equal. */
-static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg), void *arg)
+static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg),
+			   void *arg)
 {
 	struct feeder to;
 	size_t at, n;
@@ -288,8 +289,8 @@ static void test_flipped_bit(void)
 				bad[byte] ^= 1 << bit;
 				want = verdict(bad + at[i], from.len - at[i], i == 0);
 				got = load(bad, from.len, 0, false);
-				CHECK(got == want, "record %u, byte %zu, bit %u: %d, not %d",
-				      i, byte - at[i], bit, got, want);
+				CHECK(got == want, "record %u, byte %zu, bit %u: %d, not %d", i,
+				      byte - at[i], bit, got, want);
 			}
 	free(bad);
 }
@@ -313,10 +314,13 @@ static void seal(struct forge *g, u32 type, u32 length)
 
 static struct tern_session_begin good_begin(void)
 {
-	return (struct tern_session_begin) {
-		.magic = htole64(TERN_STREAM_MAGIC), .version = htole32(3),
-		.reader = htole32(3), .model = htole32(HOST_MODEL),
-		.block = htole32(4096), .memory_size = htole64(PAGES * HOST_PAGE),
+	return (struct tern_session_begin){
+		.magic = htole64(TERN_STREAM_MAGIC),
+		.version = htole32(3),
+		.reader = htole32(3),
+		.model = htole32(HOST_MODEL),
+		.block = htole32(4096),
+		.memory_size = htole64(PAGES * HOST_PAGE),
 		.id = { 42 },
 	};
 }
@@ -733,18 +737,18 @@ static const struct tap_test tests[] = {
 	{ "V1-10 P-12 loader: any segmentation gives the same", test_chunking },
 	{ "V1-12 loader: each byte is read once, and what was checked is loaded", test_read_once },
 	{ "S-9 P-9 loader: a stream cut short does not run", test_truncation },
-	{ "S-9 V1-20 P-10 loader: one flipped bit is noticed", test_flipped_bit },
+	{ "S-9 V1-20 P-10 loader: each flipped bit is detected", test_flipped_bit },
 	{ "P-11 P-13 loader: another model, geometry or version is refused at once", test_wrong_begin },
 	{ "P-10 loader: each wrong record has its errno", test_wrong_records },
-	{ "S-9 V1-7 loader: left out is refused, repeated does no harm", test_order },
+	{ "S-9 V1-7 loader: a missing record is refused, a repeated one is harmless", test_order },
 	{ "S-9 loader: records of two sessions do not mix", test_spliced },
-	{ "S-9 P-9 loader: with stray bytes after END it does not run", test_stray_bytes },
+	{ "S-9 P-9 loader: a device with stray bytes after END does not run", test_stray_bytes },
 	{ "V1-26 loader: a new session starts over", test_new_session },
-	{ "P-11 loader: an unknown optional record is passed over", test_optional },
-	{ "P-11 loader: the first stream there was still loads", test_golden },
-	{ "P-11 loader: a newer version that an old reader can read is read", test_newer },
-	{ "P-11 loader: an older version lacks what came later", test_older },
-	{ "P-21 loader: the first error stays the answer", test_error_is_final },
+	{ "P-11 loader: an unknown optional record is skipped", test_optional },
+	{ "P-11 loader: the first stream that was kept still loads", test_golden },
+	{ "P-11 loader: a newer version that an old reader can read loads", test_newer },
+	{ "P-11 loader: an older version loads without the later records", test_older },
+	{ "P-21 loader: each later write returns the first error", test_error_is_final },
 };
 
 TAP_MAIN(tests)

@@ -53,7 +53,13 @@ static void load_##n(struct tern_model *m, const void *from)		\
 {									\
 	memcpy(to_disk(m)->section[n], from, lengths[n]);		\
 }
-SECTION(0) SECTION(1) SECTION(2) SECTION(3) SECTION(4) SECTION(5) SECTION(6)
+SECTION(0)
+SECTION(1)
+SECTION(2)
+SECTION(3)
+SECTION(4)
+SECTION(5)
+SECTION(6)
 
 #define ROW(n, t, l, version) { .type = t, .length = l, .since = version,	\
 	.save = save_##n, .validate = validate_##n, .load = load_##n }
@@ -423,10 +429,10 @@ static void test_refused_load(void)
 static const struct tap_test tests[] = {
 	{ "S-1 model: a device without memory is saved and loaded", test_moves },
 	{ "S-5 model: its stream has its name, its versions and its sections", test_stream },
-	{ "P-11 P-13 model: its versions are its own", test_versions },
+	{ "P-11 P-13 model: each model has its own versions", test_versions },
 	{ "P-10 model: another model's records are refused", test_foreign_records },
-	{ "P-14 model: a reset leaves what survives it", test_reset_keeps_the_disk },
-	{ "P-10 model: a load begins with nothing, and leaves nothing in part", test_load_wipes_the_disk },
+	{ "P-14 model: a reset keeps persistent memory", test_reset_keeps_the_disk },
+	{ "P-10 model: a load starts from power-on state, a failed one leaves that", test_load_wipes_the_disk },
 	{ "P-18 model: a load that it refuses changes nothing", test_refused_load },
 };
 

@@ -108,8 +108,7 @@ static void test_no_such_phase(void)
 	for (from = 0; from < TERN_PHASES; from++) {
 		struct feeder f;
 
-		CHECK(allowed(from, TERN_PHASES - 1) ==
-		      !!tern_phase_arc(from, TERN_PHASES - 1));
+		CHECK(allowed(from, TERN_PHASES - 1) == !!tern_phase_arc(from, TERN_PHASES - 1));
 		feeder_in(&f, from);
 		for (i = 0; i < ARRAY_SIZE(bad); i++) {
 			CHECK_EQ(tern_machine_go(&f.mc, bad[i]), -EINVAL);
@@ -235,18 +234,19 @@ static void test_law_of_the_table(void)
 
 			for (i = 1; step && step[0] && step[i]; i++)
 				CHECK(step[i] != TERN_STEP_BEGIN_SAVE &&
-				      step[i] != TERN_STEP_BEGIN_LOAD &&
-				      step[i] != TERN_STEP_COMMIT_LOAD, "%d -> %d", from, to);
+					      step[i] != TERN_STEP_BEGIN_LOAD &&
+					      step[i] != TERN_STEP_COMMIT_LOAD,
+				      "%d -> %d", from, to);
 		}
 }
 
 static const struct tap_test tests[] = {
-	{ "V1-1 V1-30 phases: all pairs as the rules say", test_all_pairs },
-	{ "V1-2 phases: N - 1, N, N + 1", test_no_such_phase },
-	{ "phases: a failed arc leaves everything as it was", test_failed_arc },
-	{ "V1-30 phases: to run and to stop never fail for want of memory", test_must_not_fail },
+	{ "V1-1 V1-30 phases: all pairs follow the rules", test_all_pairs },
+	{ "V1-2 phases: an invalid phase has no arc", test_no_such_phase },
+	{ "phases: a failed arc changes nothing", test_failed_arc },
+	{ "V1-30 phases: running and stopping need no memory", test_must_not_fail },
 	{ "P-9 phases: only a whole stream is committed", test_commit },
-	{ "phases: what can fail comes first", test_law_of_the_table },
+	{ "phases: a step that can fail is the first of its arc", test_law_of_the_table },
 };
 
 TAP_MAIN(tests)

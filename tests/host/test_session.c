@@ -13,7 +13,7 @@ static unsigned int count(const struct feeder *f, u32 type, size_t from)
 	unsigned int n = 0;
 	size_t at;
 
-	for (at = from; at < f->len; ) {
+	for (at = from; at < f->len;) {
 		u32 t, length;
 
 		memcpy(&t, f->stream + at, 4);
@@ -140,7 +140,7 @@ static bool read_on(struct life *l)
 		if (called(l))
 			return true;
 		CHECK_EQ(tern_session_prepare(f->mc.session), n);
-		for (at = 0; at < n; ) {
+		for (at = 0; at < n;) {
 			struct tern_record *head = (void *)(f->staging + at);
 			size_t bytes = sizeof(*head) + le32toh(head->length);
 
@@ -261,6 +261,27 @@ static void test_any_capacity(void)
 	}
 }
 
+/* Records are put together out of user space's reach: there only in place. */
+static void test_in_place(void)
+{
+	unsigned int in_place;
+
+	for (in_place = 0; in_place <= 1; in_place++) {
+		const u8 *to;
+		struct feeder f;
+
+		feeder_init(&f, 16, true);
+		f.mc.config.in_place = in_place;
+		host_store(f.dev, 3, 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		feeder_drain(&f);
+		to = f.dev->copied_to;
+		CHECK_EQ(to >= f.staging && to < f.staging + FEEDER_CAPACITY, in_place);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
 static void test_logging_again(void)
 {
 	struct feeder f;
@@ -293,8 +314,7 @@ static void test_no_precopy(void)
 	CHECK_EQ(tern_session_pending(f.mc.session), 0);
 	CHECK_EQ(feeder_chunk(&f), 0);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
-	CHECK_EQ(tern_session_pending(f.mc.session),
-		 BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
+	CHECK_EQ(tern_session_pending(f.mc.session), BEGIN_RECORD + MEMORY_RECORD + FINAL_RECORDS);
 	feeder_drain(&f);
 	CHECK_EQ(f.mc.stats.passes, 0);
 	CHECK_EQ(f.mc.stats.stopped_bytes, f.len);
@@ -811,26 +831,28 @@ static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
 	{ "S-3 V1-7 session: stopped after any call and any record, it is whole", test_stop_after_every_call },
-	{ "P-2 S-4 session: a device that rests has nothing to say", test_rests },
-	{ "S-7 session: what is over gives nothing more", test_nothing_afterwards },
+	{ "P-2 S-4 session: a device without stores has nothing pending", test_rests },
+	{ "S-7 session: an ended session returns no data", test_nothing_afterwards },
 	{ "V1-17 session: chunks of every size of window", test_any_capacity },
+	{ "P-5 session: only a buffer out of user space's reach is filled in place", test_in_place },
 	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
 	{ "S-3 session: stopped while it is read", test_stopped_while_read },
-	{ "V2-12 P-2 session: what came since is not the snapshot", test_what_came_since },
+	{ "V2-12 P-2 session: pages written since are not in the snapshot", test_what_came_since },
 	{ "V2-12 P-2 session: a chunk of the second pass is not the snapshot", test_first_asked_in_second_pass },
 	{ "V2-12 P-2 session: new pages in front do not end the snapshot", test_new_pages_in_front },
 	{ "S-6 V1-25 P-8 session: logging again is a new session with a new snapshot", test_logging_again },
-	{ "S-8 session: without pre-copy nothing before the stop", test_no_precopy },
-	{ "S-4 session: what was never touched is not sent", test_untouched },
+	{ "S-8 session: without pre-copy nothing is pending before the stop", test_no_precopy },
+	{ "S-4 session: a page that was never written is not sent", test_untouched },
 	{ "V1-4 P-6 session: a chunk stays until it is retired, once", test_chunk_is_stable },
 	{ "V1-7 session: an unacknowledged chunk is offered again", test_unacknowledged_chunk },
 	{ "V1-8 session: a page that could not be read is read later", test_take_fails },
-	{ "P-1 session: a store at any step of a save arrives", test_stores_while_saving },
-	{ "session: the passes' bytes add up", test_accounts },
+	{ "P-1 session: a store at any step of a save is loaded", test_stores_while_saving },
+	{ "session: the bytes of all passes add up", test_accounts },
 	{ "session: long work ends early for a killed caller or a reset", test_gives_up },
 	{ "S-4 S-5 P-3 session: a mark that began before the stop brings nothing after the end", test_mark_across_the_stop },
 	{ "V2-15 session: new initial data is all memory once more", test_reinit },
 	{ "V2-15 session: new initial data that is not reported is dirty", test_reinit_unreported },
+	{ "S-4 S-5 P-3 session: a mark that began before the stop adds nothing after END", test_mark_across_the_stop },
 };
 
 TAP_MAIN(tests)

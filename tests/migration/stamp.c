@@ -324,8 +324,8 @@ static void check(volatile uint64_t *w, const char *kind, unsigned long place, u
 	if (v == GOOD || ++bad > NAMED_BAD)
 		return;
 	if (v == LOST)
-		say("bad %s %lu: lost: expected generation %u, found zeroes\n",
-		    kind, place, expected);
+		say("bad %s %lu: lost: expected generation %u, found zeroes\n", kind, place,
+		    expected);
 	else
 		say("bad %s %lu: %s: expected generation %u, found generation %ju of page %ju, %zu bytes of it\n",
 		    kind, place, verdicts[v], expected, (uintmax_t)found.generation,
@@ -386,7 +386,8 @@ static void check_register(unsigned int offset, uint32_t expected, const char *n
 	if (found == expected)
 		return;
 	if (++bad <= NAMED_BAD)
-		say("bad register %s (0x%x): expected 0x%x, found 0x%x\n", name, offset, expected, found);
+		say("bad register %s (0x%x): expected 0x%x, found 0x%x\n", name, offset, expected,
+		    found);
 }
 
 static void check_registers(void)
@@ -462,9 +463,9 @@ static void begin_transfer(void)
 	*reg(TERN_DMA_LENGTH_LOW) = transfer.pages * PAGE;
 	*reg(TERN_DMA_LENGTH_HIGH) = 0;
 	*reg(TERN_DMA_ENTRIES) = entries;
-	*reg(TERN_DMA_COMMAND) = (transfer.to_device ? TERN_DMA_OP_TO_DEVICE :
-				  TERN_DMA_OP_FROM_DEVICE) | TERN_DMA_LIST | TERN_DMA_INTERRUPT |
-				 TERN_DMA_VECTOR(DMA_VECTOR);
+	*reg(TERN_DMA_COMMAND) =
+		(transfer.to_device ? TERN_DMA_OP_TO_DEVICE : TERN_DMA_OP_FROM_DEVICE) |
+		TERN_DMA_LIST | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(DMA_VECTOR);
 }
 
 /* There was an interrupt. The driver has acknowledged it. */
@@ -811,16 +812,18 @@ static void use_disk(void)
 		VRING_DESC_F_WRITE, 0 };
 	r->avail.flags = VRING_AVAIL_F_NO_INTERRUPT;
 	write_disk_register(VIRTIO_PCI_STATUS, 0, 1);
-	write_disk_register(VIRTIO_PCI_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE |
-			    VIRTIO_CONFIG_S_DRIVER, 1);
+	write_disk_register(VIRTIO_PCI_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER,
+			    1);
 	write_disk_register(VIRTIO_PCI_GUEST_FEATURES, 0, 4);
 	write_disk_register(VIRTIO_PCI_QUEUE_SEL, 0, 2);
 	if (pread(disk.io, &size, sizeof(size), VIRTIO_PCI_QUEUE_NUM) != sizeof(size) ||
 	    size != RING_SIZE)
 		die("the disk's queue");
 	write_disk_register(VIRTIO_PCI_QUEUE_PFN, at / PAGE, 4);
-	write_disk_register(VIRTIO_PCI_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE |
-			    VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_DRIVER_OK, 1);
+	write_disk_register(VIRTIO_PCI_STATUS,
+			    VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+				    VIRTIO_CONFIG_S_DRIVER_OK,
+			    1);
 }
 
 /* What a disk must hold for use_disk(), made where the guests are started. */
@@ -1008,7 +1011,7 @@ static void make_slots(void)
 	/* Compaction moves even pages that are locked, unless that is disabled. */
 	write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
 	slot_pages = ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED || madvise(ram, size, MADV_NOHUGEPAGE) || mlock(ram, size))
 		die("guest memory for DMA");
 	memset(ram, 0, size);

@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 /* Newer than some C libraries. */
@@ -403,15 +403,14 @@ FIXTURE_SETUP(attack)
 {
 	static const struct sigaction again = { .sa_handler = try_again };
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "two processors are needed");
-	self->r = mmap(NULL, sizeof(*self->r), PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	self->r = mmap(NULL, sizeof(*self->r), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
 	ASSERT_NE(self->r, MAP_FAILED);
-	self->r->counts = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	self->r->counts =
+		mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(self->r->counts, MAP_FAILED);
 	self->r->disk = -1;
 	if (variant->swap || variant->disk) {
@@ -435,14 +434,8 @@ FIXTURE_SETUP(attack)
 			SKIP(return, "no huge pages in shmem");
 	}
 	sigaction(SIGSEGV, &again, NULL);
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
-	ASSERT_EQ(dev_open(&self->r->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->r->b, UUID_B), 0);
-	ASSERT_EQ(dev_map_window(&self->r->a), 0);
-	ASSERT_EQ(dev_map_window(&self->r->b), 0);
+	ASSERT_EQ(pair_on(&self->r->a, &self->r->b,
+			  (struct setting){ .memory_mib = 8, .map_window = true }), 0);
 	self->r->mem = map(self->r, MAP_SHARED);
 	ASSERT_NE(self->r->mem, MAP_FAILED);
 	/* Before the first store: once there are small pages, they stay. */
@@ -461,10 +454,7 @@ FIXTURE_TEARDOWN(attack)
 		write_file(SHMEM_HUGE, self->huge);
 	if (self->r->mem) {
 		munmap((void *)self->r->mem, MEMORY);
-		dev_close(&self->r->a);
-		dev_close(&self->r->b);
-		EXPECT_EQ(mdev_remove(UUID_A), 0);
-		EXPECT_EQ(mdev_remove(UUID_B), 0);
+		EXPECT_EQ(pair_off(&self->r->a, &self->r->b, &(struct stream){ 0 }), 0);
 	}
 	if (self->swap)
 		ASSERT_EQ(swapoff(ZRAM), 0);
@@ -574,7 +564,7 @@ static int power_on(struct run *r, const char *uuid, uint64_t generation)
 	int ret;
 
 	memset(r, 0, sizeof(*r));
-	ret = mdev_create(uuid) ?: attr_set(uuid, "memory_mib", "8") ?: dev_open(&r->a, uuid);
+	ret = device_on(&r->a, uuid, (struct setting){ .memory_mib = 8, .map_window = true });
 	if (ret)
 		return ret;
 	r->mem = map(r, MAP_SHARED);
@@ -611,8 +601,7 @@ TEST(P15_mapping_keeps_the_module)
 	pthread_t threads[2];
 	int fd;
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	ASSERT_EQ(power_on(&old, UUID_A, 1ULL << 40), 0);
 	ASSERT_EQ(pthread_create(&threads[0], NULL, write_on, &writers[0]), 0);
 	dev_close(&old.a);
@@ -620,11 +609,7 @@ TEST(P15_mapping_keeps_the_module)
 
 	/* The next owner, by the same name. */
 	ASSERT_EQ(power_on(&next, UUID_A, 1), 0);
-	ASSERT_EQ(dev_map_window(&next.a), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
-	ASSERT_EQ(dev_open(&next.b, UUID_B), 0);
-	ASSERT_EQ(dev_map_window(&next.b), 0);
+	ASSERT_EQ(device_on(&next.b, UUID_B, (struct setting){ .memory_mib = 8, .map_window = true }), 0);
 	ASSERT_EQ(pthread_create(&threads[1], NULL, write_on, &writers[1]), 0);
 	ASSERT_EQ(set_state(&next.b, RESUMING), 0);
 	ASSERT_EQ(set_state(&next.a, RUNNING | SAVING), 0);
@@ -650,10 +635,7 @@ TEST(P15_mapping_keeps_the_module)
 	EXPECT_EQ(wrong_words(arrived, next.counts), 0);
 	EXPECT_EQ(wrong_words(next.mem, next.counts), 0);
 	ASSERT_EQ(munmap((void *)next.mem, MEMORY), 0);
-	dev_close(&next.a);
-	dev_close(&next.b);
-	ASSERT_EQ(mdev_remove(UUID_A), 0);
-	ASSERT_EQ(mdev_remove(UUID_B), 0);
+	ASSERT_EQ(pair_off(&next.a, &next.b, &(struct stream){ 0 }), 0);
 
 	/* Nothing is left but the mapping, and its writer. */
 	EXPECT_EQ(unload(), -EWOULDBLOCK);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The device as a VMM finds it: info, config space, registers, interrupts. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 #include <poll.h>
 
@@ -10,23 +10,20 @@ FIXTURE(device) {
 
 FIXTURE_SETUP(device)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(device_on(&self->d, UUID_A, (struct setting){ 0 }), 0);
 }
 
 FIXTURE_TEARDOWN(device)
 {
-	dev_close(&self->d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&self->d), 0);
 }
 
 #define CONFIG(d, reg, v)	dev_read(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
 #define SET_CONFIG(d, reg, v)	dev_write(d, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + (reg), &(v), sizeof(v))
 
 /* P-30 V1-13 V1-14: what QEMU 7.2 asks of any vfio-pci device. */
-TEST_F(device, P30_V1_13_info)
+TEST_F(device, P30_V1_13_info_of_a_pci_device)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
 	struct vfio_region_info r;
@@ -60,7 +57,7 @@ TEST_F(device, P30_V1_13_info)
 }
 
 /* V1-13: a caller whose structure ends with the last required field is served. */
-TEST_F(device, V1_13_smallest_argsz)
+TEST_F(device, V1_13_smallest_argsz_is_accepted)
 {
 	struct vfio_device_info info = { .argsz = offsetof(struct vfio_device_info, cap_offset) };
 	struct vfio_irq_info irq = { .argsz = sizeof(irq), .index = VFIO_PCI_MSIX_IRQ_INDEX };
@@ -76,7 +73,7 @@ TEST_F(device, V1_13_smallest_argsz)
 }
 
 /* V1-22: identity, and a list of capabilities that comes to its end. */
-TEST_F(device, V1_22_config_space)
+TEST_F(device, V1_22_ids_and_finite_capability_list)
 {
 	uint16_t vendor, dev, msix, command;
 	uint8_t next, seen = 0;
@@ -114,7 +111,7 @@ TEST_F(device, V1_22_config_space)
 #define PMCSR	0x44
 
 /* PCI-PM: a power state that the device does not offer is discarded, and no more of the write. */
-TEST_F(device, config_power_states)
+TEST_F(device, unoffered_power_states_are_discarded)
 {
 	static const struct {
 		uint16_t write, read;
@@ -210,7 +207,7 @@ TEST_F(device, d3hot_only_config_space_answers)
 }
 
 /* Device Control as PCIe has it at reset: 128 bytes of payload, read requests of 512. */
-TEST_F(device, config_device_control)
+TEST_F(device, device_control_has_reset_values)
 {
 	uint16_t v;
 
@@ -226,14 +223,14 @@ TEST_F(device, config_device_control)
 }
 
 /* BARs are sized as PCI says: write ones, read back the mask. Until then they are at 0. */
-TEST_F(device, config_bar_sizing)
+TEST_F(device, bars_report_their_size)
 {
 	static const struct {
 		unsigned int reg;
 		uint32_t expect, before;
 	} bars[] = {
-		{ 0x10, 0xfffff000 }, { 0x14, 0 }, { 0x18, 0xfc00000c, 0xc }, { 0x1c, 0xffffffff },
-		{ 0x20, 0xfffff000 }, { 0x24, 0 }, { 0x30, 0 },
+		{ 0x10, 0xfffff000, 0 }, { 0x14, 0, 0 }, { 0x18, 0xfc00000c, 0xc },
+		{ 0x1c, 0xffffffff, 0 }, { 0x20, 0xfffff000, 0 }, { 0x24, 0, 0 }, { 0x30, 0, 0 },
 	};
 	uint32_t v;
 	int i;
@@ -248,7 +245,7 @@ TEST_F(device, config_bar_sizing)
 	}
 }
 
-TEST_F(device, registers)
+TEST_F(device, registers_keep_only_writable_bits)
 {
 	const uint64_t bar0 = region_base(VFIO_PCI_BAR0_REGION_INDEX);
 	uint64_t both;
@@ -300,7 +297,7 @@ TEST_F(device, unreadable_buffer_changes_nothing)
 	munmap(nowhere, PAGE);
 }
 
-TEST_F(device, doorbell)
+TEST_F(device, doorbell_signals_its_vector)
 {
 	int fds[TERN_VECTORS], i;
 	uint8_t bar4[4096];
@@ -343,7 +340,7 @@ TEST_F(device, doorbell)
 }
 
 /* A wrong SET_IRQS has one errno and changes nothing. */
-TEST_F(device, set_irqs_refused)
+TEST_F(device, refused_set_irqs_changes_nothing)
 {
 	const uint32_t fds = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
 	const uint32_t none = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
@@ -359,7 +356,8 @@ TEST_F(device, set_irqs_refused)
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, -2), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK,
-			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd), -EINVAL);
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd),
+		  -EINVAL);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
 	/* Loopback, and the end of them all. */
@@ -371,7 +369,7 @@ TEST_F(device, set_irqs_refused)
 }
 
 /* SET_IRQS with a byte per vector signals those whose byte is not 0, and no others. */
-TEST_F(device, set_irqs_bool_signals_what_is_set)
+TEST_F(device, set_irqs_bool_signals_selected_vectors)
 {
 	struct {
 		struct vfio_irq_set hdr;
@@ -402,7 +400,7 @@ static void *remover(void *arg)
 	return (void *)(long)mdev_remove(UUID_A);
 }
 
-TEST_F(device, P36_remove_while_open)
+TEST_F(device, P36_removal_is_signalled_to_the_opener)
 {
 	int fd = eventfd(0, 0);
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
@@ -419,7 +417,7 @@ TEST_F(device, P36_remove_while_open)
 	EXPECT_EQ(mdev_create(UUID_A), 0);
 }
 
-TEST_F(device, reset)
+TEST_F(device, reset_clears_all_but_the_eventfds)
 {
 	uint32_t v = 0x12345678;
 	uint16_t command = 6;
@@ -520,6 +518,9 @@ TEST_F(device, msix_table_takes_whole_words_only)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	const uint32_t words[2] = { 0x12345678, 0x9abcdef0 };
+	const uint32_t ones[4] = { ~0U, ~0U, ~0U, ~0U };
+	uint32_t entry[4];
+	unsigned int i;
 	int fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t found[2] = { 1, 1 };
 
@@ -528,20 +529,33 @@ TEST_F(device, msix_table_takes_whole_words_only)
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(found[0], 0);
 	EXPECT_EQ(found[1], 0);
+	/* Of each vector's control only the mask is kept. */
+	for (i = 0; i < TERN_VECTORS; i++) {
+		ASSERT_EQ(dev_write(&self->d, table + 16 * i, ones, 16), 16);
+		ASSERT_EQ(dev_read(&self->d, table + 16 * i, entry, 16), 16);
+		EXPECT_EQ(entry[3], 1);
+		EXPECT_EQ(memcmp(entry, ones, 12), 0)
+			TH_LOG("vector %u", i);
+	}
 	EXPECT_EQ(dev_write(&self->d, table, words, 8), 8);
 	/* To disable MSI-X takes the eventfds away, and it must be enabled for that. */
 	ASSERT_EQ(set_trigger(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0), 0);
+			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, 0),
+		  0);
 	ASSERT_EQ(dev_read(&self->d, table, found, 8), 8);
 	EXPECT_EQ(memcmp(found, words, 8), 0);
 	close(fd);
 }
 
-TEST_F(device, attributes)
+TEST_F(device, attributes_are_checked_and_fixed_while_open)
 {
-	char buf[64];
+	char buf[128];
 
+	ASSERT_GT(read_file(MDEV_TYPE "/description", buf, sizeof(buf)), 0);
+	EXPECT_NE(strstr(buf, ": protocols v1 and v2\n"), NULL);
+	ASSERT_GT(attr_text(UUID_A, "state", buf, sizeof(buf)), 0);
+	EXPECT_STREQ(buf, "running\n");
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "128"), -EBUSY);
 	EXPECT_EQ(attr_set(UUID_A, "precopy", "0"), -EBUSY);
 	EXPECT_EQ(attr_set(UUID_A, "window_kib", "256"), -EBUSY);

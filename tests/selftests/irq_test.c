@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The interrupt line and the vectors, masked and not, here and moved. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 #include <poll.h>
 
@@ -19,16 +19,17 @@ FIXTURE(irq) {
 	int line_a, line_b;
 };
 
+FIXTURE_VARIANT(irq) {
+	const struct front_end *by;
+};
+
+FIXTURE_VARIANT_ADD(irq, v1) { .by = &v1_trapped };
+FIXTURE_VARIANT_ADD(irq, v2) { .by = &v2_file };
+
 FIXTURE_SETUP(irq)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b, (struct setting){ .memory_mib = 1, .by = variant->by }), 0);
 	self->line_a = eventfd(0, EFD_NONBLOCK);
 	self->line_b = eventfd(0, EFD_NONBLOCK);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
@@ -40,11 +41,7 @@ FIXTURE_SETUP(irq)
 
 FIXTURE_TEARDOWN(irq)
 {
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
 static void ring(struct dev *d, unsigned int n)
@@ -73,21 +70,21 @@ static bool status_bit(struct dev *d)
 	return status & 8;
 }
 
-TEST_F(irq, INT_1_info)
+TEST_F(irq, INT_1_intx_is_maskable)
 {
 	struct vfio_irq_info info = { .argsz = sizeof(info), .index = LINE };
 	uint8_t pin = 0;
 
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_GET_IRQ_INFO, &info), 0);
 	EXPECT_EQ(info.count, 1);
-	EXPECT_EQ(info.flags, VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
-			      VFIO_IRQ_INFO_AUTOMASKED);
+	EXPECT_EQ(info.flags,
+		  VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED);
 	dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x3d, &pin, 1);
 	EXPECT_EQ(pin, 1);
 }
 
 /* Signalled once, then masked; signalled again as long as the level is there. */
-TEST_F(irq, INT_2_level)
+TEST_F(irq, INT_2_asserted_level_is_signalled_after_unmask)
 {
 	EXPECT_FALSE(status_bit(&self->a));
 	ring(&self->a, 2);
@@ -114,7 +111,7 @@ TEST_F(irq, INT_2_level)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_3_mask_by_call)
+TEST_F(irq, INT_3_mask_and_unmask_by_call)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), 0);
 	ring(&self->a, 0);
@@ -138,7 +135,7 @@ TEST_F(irq, INT_3_mask_by_call)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_3_mask_by_eventfd)
+TEST_F(irq, INT_3_mask_and_unmask_by_eventfd)
 {
 	struct pollfd wait = { .fd = self->line_a, .events = POLLIN };
 	int mask = eventfd(0, EFD_NONBLOCK), unmask = eventfd(0, EFD_NONBLOCK);
@@ -203,7 +200,7 @@ TEST_F(irq, INT_3_end_of_a_watch_waits)
 }
 
 /* Descriptor 0 is one like any other. */
-TEST_F(irq, INT_3_eventfd_is_descriptor_0)
+TEST_F(irq, INT_3_descriptor_0_is_accepted)
 {
 	uint64_t one = 1;
 	int unmask = eventfd(0, EFD_NONBLOCK);
@@ -236,7 +233,7 @@ TEST_F(irq, INT_3_watches_end_with_the_trigger)
 }
 
 /* While the line is connected it is the way, and no vector waits for its turn. */
-TEST_F(irq, INT_4_one_way)
+TEST_F(irq, INT_4_intx_leaves_no_vector_pending)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -260,7 +257,7 @@ TEST_F(irq, INT_4_one_way)
 }
 
 /* PCI_COMMAND_INTX_DISABLE: the status still shows it. */
-TEST_F(irq, INT_5_disabled_by_the_guest)
+TEST_F(irq, INT_5_guest_disables_intx)
 {
 	ASSERT_EQ(set_command(&self->a, 0x0400), 0);
 	ring(&self->a, 0);
@@ -277,7 +274,7 @@ TEST_F(irq, INT_5_disabled_by_the_guest)
 	EXPECT_EQ(signals(self->line_a), 1);
 }
 
-TEST_F(irq, INT_1_refused)
+TEST_F(irq, INT_1_wrong_mask_calls_are_refused)
 {
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 0, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 1, 1, 0), -EINVAL);
@@ -303,7 +300,7 @@ TEST_F(irq, INT_1_refused)
  * V1-21: an index is enabled by its first eventfds, be they -1, until all of it is
  * disabled. Only then can it be tested or disabled. The errnos are vfio-pci's.
  */
-TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
+TEST_F(irq, V1_21_disabled_index_refuses_triggers)
 {
 	const uint32_t request = VFIO_PCI_REQ_IRQ_INDEX;
 	int vector = eventfd(0, EFD_NONBLOCK);
@@ -363,7 +360,7 @@ TEST_F(irq, V1_21_trigger_of_an_index_not_enabled)
 }
 
 /* An eventfd that is trigger and unmask at once is signalled once each time. */
-TEST_F(irq, INT_3_own_tail)
+TEST_F(irq, INT_3_trigger_that_unmasks_itself_comes_to_rest)
 {
 	unsigned int i;
 
@@ -433,19 +430,17 @@ TEST_F(irq, crossed_eventfds_come_to_rest)
 static void move(struct __test_metadata *_metadata, FIXTURE_DATA(irq) *self)
 {
 	self->s.len = 0;
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->a, STOP), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	ASSERT_EQ(self->b.by->resume(&self->b), 0);
+	ASSERT_EQ(self->b.by->feed(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(signals(self->line_b), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(self->b.by->commit(&self->b), 0);
 }
 
 /* V1-24 P-28: raised while it is stopped, it is signalled once, where it runs. */
-TEST_F(irq, INT_6_V1_24_P28_move_stopped)
+TEST_F(irq, INT_6_V1_24_P28_signalled_once_on_the_destination)
 {
-	ASSERT_EQ(set_state(&self->a, STOP), 0);
+	ASSERT_EQ(variant->by->end(&self->a, false), 0);
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 0);
 	move(_metadata, self);
@@ -460,7 +455,7 @@ TEST_F(irq, INT_6_V1_24_P28_move_stopped)
 }
 
 /* Signalled and not handled yet: the level migrates, and so does its end. */
-TEST_F(irq, INT_6_move_asserted)
+TEST_F(irq, INT_6_level_migrates)
 {
 	ring(&self->a, 1);
 	EXPECT_EQ(signals(self->line_a), 1);
@@ -468,7 +463,7 @@ TEST_F(irq, INT_6_move_asserted)
 	EXPECT_EQ(signals(self->line_b), 1);
 	acknowledge(&self->b, ~0U);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
-	ASSERT_EQ(set_state(&self->b, STOP), 0);
+	ASSERT_EQ(variant->by->end(&self->b, false), 0);
 	ring(&self->a, 1);
 	acknowledge(&self->a, ~0U);
 	move(_metadata, self);
@@ -477,7 +472,7 @@ TEST_F(irq, INT_6_move_asserted)
 }
 
 /* The vectors: what is masked in the table and what is pending go along. */
-TEST_F(irq, INT_6_move_vectors)
+TEST_F(irq, INT_6_vectors_migrate)
 {
 	const uint64_t table = region_base(VFIO_PCI_BAR4_REGION_INDEX) + TERN_MSIX_TABLE;
 	uint32_t entry[4] = { 0xfee00000, 1, 0x4041, 0 }, got[4];
@@ -535,8 +530,9 @@ TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
 	EXPECT_EQ(signals(vector), 1);
 	/* A transfer's end is no other interrupt. */
 	ASSERT_EQ(set_command(&self->a, 0), 0);
-	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6),
-			 0, 0, PAGE), TERN_DMA_DONE);
+	EXPECT_EQ(dma_do(&self->a, TERN_DMA_OP_FILL | TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(6), 0, 0,
+			 PAGE),
+		  TERN_DMA_DONE);
 	EXPECT_EQ(signals(vector), 0);
 	ASSERT_EQ(set_command(&self->a, MASTER), 0);
 	EXPECT_EQ(signals(vector), 1);
@@ -556,7 +552,7 @@ TEST_F(irq, V1_24_P28_vector_waits_for_bus_mastering)
 }
 
 /* V1-21 V1-24: what waits for bus mastering migrates, and is delivered where that is enabled. */
-TEST_F(irq, V1_24_P28_move_before_bus_mastering)
+TEST_F(irq, V1_24_P28_pending_vector_migrates)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -618,7 +614,7 @@ TEST_F(irq, P28_d3hot_holds_interrupts)
 }
 
 /* P-28 V1-24: a device that is in D3hot migrates; its interrupts come once, in D0. */
-TEST_F(irq, P28_move_in_d3hot)
+TEST_F(irq, P28_d3hot_device_migrates)
 {
 	int vector = eventfd(0, EFD_NONBLOCK);
 
@@ -640,9 +636,7 @@ TEST_F(irq, P28_move_in_d3hot)
 	ASSERT_EQ(ioctl(self->b.fd, VFIO_DEVICE_RESET), 0);
 	EXPECT_EQ(set_irqs(&self->b, NONE | TRIGGER, LINE, 0, 0, 0), 0);
 	ASSERT_EQ(set_trigger(&self->b, VECTORS, 6, vector), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(signals(vector), 0);
 	EXPECT_EQ(pending_bits(&self->b), ~0U);
 	ASSERT_EQ(set_power(&self->b, D0), 0);

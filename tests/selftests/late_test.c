@@ -3,13 +3,12 @@
  * Stores that reach a device after it was stopped: another device's DMA, and a file
  * that is read into BAR2. By either protocol each is in the stream, or is counted.
  */
-#include "migfd.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #define MEMORY		(8 * MIB)
 #define WRITTEN		(4 * MIB)	/* before the stop */
 #define ADDRESS		0x40000000ULL	/* where B finds A's memory */
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 #define LENGTH		(64 * 1024)
 
 /* What stores after the stop, at an offset of A's memory. */
@@ -19,42 +18,30 @@ FIXTURE(late) {
 	struct dev a, b;
 	uint8_t *mem, *mem_b;
 	struct stream s;
-	int fd;
 	FILE *file;
 };
 
 FIXTURE_VARIANT(late) {
-	bool v2;
+	const struct front_end *by;
 	enum kind kind;
 };
 
-FIXTURE_VARIANT_ADD(late, dma_by_region) { .v2 = false, .kind = PEER_DMA };
-FIXTURE_VARIANT_ADD(late, dma_by_file) { .v2 = true, .kind = PEER_DMA };
-FIXTURE_VARIANT_ADD(late, read_by_region) { .v2 = false, .kind = FILE_READ };
-FIXTURE_VARIANT_ADD(late, read_by_file) { .v2 = true, .kind = FILE_READ };
-
-static int power_on(struct dev *d, const char *uuid, uint8_t **mem)
-{
-	int ret = mdev_create(uuid);
-
-	ret = ret ?: attr_set(uuid, "memory_mib", "8");
-	ret = ret ?: attr_set(uuid, "window_kib", "1024");
-	ret = ret ?: dev_open(d, uuid);
-	if (ret)
-		return ret;
-	*mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, d->bar2.offset);
-	return *mem == MAP_FAILED ? -errno : 0;
-}
+FIXTURE_VARIANT_ADD(late, dma_by_region) { .by = &v1_trapped, .kind = PEER_DMA };
+FIXTURE_VARIANT_ADD(late, dma_by_file) { .by = &v2_file, .kind = PEER_DMA };
+FIXTURE_VARIANT_ADD(late, read_by_region) { .by = &v1_trapped, .kind = FILE_READ };
+FIXTURE_VARIANT_ADD(late, read_by_file) { .by = &v2_file, .kind = FILE_READ };
 
 FIXTURE_SETUP(late)
 {
 	uint8_t bytes[LENGTH];
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(power_on(&self->a, UUID_A, &self->mem), 0);
-	ASSERT_EQ(power_on(&self->b, UUID_B, &self->mem_b), 0);
-	self->fd = -1;
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b,
+			  (struct setting){ .memory_mib = 8, .window_kib = 1024,
+					    .map_memory = true, .by = variant->by }), 0);
+	ASSERT_EQ(dev_map_memory(&self->b), 0);
+	self->mem = self->a.mem;
+	self->mem_b = self->b.mem;
 	memset(self->mem, 0x11, WRITTEN);
 	memset(bytes, 0x99, sizeof(bytes));
 	self->file = tmpfile();
@@ -68,15 +55,8 @@ FIXTURE_SETUP(late)
 
 FIXTURE_TEARDOWN(late)
 {
-	close(self->fd);
 	fclose(self->file);
-	munmap(self->mem, MEMORY);
-	munmap(self->mem_b, MEMORY);
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
 /* 0x99 comes to @at, by what the variant says. */
@@ -88,64 +68,26 @@ static int store(FIXTURE_DATA(late) *self, enum kind kind, uint64_t at)
 	       0 : -EIO;
 }
 
-static int begin(FIXTURE_DATA(late) *self, bool v2)
+/* B is what the stream describes. */
+static int load(FIXTURE_DATA(late) *self)
 {
-	return v2 ? go_open(&self->a, S_PRE_COPY, &self->fd) :
-		    set_state(&self->a, RUNNING | SAVING);
-}
-
-static int stop(FIXTURE_DATA(late) *self, bool v2)
-{
-	return v2 ? go(&self->a, S_STOP_COPY) : set_state(&self->a, SAVING);
-}
-
-/* All that there is now. */
-static int drain(FIXTURE_DATA(late) *self, bool v2)
-{
-	int ret = v2 ? read_all(self->fd, &self->s, 2 * MIB) : save_all(&self->a, &self->s);
-
-	return ret == -ENOMSG ? 0 : ret;
-}
-
-/* About a MiB. */
-static ssize_t read_chunk(FIXTURE_DATA(late) *self, bool v2)
-{
-	ssize_t n;
-
-	if (v2)
-		return read_some(self->fd, &self->s, MIB);
-	n = save_chunk(&self->a, &self->s);
-	/* What is acknowledged is not given again. */
-	pending(&self->a);
-	return n;
-}
-
-/* B becomes what the stream says. */
-static int load(FIXTURE_DATA(late) *self, bool v2)
-{
-	int ret = ioctl(self->b.fd, VFIO_DEVICE_RESET) ? -errno : 0;
-
-	if (v2)
-		return ret ?: load_and_go(&self->b, &self->s, MIB, S_RUNNING);
-	ret = ret ?: set_state(&self->b, RESUMING);
-	ret = ret ?: load_all(&self->b, &self->s, MIB);
-	return ret ?: set_state(&self->b, RUNNING);
+	return reset_by(&self->b, false) ?: load_by(&self->b, &self->s, MIB);
 }
 
 /*
  * S-3 P-3: before the last pass has come to the page, the store is in the stream: over
  * what was sent already, and where nothing ever was.
  */
-TEST_F(late, S3_P3_ahead_of_the_last_pass)
+TEST_F(late, S3_P3_store_ahead_of_the_last_pass_is_sent)
 {
-	ASSERT_EQ(begin(self, variant->v2), 0);
-	ASSERT_EQ(drain(self, variant->v2), 0);
-	ASSERT_EQ(stop(self, variant->v2), 0);
+	ASSERT_EQ(variant->by->begin(&self->a), 0);
+	ASSERT_EQ(variant->by->drain(&self->a, &self->s, 2 * MIB), 0);
+	ASSERT_EQ(variant->by->stop(&self->a), 0);
 	ASSERT_EQ(store(self, variant->kind, MIB), 0);
 	ASSERT_EQ(store(self, variant->kind, 6 * MIB), 0);
-	ASSERT_EQ(drain(self, variant->v2), 0);
+	ASSERT_EQ(variant->by->drain(&self->a, &self->s, 2 * MIB), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
-	ASSERT_EQ(load(self, variant->v2), 0);
+	ASSERT_EQ(load(self), 0);
 	EXPECT_EQ(self->mem_b[MIB], 0x99);
 	EXPECT_EQ(self->mem_b[6 * MIB], 0x99);
 	EXPECT_EQ(memcmp(self->mem, self->mem_b, MEMORY), 0);
@@ -155,27 +97,27 @@ TEST_F(late, S3_P3_ahead_of_the_last_pass)
  * P-3: in the midst of it, what is ahead is in the stream, and of what is behind each
  * page is counted. After its end, too. None of it holds up the end.
  */
-TEST_F(late, P3_behind_the_last_pass)
+TEST_F(late, P3_store_behind_the_last_pass_is_counted)
 {
 	const unsigned int pages = LENGTH / PAGE;
 
-	ASSERT_EQ(begin(self, variant->v2), 0);
-	ASSERT_EQ(stop(self, variant->v2), 0);
-	ASSERT_GT(read_chunk(self, variant->v2), 0);
+	ASSERT_EQ(variant->by->begin(&self->a), 0);
+	ASSERT_EQ(variant->by->stop(&self->a), 0);
+	ASSERT_GT(variant->by->read(&self->a, &self->s, MIB), 0);
 	ASSERT_EQ(store(self, variant->kind, 0), 0);
 	ASSERT_EQ(store(self, variant->kind, WRITTEN - LENGTH), 0);
 	ASSERT_EQ(store(self, variant->kind, 7 * MIB), 0);
 	/* Whether the stream lacks anything is not known before the pass is over. */
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
-	ASSERT_EQ(drain(self, variant->v2), 0);
+	ASSERT_EQ(variant->by->drain(&self->a, &self->s, 2 * MIB), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), pages);
 	ASSERT_EQ(store(self, variant->kind, 2 * MIB), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 2 * pages);
 	EXPECT_EQ(attr_sum(UUID_A, "pending_bytes"), 0);
 	/* And it stays when the session is over. */
-	ASSERT_EQ(variant->v2 ? go(&self->a, S_STOP) : set_state(&self->a, STOP), 0);
+	ASSERT_EQ(variant->by->end(&self->a, false), 0);
 	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 2 * pages);
-	ASSERT_EQ(load(self, variant->v2), 0);
+	ASSERT_EQ(load(self), 0);
 	EXPECT_EQ(self->mem_b[0], 0x11);
 	EXPECT_EQ(self->mem_b[2 * MIB], 0x11);
 	memset(self->mem, 0x11, LENGTH);

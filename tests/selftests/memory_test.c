@@ -5,8 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "tern.h"
-#include "reader.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #define MEMORY	(8 * MIB)
@@ -21,32 +20,18 @@ FIXTURE(memory) {
 
 FIXTURE_SETUP(memory)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "8"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
-	ASSERT_EQ(dev_map_window(&self->a), 0);
-	ASSERT_EQ(dev_map_window(&self->b), 0);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 self->a.fd, self->a.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&self->a, &self->b,
+			  (struct setting){ .memory_mib = 8, .map_memory = true, .map_window = true }), 0);
+	self->mem = self->a.mem;
 }
 
 FIXTURE_TEARDOWN(memory)
 {
-	munmap(self->mem, MEMORY);
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
-TEST_F(memory, trapped_and_mapped_are_one)
+TEST_F(memory, trapped_and_mapped_memory_are_the_same)
 {
 	static uint8_t buf[3 * PAGE], back[3 * PAGE];
 	const uint64_t bar2 = self->a.bar2.offset;
@@ -75,7 +60,7 @@ TEST_F(memory, trapped_and_mapped_are_one)
 	EXPECT_EQ(dev_write(&self->a, bar2 + MEMORY - 1, buf, 2), -EINVAL);
 }
 
-TEST_F(memory, mappings_refused)
+TEST_F(memory, wrong_mappings_are_refused)
 {
 	const int rw = PROT_READ | PROT_WRITE;
 	const uint64_t bar2 = self->a.bar2.offset;
@@ -110,7 +95,7 @@ static long faults(void)
 }
 
 /* S-10: a page faults at its first write, and again only if it was harvested. */
-TEST_F(memory, S10_faults)
+TEST_F(memory, S10_page_faults_once_per_harvest)
 {
 	long n;
 	int i;
@@ -185,7 +170,7 @@ static void *write_steadily(void *arg)
  * S-4 P-2: what a device says that is pending, from the snapshot over the
  * steady state, which shows the rate at which it is written to, to the end.
  */
-TEST_F(memory, S4_P2_trajectory)
+TEST_F(memory, S4_P2_pending_follows_the_dirty_rate)
 {
 	struct metronome m = { .mem = (uint8_t *)self->mem };
 	const unsigned int snapshot = 1500;
@@ -245,7 +230,7 @@ TEST_F(memory, S4_P2_trajectory)
 }
 
 /* P-3 V1-8: a process that stores after the stop cannot hold up the end. */
-TEST_F(memory, P3_V1_8_late_writer)
+TEST_F(memory, P3_V1_8_late_stores_do_not_delay_the_end)
 {
 	struct writer w = { .mem = self->mem };
 	pthread_t thread;
@@ -269,7 +254,7 @@ TEST_F(memory, P3_V1_8_late_writer)
 }
 
 /* P-4: a mapping that is made again past the device is tracked as any other. */
-TEST_F(memory, P4_remap_file_pages)
+TEST_F(memory, P4_remapped_pages_are_tracked)
 {
 	unsigned int i;
 
@@ -291,12 +276,99 @@ TEST_F(memory, P4_remap_file_pages)
 	EXPECT_EQ(errno, EFAULT);
 }
 
+/*
+ * Root can make the file of the memory longer, by the link of a mapping in /proc, and map
+ * what lies beyond the device. A store there is refused.
+ */
+TEST_F(memory, no_store_beyond_the_device)
+{
+	char link[128];
+	int fd, status;
+	pid_t child;
+
+	snprintf(link, sizeof(link), "/proc/self/map_files/%lx-%lx", (unsigned long)self->mem,
+		 (unsigned long)self->mem + MEMORY);
+	fd = open(link, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(return, "%s: %s", link, strerror(errno));
+	ASSERT_EQ(ftruncate(fd, MEMORY + PAGE), 0);
+	close(fd);
+	child = fork();
+	if (!child) {
+		if (syscall(SYS_remap_file_pages, self->mem, PAGE, 0, PAGES, 0))
+			_exit(1);
+		self->mem[0] = 1;
+		_exit(2);
+	}
+	ASSERT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_TRUE(WIFSIGNALED(status)) TH_LOG("exit code %d", WEXITSTATUS(status));
+	EXPECT_EQ(WTERMSIG(status), SIGBUS);
+	/* And the device is as it was. */
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	EXPECT_EQ(pending(&self->a), BEGIN_RECORD);
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+}
+
+/* More references than a page can have that is not pinned, to page @page. */
+static int pin(void *page, int pipes[2][2])
+{
+	static struct iovec again[1024];
+	int i;
+
+	for (i = 0; i < 1024; i++)
+		again[i] = (struct iovec){ page, PAGE };
+	for (i = 0; i < 2; i++)
+		if (pipe(pipes[i]) || fcntl(pipes[i][1], F_SETPIPE_SZ, 1024 * PAGE) < 0 ||
+		    vmsplice(pipes[i][1], again, 1024, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+/*
+ * P-14: a page that others have pinned stays the device's own across a reset, as zeroes,
+ * and the pages around it are dropped. What is stored to it past the page tables is not
+ * noticed: so it is sent in each pass.
+ */
+TEST_F(memory, P14_pinned_page)
+{
+	int pipes[2][2], i;
+	uint64_t word;
+	size_t before;
+
+	for (i = 0; i < 5; i++)
+		self->mem[i * WORDS] = i + 1;
+	i = pin(self->mem + 2 * WORDS, pipes);
+	if (i)
+		SKIP(return, "vmsplice: %s", strerror(-i));
+	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
+	for (i = 0; i < 5; i++)
+		EXPECT_EQ(self->mem[i * WORDS], 0);
+	/* The page that the pipe has is the device's. */
+	self->mem[2 * WORDS] = 0x1234;
+	ASSERT_EQ(read(pipes[0][0], &word, sizeof(word)), sizeof(word));
+	EXPECT_EQ(word, 0x1234);
+
+	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
+	for (i = 0; i < 3; i++) {
+		before = self->s.len;
+		EXPECT_GT(save_chunk(&self->a, &self->s), 0);
+		EXPECT_GE(pending(&self->a), MEMORY_RECORD);
+		EXPECT_EQ(records_of(&self->s, before, TERN_RECORD_MEMORY), 1);
+	}
+	for (i = 0; i < 4; i++)
+		close(pipes[i / 2][i % 2]);
+	ASSERT_EQ(set_state(&self->a, SAVING), 0);
+	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	EXPECT_EQ(pending(&self->a), 0);
+}
+
 /* A mapping that outlives its device reaches no other memory. */
-TEST_F(memory, mapping_outlives_close)
+TEST_F(memory, old_mapping_reaches_no_new_memory)
 {
 	uint64_t v = 0;
 
 	self->mem[0] = 0x1111;
+	self->a.mem = NULL;
 	dev_close(&self->a);
 	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
 	ASSERT_EQ(dev_read(&self->a, self->a.bar2.offset, &v, 8), 8);
@@ -309,6 +381,7 @@ TEST_F(memory, mapping_outlives_close)
 	EXPECT_EQ(v, 0x2222);
 	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
 	EXPECT_EQ(pending(&self->a), BEGIN_RECORD + MEMORY_RECORD);
+	munmap(self->mem, MEMORY);
 }
 
 /*
@@ -317,17 +390,14 @@ TEST_F(memory, mapping_outlives_close)
  * counts for the device that it was made for, also after that was removed: another
  * device opens, because its memory was promised.
  */
-TEST(P15_limit_over_all_that_is_alive)
+TEST(P15_limit_covers_all_live_memory)
 {
 	struct dev d;
 	void *page;
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
+	NEEDS_TERN();
 	/* All of the default limit. */
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
-	ASSERT_EQ(dev_open(&d, UUID_A), 0);
+	ASSERT_EQ(device_on(&d, UUID_A, (struct setting){ .memory_mib = 65536 }), 0);
 	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, d.fd, d.bar2.offset);
 	ASSERT_NE(page, MAP_FAILED);
 	dev_close(&d);
@@ -342,36 +412,52 @@ TEST(P15_limit_over_all_that_is_alive)
 	EXPECT_EQ(mdev_create(UUID_A), 0);
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "65536"), 0);
 	EXPECT_EQ(dev_open(&d, UUID_A), 0);
-	dev_close(&d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&d), 0);
 }
 
-TEST(P15_promised_memory_is_there_whatever_others_keep_mapped)
+TEST(P15_promised_memory_is_available)
 {
 	struct dev a, b;
 	void *page;
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "32768"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "32768"), 0);
-	ASSERT_EQ(dev_open(&a, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(pair_on(&a, &b, (struct setting){ .memory_mib = 32768 }), 0);
+	dev_close(&b);
 	page = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, a.fd, a.bar2.offset);
 	ASSERT_NE(page, MAP_FAILED);
 	dev_close(&a);
 	EXPECT_EQ(dev_open(&a, UUID_A), -ENOSPC);
 	dev_close(&a);
 	EXPECT_EQ(dev_open(&b, UUID_B), 0);
-	dev_close(&b);
 	munmap(page, PAGE);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_EQ(pair_off(&a, &b, &(struct stream){ 0 }), 0);
+}
+
+/* Where memory may not be overcommitted, a page that is refused is -ENOMEM. */
+TEST_F(memory, refused_page_is_enomem)
+{
+	const char *mode = "/proc/sys/vm/overcommit_memory";
+	const char *limit = "/proc/sys/vm/overcommit_kbytes";
+	const uint64_t at = self->a.bar2.offset + 5 * PAGE;
+	char mode_before[16], limit_before[32];
+	uint32_t v = 1;
+	ssize_t ret;
+
+	ASSERT_GT(read_file(mode, mode_before, sizeof(mode_before)), 0);
+	ASSERT_GT(read_file(limit, limit_before, sizeof(limit_before)), 0);
+	ASSERT_EQ(write_file(limit, "4"), 0);
+	ASSERT_EQ(write_file(mode, "2"), 0);
+	ret = dev_write(&self->a, at, &v, 4);
+	ASSERT_EQ(write_file(mode, mode_before), 0);
+	ASSERT_EQ(write_file(limit, limit_before), 0);
+	EXPECT_EQ(ret, -ENOMEM);
+	EXPECT_EQ(self->mem[5 * PAGE / sizeof(self->mem[0])], 0);
+	EXPECT_EQ(dev_write(&self->a, at, &v, 4), 4);
+	EXPECT_EQ(self->mem[5 * PAGE / sizeof(self->mem[0])], 1);
 }
 
 /* A core dump of a VMM leaves the device's memory out, and allocates none of it. */
-TEST_F(memory, not_in_a_core_dump)
+TEST_F(memory, core_dump_leaves_device_memory_out)
 {
 	const char *pattern = "/proc/sys/kernel/core_pattern", *core = "/tmp/tern-core";
 	char before[256];
@@ -397,7 +483,7 @@ TEST_F(memory, not_in_a_core_dump)
 }
 
 /* A file of its own for each open: a reset clears what is mapped, too. */
-TEST_F(memory, reset_under_a_mapping)
+TEST_F(memory, reset_clears_mapped_memory)
 {
 	self->mem[0] = 1;
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);

@@ -17,6 +17,10 @@
 #define S_PRE_COPY_P2P	VFIO_DEVICE_STATE_PRE_COPY_P2P
 #define STATES		8
 
+/* What Linux got with 7.2, and the headers of older kernels lack. */
+#define FEATURE_PRECOPY_INFO_V2	12
+#define PRECOPY_INFO_REINIT	(1 << 0)
+
 /* VFIO_DEVICE_FEATURE with a payload. 0 or -errno. */
 static inline int feature(struct dev *d, uint32_t flags, void *payload, size_t size)
 {
@@ -53,8 +57,8 @@ static inline int go_open(struct dev *d, uint32_t state, int *data_fd)
 	struct vfio_device_feature_mig_state mig = { .device_state = state, .data_fd = -7 };
 	int ret;
 
-	ret = feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-		      &mig, sizeof(mig));
+	ret = feature(d, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+		      sizeof(mig));
 	*data_fd = mig.data_fd;
 	return ret;
 }
@@ -76,8 +80,8 @@ static inline int where(struct dev *d)
 	struct vfio_device_feature_mig_state mig = { 0 };
 	int ret;
 
-	ret = feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
-		      &mig, sizeof(mig));
+	ret = feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, &mig,
+		      sizeof(mig));
 	return ret ?: mig.data_fd != -1 ? -EBADFD : (int)mig.device_state;
 }
 
@@ -85,8 +89,8 @@ static inline uint64_t stop_copy_length(struct dev *d)
 {
 	struct vfio_device_feature_mig_data_size size = { ~0ULL };
 
-	if (feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-		    &size, sizeof(size)))
+	if (feature(d, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, &size,
+		    sizeof(size)))
 		return ~0ULL;
 	return size.stop_copy_length;
 }
@@ -138,17 +142,6 @@ static inline int write_all(int data_fd, const struct stream *s, size_t piece)
 			return ret ? -errno : -EIO;
 	}
 	return 0;
-}
-
-/* From any state to STOP_COPY, and all of it read. The file, or -errno. */
-static inline int save_to_end(struct dev *d, struct stream *s)
-{
-	int fd, ret = go_open(d, S_STOP_COPY, &fd);
-
-	ret = ret ?: read_all(fd, s, 2 * MIB);
-	if (ret && fd >= 0)
-		close(fd);
-	return ret ?: fd;
 }
 
 /* Load a whole stream, and go on to a state. 0 or -errno. */

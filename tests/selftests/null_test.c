@@ -3,7 +3,7 @@
  * tern-null, a second model: one register and no memory, by both protocols. Nothing of
  * core, function, vfio or bus knows it.
  */
-#include "migfd.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #define NULL_TYPE	"/sys/class/mdev_bus/tern/mdev_supported_types/tern-null"
@@ -15,23 +15,24 @@ FIXTURE(null) {
 	struct stream s;
 };
 
+FIXTURE_VARIANT(null) {
+	const struct front_end *by;
+};
+
+FIXTURE_VARIANT_ADD(null, v1) { .by = &v1_trapped };
+FIXTURE_VARIANT_ADD(null, v2) { .by = &v2_file };
+
 FIXTURE_SETUP(null)
 {
 	if (access(NULL_TYPE "/create", W_OK))
 		SKIP(return, "module tern was built without TEST_MODELS=1");
-	ASSERT_EQ(write_file(NULL_TYPE "/create", UUID_A), 0);
-	ASSERT_EQ(write_file(NULL_TYPE "/create", UUID_B), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	ASSERT_EQ(pair_on(&self->a, &self->b,
+			  (struct setting){ .type = NULL_TYPE, .by = variant->by }), 0);
 }
 
 FIXTURE_TEARDOWN(null)
 {
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
-	free(self->s.buf);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 }
 
 static uint64_t value_of(struct dev *d)
@@ -47,7 +48,7 @@ static int set_value(struct dev *d, uint64_t v)
 	return dev_write(d, BAR0, &v, sizeof(v)) == sizeof(v) ? 0 : -EIO;
 }
 
-TEST_F(null, what_it_is)
+TEST_F(null, has_one_vector_and_no_memory)
 {
 	struct vfio_irq_info irqs = { .argsz = sizeof(irqs), .index = VFIO_PCI_MSIX_IRQ_INDEX };
 	uint32_t ids = 0;
@@ -65,55 +66,34 @@ TEST_F(null, what_it_is)
 	EXPECT_EQ(irqs.count, 1);
 }
 
-TEST_F(null, S1_migrates_by_region)
+TEST_F(null, S1_value_migrates)
 {
 	ASSERT_EQ(set_value(&self->a, VALUE), 0);
-	ASSERT_EQ(set_state(&self->a, RUNNING | SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->b, &self->s, 10), 0);
-	ASSERT_EQ(set_state(&self->b, RUNNING), 0);
+	ASSERT_EQ(variant->by->begin(&self->a), 0);
+	ASSERT_EQ(variant->by->drain(&self->a, &self->s, 10), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, 10), 0);
+	ASSERT_EQ(load_by(&self->b, &self->s, 10), 0);
 	EXPECT_EQ(value_of(&self->b), VALUE);
 }
 
-TEST_F(null, S1_migrates_by_file)
-{
-	int fd;
-
-	ASSERT_EQ(set_value(&self->a, VALUE), 0);
-	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
-	ASSERT_EQ(read_all(fd, &self->s, 10), -ENOMSG);
-	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
-	ASSERT_EQ(read_all(fd, &self->s, 10), 0);
-	close(fd);
-	ASSERT_EQ(load_and_go(&self->b, &self->s, 10, S_RUNNING), 0);
-	EXPECT_EQ(value_of(&self->b), VALUE);
-}
-
-/* P-14: and it is reset. */
-TEST_F(null, P14_reset)
+TEST_F(null, P14_P15_reset_and_open_clear_the_register)
 {
 	ASSERT_EQ(set_value(&self->a, VALUE), 0);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
 	EXPECT_EQ(value_of(&self->a), 0);
+	ASSERT_EQ(set_value(&self->a, VALUE), 0);
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(value_of(&self->a), 0);
 }
 
 /* P-13: neither model takes the other's stream. */
-TEST_F(null, P13_streams_of_another_model)
+TEST_F(null, P13_stream_of_another_model_is_refused)
 {
-	int fd;
-
-	fd = save_to_end(&self->a, &self->s);
-	ASSERT_GE(fd, 0);
-	close(fd);
-	dev_close(&self->b);
-	ASSERT_EQ(mdev_remove(UUID_B), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
-	ASSERT_EQ(set_state(&self->b, RESUMING), 0);
-	EXPECT_EQ(load_all(&self->b, &self->s, MIB), -EMEDIUMTYPE);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	ASSERT_EQ(device_off(&self->b), 0);
+	ASSERT_EQ(device_on(&self->b, UUID_B, (struct setting){ .by = variant->by }), 0);
+	EXPECT_EQ(load_by(&self->b, &self->s, MIB), -EMEDIUMTYPE);
 }
 
 TEST_HARNESS_MAIN

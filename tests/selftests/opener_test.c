@@ -3,7 +3,7 @@
  * The process that opened a device: its threads, its children, execve(), its control
  * groups, and memory that a FUSE daemon of its own serves, or does not.
  */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #include <sched.h>
@@ -15,7 +15,6 @@
 
 #define RAM		MIB
 #define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
-#define MASTER		0x0006		/* config space: memory, bus mastering */
 #define NO_MEMORY	(TERN_DMA_FAILED | TERN_DMA_ERROR_ADDRESS << 8)
 
 /* What the program is when it was started again, with a device's descriptor. */
@@ -49,8 +48,7 @@ FIXTURE(opener) {
 
 FIXTURE_SETUP(opener)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	ASSERT_EQ(mdev_create(UUID_A), 0);
 	self->ram = shared_ram();
 	ASSERT_NE(self->ram, MAP_FAILED);
@@ -85,7 +83,7 @@ static void *after_the_main_thread(void *ram)
 }
 
 /* The thread that opened the device, the main thread, ends; the process lives. */
-TEST_F(opener, P27_main_thread_ends)
+TEST_F(opener, P27_dma_outlives_the_main_thread)
 {
 	int status;
 	pid_t child = fork();
@@ -106,7 +104,7 @@ TEST_F(opener, P27_main_thread_ends)
  * A forked child uses the device: with the memory of the opener while that lives, and
  * with none thereafter.
  */
-TEST_F(opener, P27_forked_child)
+TEST_F(opener, P27_forked_child_uses_the_openers_memory)
 {
 	int go[2], results[2];
 	uint32_t status;
@@ -153,7 +151,7 @@ TEST_F(opener, P27_forked_child)
 }
 
 /* execve() gives up the memory that the device works in, its own transfers included. */
-TEST_F(opener, P27_execve)
+TEST_F(opener, P27_execve_ends_dma)
 {
 	int status;
 	pid_t child = fork();
@@ -194,7 +192,7 @@ static pid_t find_in_group(const char *name, const char *group)
 }
 
 /* What the device's thread uses is the opener's: it is in its control group. */
-TEST_F(opener, worker_in_the_openers_cgroup)
+TEST_F(opener, worker_is_in_the_openers_cgroup)
 {
 	const char *top = "/tmp/tern-cgroup", *group = "/tmp/tern-cgroup/tern-opener";
 	int status;
@@ -295,7 +293,7 @@ static unsigned long sleeps(pid_t pid)
  * is a fault that no signal ends. The close waits for it, asleep; once the connection
  * is aborted all is well.
  */
-TEST_F(opener, P27_fuse_that_never_answers)
+TEST_F(opener, P27_close_sleeps_until_fuse_answers)
 {
 	const char *path = "/tmp/tern-fuse";
 	const struct timespec while_asleep = { .tv_nsec = 500 * 1000 * 1000 };

@@ -3,7 +3,7 @@
  * A physical device in the same container that has BAR2 pinned, and reaches it past the
  * page tables: QEMU's "edu", bound to vfio-pci, behind a virtual IOMMU.
  */
-#include "migfd.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #include <dirent.h>
@@ -46,53 +46,24 @@ static int find_edu(char *folder, size_t size)
 	return ret;
 }
 
-/* Tern in the container that edu is in already. */
-static int join(struct dev *tern, const struct dev *edu)
-{
-	char folder[128], path[160], group[128];
-	ssize_t n;
-
-	snprintf(folder, sizeof(folder), MDEV_DEVICES "/%s", UUID_A);
-	snprintf(path, sizeof(path), "%s/iommu_group", folder);
-	n = readlink(path, group, sizeof(group) - 1);
-	if (n < 0)
-		return -errno;
-	group[n] = 0;
-	snprintf(path, sizeof(path), "/dev/vfio/%.20s", strrchr(group, '/') + 1);
-	memset(tern, 0, sizeof(*tern));
-	tern->uuid = UUID_A;
-	tern->container = dup(edu->container);
-	tern->group = open(path, O_RDWR | O_CLOEXEC);
-	if (ioctl(tern->group, VFIO_GROUP_SET_CONTAINER, &tern->container))
-		return -errno;
-	tern->fd = ioctl(tern->group, VFIO_GROUP_GET_DEVICE_FD, UUID_A);
-	if (tern->fd < 0)
-		return -errno;
-	tern->window = TERN_REGION_WINDOW;
-	return region_info(tern, VFIO_PCI_BAR2_REGION_INDEX, &tern->bar2, sizeof(tern->bar2)) ?:
-	       region_info(tern, VFIO_PCI_NUM_REGIONS, &tern->mig, sizeof(tern->mig));
-}
-
 FIXTURE_SETUP(pinned)
 {
 	struct vfio_region_info bar0;
 	char folder[128];
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	if (find_edu(folder, sizeof(folder)))
 		SKIP(return, "no device is bound to vfio-pci");
 	ASSERT_EQ(mdev_create(UUID_A), 0);
 	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "8"), 0);
 	ASSERT_EQ(vfio_open(&self->edu, folder), 0);
-	ASSERT_EQ(join(&self->tern, &self->edu), 0);
+	/* Tern in the container that edu is in already. */
+	ASSERT_EQ(dev_join(&self->tern, UUID_A, &self->edu), 0);
+	ASSERT_EQ(dev_map_memory(&self->tern), 0);
+	self->mem = self->tern.mem;
 	ASSERT_EQ(region_info(&self->edu, VFIO_PCI_BAR0_REGION_INDEX, &bar0, sizeof(bar0)), 0);
-	self->bar0 = mmap(NULL, bar0.size, PROT_READ | PROT_WRITE, MAP_SHARED, self->edu.fd,
-			  bar0.offset);
-	ASSERT_NE(self->bar0, MAP_FAILED);
-	self->mem = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, self->tern.fd,
-			 self->tern.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
+	self->bar0 = dev_map(&self->edu, bar0.offset, bar0.size);
+	ASSERT_NE(self->bar0, NULL);
 	memset(self->mem, 0x11, MEMORY);
 	/* Of all kinds of memory the kernel lets only some be pinned for good. */
 	ASSERT_EQ(map_guest(&self->edu, self->mem, IOVA, MEMORY), 0);
@@ -105,10 +76,8 @@ FIXTURE_TEARDOWN(pinned)
 	unmap_guest(&self->edu, IOVA, MEMORY);
 	region_info(&self->edu, VFIO_PCI_BAR0_REGION_INDEX, &bar0, sizeof(bar0));
 	munmap((void *)self->bar0, bar0.size);
-	munmap(self->mem, MEMORY);
-	dev_close(&self->tern);
+	EXPECT_EQ(device_off(&self->tern), 0);
 	dev_close(&self->edu);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
 	free(self->s.buf);
 }
 
@@ -177,9 +146,8 @@ TEST_F(pinned, P14_same_memory_after_a_reset)
 	ASSERT_EQ(set_state(&self->tern, SAVING), 0);
 	ASSERT_EQ(save_all(&self->tern, &self->s), 0);
 	ASSERT_EQ(ioctl(self->tern.fd, VFIO_DEVICE_RESET), 0);
-	ASSERT_EQ(set_state(&self->tern, RESUMING), 0);
-	ASSERT_EQ(load_all(&self->tern, &self->s, MIB), 0);
-	ASSERT_EQ(set_state(&self->tern, RUNNING), 0);
+	self->tern.by = &v1_trapped;
+	ASSERT_EQ(load_by(&self->tern, &self->s, MIB), 0);
 	EXPECT_TRUE(page_is(self->mem + other * PAGE, 0x42));
 	EXPECT_TRUE(page_is(self->mem + page * PAGE, 0));
 }

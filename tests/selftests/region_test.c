@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The v1 region itself: what it looks like, and what it refuses. */
-#include "tern.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 FIXTURE(region) {
@@ -9,20 +9,17 @@ FIXTURE(region) {
 
 FIXTURE_SETUP(region)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->d, UUID_A), 0);
+	NEEDS_TERN();
+	ASSERT_EQ(device_on(&self->d, UUID_A, (struct setting){ 0 }), 0);
 }
 
 FIXTURE_TEARDOWN(region)
 {
-	dev_close(&self->d);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
+	EXPECT_EQ(device_off(&self->d), 0);
 }
 
 /* V1-13 V1-19 V1-31: found by its type; what can be mapped lies where data_offset is. */
-TEST_F(region, V1_13_V1_31_capabilities)
+TEST_F(region, V1_13_V1_31_region_is_found_by_its_type)
 {
 	char buf[512] __attribute__((aligned(8)));
 	struct vfio_region_info *info = (void *)buf;
@@ -39,7 +36,7 @@ TEST_F(region, V1_13_V1_31_capabilities)
 	ASSERT_LE(info->argsz, sizeof(buf));
 	ASSERT_EQ(region_info(&self->d, VFIO_PCI_NUM_REGIONS, info, info->argsz), 0);
 	EXPECT_EQ(info->flags, VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
-		  VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS);
+				       VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS);
 	for (at = info->cap_offset; at; at = cap->next) {
 		cap = (void *)(buf + at);
 		if (cap->id == VFIO_REGION_INFO_CAP_TYPE)
@@ -61,7 +58,7 @@ TEST_F(region, V1_13_V1_31_capabilities)
 }
 
 /* V1-9: no session, no data, no error. */
-TEST_F(region, S7_V1_9_outside_a_session)
+TEST_F(region, S7_V1_9_no_data_outside_a_session)
 {
 	static const uint32_t states[] = { RUNNING, STOP, RESUMING };
 	uint64_t v;
@@ -74,6 +71,19 @@ TEST_F(region, S7_V1_9_outside_a_session)
 		ASSERT_EQ(reg_read(&self->d, V1(data_offset), &v), 0);
 		EXPECT_EQ(v, self->d.window);
 	}
+}
+
+/* V1-9: and where the data will be is known while there is none. */
+TEST_F(region, S7_V1_9_no_data_while_nothing_is_dirty)
+{
+	uint64_t v = 0;
+
+	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
+	EXPECT_GT(data_size(&self->d), 0);
+	EXPECT_EQ(pending(&self->d), 0);
+	ASSERT_EQ(reg_read(&self->d, V1(data_offset), &v), 0);
+	EXPECT_EQ(v, self->d.window);
+	EXPECT_EQ(data_size(&self->d), 0);
 }
 
 /*
@@ -92,14 +102,12 @@ static bool arc_allowed(uint32_t from, uint32_t to)
 	return true;
 }
 
-static int walk_to(struct dev *d, uint32_t state)
+static int go_from_reset(struct dev *d, uint32_t state)
 {
-	if (ioctl(d->fd, VFIO_DEVICE_RESET))
-		return -errno;
-	return set_state(d, state);
+	return reset_by(d, false) ?: set_state(d, state);
 }
 
-TEST_F(region, V1_1_V1_2_V1_3_arcs)
+TEST_F(region, V1_1_V1_2_V1_3_arcs_follow_the_rules)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
 	static const uint32_t bad[] = { 5, 6, 7, 8, 9, 0x10, 0x80000001, ~0U };
@@ -114,14 +122,14 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 			/* Nothing was loaded, so it must not run. */
 			if (from == RESUMING && to == RUNNING)
 				expect = -EIO;
-			ASSERT_EQ(walk_to(&self->d, from), 0);
+			ASSERT_EQ(go_from_reset(&self->d, from), 0);
 			ret = set_state(&self->d, to);
 			EXPECT_EQ(ret, expect)
 				TH_LOG("%d -> %d: %d", from, to, ret);
 			EXPECT_EQ(get_state(&self->d), ret ? from : to);
 		}
 		for (k = 0; k < 8; k++) {
-			ASSERT_EQ(walk_to(&self->d, states[i]), 0);
+			ASSERT_EQ(go_from_reset(&self->d, states[i]), 0);
 			EXPECT_EQ(set_state(&self->d, bad[k]), -EINVAL);
 			EXPECT_EQ(get_state(&self->d), states[i]);
 		}
@@ -129,7 +137,7 @@ TEST_F(region, V1_1_V1_2_V1_3_arcs)
 }
 
 /* P-7: an access of 0 bytes inside a region returns 0 and acts on nothing. */
-TEST_F(region, P7_no_bytes)
+TEST_F(region, P7_access_of_0_bytes_has_no_effect)
 {
 	const struct {
 		unsigned int index;
@@ -173,7 +181,7 @@ TEST_F(region, P7_no_bytes)
 }
 
 /* P-7 V1-15: a register is one access of its own size, and no half of it another. */
-TEST_F(region, P7_sizes_and_alignment)
+TEST_F(region, P7_registers_have_one_access_size)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
 	static const struct {
@@ -238,8 +246,8 @@ static unsigned int chunks_inside(struct dev *d, bool *inside, uint64_t *largest
 		size = data_size(d);
 		reg_read(d, V1(data_offset), &offset);
 		again = data_size(d);
-		*inside &= size && size == again && size <= window &&
-			   offset == d->window && offset + size <= d->mig.size;
+		*inside &= size && size == again && size <= window && offset == d->window &&
+			   offset + size <= d->mig.size;
 		if (size > *largest)
 			*largest = size;
 	}
@@ -283,7 +291,7 @@ TEST_F(region, V1_5_chunks_lie_in_the_region)
 	}
 }
 
-TEST_F(region, V1_31_mapping)
+TEST_F(region, V1_31_status_and_window_are_mapped_alone)
 {
 	const uint64_t mig = self->d.mig.offset, size = self->d.mig.size;
 	const int rw = PROT_READ | PROT_WRITE;
@@ -310,7 +318,7 @@ TEST_F(region, V1_31_mapping)
 }
 
 /* V1-11: data_size takes what is in the window, when resuming. */
-TEST_F(region, V1_11_data_size)
+TEST_F(region, V1_11_data_size_is_bounded_by_the_window)
 {
 	uint64_t n;
 
@@ -367,8 +375,7 @@ static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
 {
 	uint8_t *copy = malloc(SCRIBBLED);
 	bool ret = dev_read(d, d->bar2.offset, copy, SCRIBBLED) == SCRIBBLED &&
-		   !memcmp(copy, mem, SCRIBBLED) &&
-		   bar0_read(d, TERN_REG_SCRATCH(3)) == scratch;
+		   !memcmp(copy, mem, SCRIBBLED) && bar0_read(d, TERN_REG_SCRATCH(3)) == scratch;
 
 	free(copy);
 	return ret;
@@ -378,7 +385,7 @@ static bool device_is(struct dev *d, const uint8_t *mem, uint32_t scratch)
  * V1-12: what is loaded is what was checked, though the window changes meanwhile.
  * What passes its CRC is what was saved, so no load is refused for its meaning.
  */
-TEST_F(region, V1_12_window_changes_meanwhile)
+TEST_F(region, V1_12_window_changes_do_not_reach_the_load)
 {
 	uint8_t *mem = malloc(SCRIBBLED), *zero = calloc(1, SCRIBBLED);
 	unsigned int round, equal = 0, refused = 0;
@@ -437,7 +444,7 @@ TEST_F(region, V1_12_window_changes_meanwhile)
 }
 
 /* The status page follows, acknowledges nothing, and is not believed. */
-TEST_F(region, status_page)
+TEST_F(region, status_page_follows_the_session)
 {
 	struct tern_status_page *page;
 	uint32_t v = 1;
@@ -446,6 +453,7 @@ TEST_F(region, status_page)
 		    self->d.mig.offset + TERN_REGION_STATUS);
 	ASSERT_NE(page, MAP_FAILED);
 	EXPECT_EQ(page->state, RUNNING);
+	EXPECT_EQ(page->pending_bytes, 0);
 	ASSERT_EQ(dev_write(&self->d, self->d.bar2.offset, &v, 4), 4);
 	ASSERT_EQ(set_state(&self->d, RUNNING | SAVING), 0);
 	EXPECT_EQ(page->state, RUNNING | SAVING);
@@ -466,7 +474,7 @@ TEST_F(region, status_page)
 }
 
 /* P-15: each open is a new device. */
-TEST_F(region, P15_close_ends_everything)
+TEST_F(region, P15_open_finds_a_new_device)
 {
 	uint32_t v = 77;
 
@@ -498,7 +506,7 @@ static bool window_is_blank(struct dev *d)
 }
 
 /* S-7 P-8: what a session left in the window goes with it, however it ends. */
-TEST_F(region, S7_P8_window_goes_with_the_session)
+TEST_F(region, S7_P8_end_of_session_clears_the_window)
 {
 	static const uint32_t ends[] = { RUNNING, STOP, ~0U };
 	uint32_t v = 5;
@@ -520,7 +528,7 @@ TEST_F(region, S7_P8_window_goes_with_the_session)
 }
 
 /* P-14: reset from each state, by the VMM or the guest; the next session is whole. */
-TEST_F(region, P14_reset_in_each_state)
+TEST_F(region, P14_reset_leads_to_running)
 {
 	static const uint32_t states[] = { 0, 1, 2, 3, 4 };
 	int i, fd = eventfd(0, EFD_NONBLOCK);

@@ -6,8 +6,7 @@
  * errno that it is known for, the device is of use afterwards, and what is moved
  * then is whole. At the end it is closed under all of them.
  */
-#include "migfd.h"
-#include "reader.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #define MEMORY		MIB
@@ -306,36 +305,21 @@ FIXTURE(storm) {
 	struct thread threads[THREADS];
 };
 
-static int power_on(FIXTURE_DATA(storm) *self)
-{
-	struct dev *d = &self->s.d;
-
-	return dev_open(d, UUID_A) ?: map_guest(d, self->ram, ADDRESS, RAM);
-}
-
 FIXTURE_SETUP(storm)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
+	NEEDS_TERN();
 	self->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
-	ASSERT_EQ(power_on(self), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	ASSERT_EQ(pair_on(&self->s.d, &self->b,
+			  (struct setting){ .memory_mib = 1, .by = &v1_trapped }), 0);
 	ASSERT_EQ(dev_map_window(&self->b), 0);
+	ASSERT_EQ(map_guest(&self->s.d, self->ram, ADDRESS, RAM), 0);
 	self->s.irq = eventfd(0, EFD_NONBLOCK);
 }
 
 FIXTURE_TEARDOWN(storm)
 {
-	dev_close(&self->s.d);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_EQ(pair_off(&self->s.d, &self->b, &self->stream), 0);
 	close(self->s.irq);
-	free(self->stream.buf);
 }
 
 static void begin(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
@@ -402,8 +386,9 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	for (i = VFIO_PCI_INTX_IRQ_INDEX; i <= VFIO_PCI_MSIX_IRQ_INDEX; i += 2) {
 		/* Disabled already or not: only what is enabled can be disabled. */
 		ASSERT_EQ(set_trigger(a, i, 0, -1), 0);
-		ASSERT_EQ(set_irqs(a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-				   i, 0, 0, -1), 0);
+		ASSERT_EQ(set_irqs(a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0,
+				   -1),
+			  0);
 	}
 	signals(self->s.irq);
 	ASSERT_EQ(set_command(a, MASTER), 0);
@@ -420,20 +405,17 @@ static void of_use(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 	ASSERT_EQ(save_all(a, &self->stream), 0);
 	for (i = 0; i < 32; i++)
 		mem[i * 5 * 512 + 7] = ~i;
-	ASSERT_EQ(set_state(a, SAVING), 0);
-	ASSERT_EQ(save_all(a, &self->stream), 0);
+	ASSERT_EQ(save_by(a, &self->stream, 100000), 0);
 	account = read_account(self->stream.buf, self->stream.len);
 	EXPECT_TRUE(account.whole && !account.wrong);
-	ASSERT_EQ(set_state(b, RESUMING), 0);
-	ASSERT_EQ(load_all(b, &self->stream, 100000), 0);
-	ASSERT_EQ(set_state(b, RUNNING), 0);
+	ASSERT_EQ(load_by(b, &self->stream, 100000), 0);
 	ASSERT_EQ(dev_read(b, b->bar2.offset, to, MEMORY), MEMORY);
 	EXPECT_EQ(memcmp((void *)mem, to, MEMORY), 0);
 	munmap((void *)mem, MEMORY);
 }
 
 /* V1-16 P-33: all at once, by both protocols, and then nothing of it is left. */
-TEST_F(storm, V1_16_all_at_once)
+TEST_F(storm, V1_16_P33_concurrent_callers_leave_a_usable_device)
 {
 	begin(_metadata, self);
 	end(_metadata, self);
@@ -441,7 +423,7 @@ TEST_F(storm, V1_16_all_at_once)
 }
 
 /* V1-16 V2-3 P-15: closed under all of them, and the next owner finds a new device. */
-TEST_F(storm, V1_16_P15_closed_under_all)
+TEST_F(storm, V1_16_P15_close_under_callers_leaves_a_new_device)
 {
 	int nothing = open("/", O_PATH | O_CLOEXEC);
 	unsigned int i;
@@ -456,8 +438,8 @@ TEST_F(storm, V1_16_P15_closed_under_all)
 	for (i = 0; i < THREADS; i++)
 		if (threads[i].round != attributes)
 			pthread_join(self->threads[i].id, NULL);
-	dev_close(&self->s.d);
-	ASSERT_EQ(power_on(self), 0);
+	ASSERT_EQ(device_again(&self->s.d, (struct setting){ 0 }), 0);
+	ASSERT_EQ(map_guest(&self->s.d, self->ram, ADDRESS, RAM), 0);
 	self->s.over = true;
 	for (i = 0; i < THREADS; i++) {
 		struct thread *t = &self->threads[i];

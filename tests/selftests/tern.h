@@ -57,6 +57,8 @@
 			 sizeof(struct tern_interrupts_state) +			\
 			 sizeof(struct tern_dma_state) + sizeof(struct tern_end))
 
+struct front_end;
+
 /* An open device. */
 struct dev {
 	const char *uuid;
@@ -64,6 +66,9 @@ struct dev {
 	struct vfio_region_info bar2, mig;
 	uint64_t window;	/* offset of the data window in its region */
 	void *map;		/* the window mapped, or NULL */
+	void *mem;		/* BAR2 mapped, or NULL */
+	const struct front_end *by;	/* the protocol that saves or loads it (fixture.h) */
+	int data_fd;		/* its v2 data file, or -1 (fixture.h) */
 };
 
 static inline int write_file(const char *path, const char *text)
@@ -168,17 +173,19 @@ static inline void populate(void *p, size_t n)
 }
 
 /*
- * Open any VFIO device, by its folder in sysfs, in a container of its own. Its
- * regions are not looked at. 0 or -errno.
+ * Open any VFIO device, by its folder in sysfs: in the container of another device, or, if
+ * that is NULL, in one of its own. Its regions are not read. 0 or -errno.
  */
-static inline int vfio_open(struct dev *d, const char *folder)
+static inline int vfio_join(struct dev *d, const char *folder, const struct dev *other)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
+	const struct front_end *by = d->by;
 	char path[PATH_MAX], group[PATH_MAX];
 	ssize_t n;
 
 	memset(d, 0, sizeof(*d));
-	d->container = d->group = d->fd = -1;
+	d->by = by;
+	d->container = d->group = d->fd = d->data_fd = -1;
 	d->uuid = strrchr(folder, '/');
 	if (!d->uuid || !*++d->uuid)
 		return -EINVAL;
@@ -188,26 +195,31 @@ static inline int vfio_open(struct dev *d, const char *folder)
 		return -errno;
 	group[n] = 0;
 	snprintf(path, sizeof(path), "/dev/vfio/%.20s", strrchr(group, '/') + 1);
-	d->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+	d->container = other ? dup(other->container) : open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	d->group = open(path, O_RDWR | O_CLOEXEC);
 	if (d->container < 0 || d->group < 0)
 		return -errno;
 	if (ioctl(d->group, VFIO_GROUP_GET_STATUS, &status) ||
 	    ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container) ||
-	    ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+	    (!other && ioctl(d->container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)))
 		return -errno;
 	d->fd = ioctl(d->group, VFIO_GROUP_GET_DEVICE_FD, d->uuid);
 	return d->fd < 0 ? -errno : 0;
 }
 
-/* Open a Tern device. 0 or -errno. */
-static inline int dev_open(struct dev *d, const char *uuid)
+static inline int vfio_open(struct dev *d, const char *folder)
+{
+	return vfio_join(d, folder, NULL);
+}
+
+/* Open a Tern device, in a container as above. 0 or -errno. */
+static inline int dev_join(struct dev *d, const char *uuid, const struct dev *other)
 {
 	char folder[128];
 	int ret;
 
 	snprintf(folder, sizeof(folder), MDEV_DEVICES "/%s", uuid);
-	ret = vfio_open(d, folder);
+	ret = vfio_join(d, folder, other);
 	d->uuid = uuid;
 	if (ret)
 		return ret;
@@ -218,29 +230,49 @@ static inline int dev_open(struct dev *d, const char *uuid)
 	return region_info(d, VFIO_PCI_NUM_REGIONS, &d->mig, sizeof(d->mig));
 }
 
+static inline int dev_open(struct dev *d, const char *uuid)
+{
+	return dev_join(d, uuid, NULL);
+}
+
 static inline void dev_close(struct dev *d)
 {
 	if (d->map)
 		munmap(d->map, d->mig.size - d->window);
+	if (d->mem)
+		munmap(d->mem, d->bar2.size);
+	if (d->data_fd >= 0)
+		close(d->data_fd);
 	if (d->fd >= 0)
 		close(d->fd);
 	if (d->group >= 0)
 		close(d->group);
 	if (d->container >= 0)
 		close(d->container);
-	d->fd = d->group = d->container = -1;
-	d->map = NULL;
+	d->fd = d->group = d->container = d->data_fd = -1;
+	d->map = d->mem = NULL;
+}
+
+/* Map a part of the device, shared and writable. NULL if that fails, with errno. */
+static inline void *dev_map(struct dev *d, uint64_t at, uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, at);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Map all of BAR2. */
+static inline int dev_map_memory(struct dev *d)
+{
+	d->mem = dev_map(d, d->bar2.offset, d->bar2.size);
+	return d->mem ? 0 : -errno;
 }
 
 /* Map the data window as QEMU does. */
 static inline int dev_map_window(struct dev *d)
 {
-	d->map = mmap(NULL, d->mig.size - d->window, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      d->fd, d->mig.offset + d->window);
-	if (d->map != MAP_FAILED)
-		return 0;
-	d->map = NULL;
-	return -errno;
+	d->map = dev_map(d, d->mig.offset + d->window, d->mig.size - d->window);
+	return d->map ? 0 : -errno;
 }
 
 static inline uint64_t region_base(unsigned int index)
@@ -443,8 +475,8 @@ static inline int set_trigger(struct dev *d, unsigned int index, unsigned int ve
 }
 
 /* SET_IRQS, with the same descriptor for each. */
-static inline int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
-		    int fd)
+static inline int set_irqs(struct dev *d, uint32_t flags, uint32_t index, uint32_t start,
+			   uint32_t count, int fd)
 {
 	struct {
 		struct vfio_irq_set hdr;

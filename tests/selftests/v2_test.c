@@ -35,7 +35,18 @@ static const char *name_of(int state)
 	return state >= 0 && state < STATES ? names[state] : "no state";
 }
 
-static const char *said(int ret)
+/* The device's next state after this one; STATES if there is none. */
+static uint32_t next_state(uint32_t state)
+{
+	do
+		state++;
+	while (state < STATES && !has_state(flags, state));
+	return state;
+}
+
+#define for_each_state(state)	for (state = next_state(S_ERROR); state < STATES; state = next_state(state))
+
+static const char *result(int ret)
 {
 	return ret >= 0 ? "success" : strerrorname_np(-ret) ?: "?";
 }
@@ -66,7 +77,7 @@ static const char *find_devices(void)
 	const char *device = getenv("TERN_VFIO_DEVICE"), *other = getenv("TERN_VFIO_OTHER");
 	const char *type = getenv("TERN_MDEV_TYPE") ?: MDEV_TYPE;
 
-	a.fd = a.group = a.container = -1;
+	a.fd = a.group = a.container = a.data_fd = -1;
 	b = a;
 	alone = device && !other;
 	ours = !device;
@@ -85,26 +96,24 @@ static const char *find_devices(void)
 	return flags ? NULL : "the device does not migrate by v2";
 }
 
-/* Why there is no device, or NULL. */
-static const char *power_on(void)
+static void power_on(struct __test_metadata *_metadata)
 {
 	const char *why = find_devices();
 
 	if (why)
 		power_off();
-	return why;
-}
-
-FIXTURE(uapi) { };
-
-FIXTURE_SETUP(uapi)
-{
-	const char *why = power_on();
-
 	if (absent)
 		SKIP(return, "%s", why);
 	ASSERT_EQ(why, NULL)
 		TH_LOG("%s", why);
+}
+
+FIXTURE(uapi) {
+};
+
+FIXTURE_SETUP(uapi)
+{
+	power_on(_metadata);
 }
 
 FIXTURE_TEARDOWN(uapi)
@@ -112,16 +121,12 @@ FIXTURE_TEARDOWN(uapi)
 	power_off();
 }
 
-FIXTURE(beyond) { };
+FIXTURE(beyond) {
+};
 
 FIXTURE_SETUP(beyond)
 {
-	const char *why = power_on();
-
-	if (absent)
-		SKIP(return, "%s", why);
-	ASSERT_EQ(why, NULL)
-		TH_LOG("%s", why);
+	power_on(_metadata);
 }
 
 FIXTURE_TEARDOWN(beyond)
@@ -172,7 +177,7 @@ static bool is_over(int fd, uint32_t state)
 	return (state == S_RESUMING ? write(fd, &byte, 1) : read(fd, &byte, 1)) <= 0;
 }
 
-TEST_F(uapi, V2_2_flags)
+TEST_F(uapi, V2_2_stop_copy_is_offered)
 {
 	ASKS("STOP_COPY is offered, and RUNNING, STOP, STOP_COPY and RESUMING with it");
 	EXPECT_TRUE(flags & VFIO_MIGRATION_STOP_COPY)
@@ -183,7 +188,7 @@ TEST_F(uapi, V2_2_flags)
 		TH_LOG("no PRE_COPY: its states must be refused, other tests are skipped");
 }
 
-TEST_F(uapi, V2_1_P25_feature_calls)
+TEST_F(uapi, V2_1_P25_features_answer_probe_get_set)
 {
 	static const struct {
 		uint32_t index, size, get_only;
@@ -203,38 +208,40 @@ TEST_F(uapi, V2_1_P25_feature_calls)
 			TH_LOG("feature %u: no answer to PROBE", n);
 		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_GET | n), 0)
 			TH_LOG("feature %u: no answer to PROBE of GET", n);
-		EXPECT_EQ(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size), 0)
+		EXPECT_EQ(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size),
+			  0)
 			TH_LOG("feature %u: no answer to GET", n);
 		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET | n,
-				  &payload, known[i].size), 0)
+				  &payload, known[i].size),
+			  0)
 			TH_LOG("feature %u: GET and SET at once succeeded", n);
-		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size - 1), 0)
+		EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_GET | n, &payload, known[i].size - 1),
+			  0)
 			TH_LOG("feature %u: GET into too little room succeeded", n);
-		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_SET | n) == 0, !known[i].get_only)
+		EXPECT_EQ(probe_feature(&a, VFIO_DEVICE_FEATURE_SET | n) == 0,
+			  !known[i].get_only)
 			TH_LOG("feature %u: PROBE of SET", n);
 		if (known[i].get_only) {
-			EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_SET | n, &payload,
-					  known[i].size), 0)
+			EXPECT_LT(feature(&a, VFIO_DEVICE_FEATURE_SET | n, &payload, known[i].size),
+				  0)
 				TH_LOG("feature %u: SET succeeded", n);
 		}
 	}
 }
 
 /* All pairs of states, against what the rules say of the way between them. */
-TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
+TEST_F(uapi, V2_2_V2_3_each_pair_follows_the_rules)
 {
 	uint32_t from, to, way[STATES];
 	int fd = -1, new_fd, n, ret;
 
 	ASKS("every change of state follows the rules, or is refused and changes nothing");
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
-	for (from = 1; from < STATES; from++)
+	for_each_state(from)
 		for (to = 1; to < STATES; to++) {
-			const bool stays = from == to ||
-					   (in_saving_group(from) && in_saving_group(to));
+			const bool stays =
+				from == to || (in_saving_group(from) && in_saving_group(to));
 
-			if (!has_state(flags, from))
-				continue;
 			ASSERT_EQ(walk_to(&a, from, &fd), 0)
 				TH_LOG("from a reset to %s", name_of(from));
 			EXPECT_EQ(fd >= 0, in_saving_group(from) || from == S_RESUMING)
@@ -244,7 +251,7 @@ TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
 			n = find_way(flags, from, to, way);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(ret == 0, n >= 0)
-				TH_LOG("%s to %s: %s", name_of(from), name_of(to), said(ret));
+				TH_LOG("%s to %s: %s", name_of(from), name_of(to), result(ret));
 			EXPECT_EQ(where(&a), n < 0 ? from : to)
 				TH_LOG("%s to %s led to %s", name_of(from), name_of(to),
 				       name_of(where(&a)));
@@ -261,15 +268,15 @@ TEST_F(uapi, V2_2_V2_3_all_pairs_of_states)
 }
 
 /* N - 1 is a state, N and N + 1 are not, nor is ERROR one to ask for. */
-TEST_F(uapi, V2_2_no_such_state)
+TEST_F(uapi, V2_2_invalid_state_is_refused)
 {
 	static const uint32_t bad[] = { S_ERROR, STATES, STATES + 1, 0x80000000, ~0U };
 	unsigned int i, from;
 	int fd, new_fd;
 
 	ASKS("a request for ERROR, or for no valid state, fails and opens no file");
-	for (from = 1; from < STATES; from++)
-		for (i = 0; has_state(flags, from) && i < ARRAY_SIZE(bad); i++) {
+	for_each_state(from)
+		for (i = 0; i < ARRAY_SIZE(bad); i++) {
 			ASSERT_EQ(walk_to(&a, from, &fd), 0);
 			EXPECT_LT(go_open(&a, bad[i], &new_fd), 0)
 				TH_LOG("%s to state %#x succeeded", name_of(from), bad[i]);
@@ -282,7 +289,7 @@ TEST_F(uapi, V2_2_no_such_state)
 		}
 }
 
-TEST_F(uapi, V2_9_P20_nothing_now)
+TEST_F(uapi, V2_9_P20_temporary_end_is_ENOMSG)
 {
 	uint64_t initial = 1, dirty = 1;
 	int fd, ret, tries = 1000;
@@ -298,17 +305,17 @@ TEST_F(uapi, V2_9_P20_nothing_now)
 	if (initial + dirty)
 		SKIP(return, "the device never rests");
 	EXPECT_EQ(ret, -ENOMSG)
-		TH_LOG("in PRE_COPY read() returns %s", ret ? said(ret) : "0, which is the permanent end");
+		TH_LOG("in PRE_COPY read() returns %s", ret ? result(ret) : "0, which is the permanent end");
 	if (flags & VFIO_MIGRATION_P2P) {
 		ASSERT_EQ(go(&a, S_PRE_COPY_P2P), 0);
 		ret = read_all(fd, &s, 2 * MIB);
 		EXPECT_EQ(ret, -ENOMSG)
 			TH_LOG("in PRE_COPY_P2P read() returns %s",
-			       ret ? said(ret) : "0, which is the permanent end");
+			       ret ? result(ret) : "0, which is the permanent end");
 	}
 }
 
-TEST_F(uapi, V2_9_poll)
+TEST_F(uapi, V2_9_poll_waits_only_without_data)
 {
 	uint64_t initial = 1, dirty = 1;
 	int fd, polled, tries = 1000;
@@ -329,7 +336,7 @@ TEST_F(uapi, V2_9_poll)
 		TH_LOG("at the temporary end the file is readable");
 }
 
-TEST_F(uapi, V2_9_P20_the_end)
+TEST_F(uapi, V2_9_P20_final_end_is_0)
 {
 	int fd, ret, i;
 
@@ -339,19 +346,19 @@ TEST_F(uapi, V2_9_P20_the_end)
 		TH_LOG("not readable at the beginning");
 	ret = read_all(fd, &s, 100);
 	EXPECT_EQ(ret, 0)
-		TH_LOG("the stream ended with %s", said(ret));
+		TH_LOG("the stream ended with %s", result(ret));
 	EXPECT_GT(s.len, 0)
 		TH_LOG("the stream is empty");
 	for (i = 0; i < 3; i++) {
 		ret = read_all(fd, &s, 100);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("after the end read() returns %s", said(ret));
+			TH_LOG("after the end read() returns %s", result(ret));
 		EXPECT_TRUE(poll_now(fd) & POLLIN)
 			TH_LOG("after the end the file is not readable");
 	}
 }
 
-TEST_F(uapi, V2_9_P2_precopy_info)
+TEST_F(uapi, V2_9_P2_initial_bytes_fall_with_each_read)
 {
 	uint64_t initial = 0, dirty = 1, last;
 	int fd, tries = 1000;
@@ -374,7 +381,7 @@ TEST_F(uapi, V2_9_P2_precopy_info)
 	}
 }
 
-TEST_F(uapi, V2_9_precopy_info_elsewhere)
+TEST_F(uapi, V2_9_precopy_info_is_EINVAL_after_precopy)
 {
 	struct vfio_precopy_info info = { .argsz = sizeof(info) - 1 };
 	uint64_t initial, dirty;
@@ -389,27 +396,25 @@ TEST_F(uapi, V2_9_precopy_info_elsewhere)
 		ASSERT_EQ(go(&a, S_PRE_COPY_P2P), 0);
 		ret = precopy_info(fd, &initial, &dirty);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("in PRE_COPY_P2P it returns %s", said(ret));
+			TH_LOG("in PRE_COPY_P2P it returns %s", result(ret));
 	}
 	ASSERT_EQ(go(&a, S_STOP_COPY), 0);
 	ret = precopy_info(fd, &initial, &dirty);
 	EXPECT_EQ(ret, -EINVAL)
-		TH_LOG("in STOP_COPY it returns %s", said(ret));
+		TH_LOG("in STOP_COPY it returns %s", result(ret));
 	ASSERT_EQ(go(&a, S_RUNNING), 0);
 	EXPECT_NE(precopy_info(fd, &initial, &dirty), 0)
 		TH_LOG("in RUNNING it still answers");
 }
 
-TEST_F(uapi, V2_8_V2_12_P22_data_size)
+TEST_F(uapi, V2_8_V2_12_P22_data_size_in_each_state)
 {
 	uint32_t state;
 	uint64_t size;
 	int fd;
 
 	ASKS("MIG_DATA_SIZE works in each state, and is an estimate above 0");
-	for (state = 1; state < STATES; state++) {
-		if (!has_state(flags, state))
-			continue;
+	for_each_state(state) {
 		ASSERT_EQ(walk_to(&a, state, &fd), 0);
 		size = stop_copy_length(&a);
 		EXPECT_NE(size, ~0ULL)
@@ -422,7 +427,7 @@ TEST_F(uapi, V2_8_V2_12_P22_data_size)
 	}
 }
 
-TEST_F(uapi, V2_10_P12_saved_and_loaded)
+TEST_F(uapi, V2_10_P12_stream_loads_in_any_pieces)
 {
 	static const size_t pieces[] = { 1, 7, 4096, 2 * MIB };
 	unsigned int i;
@@ -432,26 +437,28 @@ TEST_F(uapi, V2_10_P12_saved_and_loaded)
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		ret = save(&a, pieces[i]);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("read by %zu: %s", pieces[i], said(ret));
+			TH_LOG("read by %zu: %s", pieces[i], result(ret));
 		ret = alone ? reset(&a) : 0;
 		ret = ret ?: load_and_go(target(), &s, pieces[ARRAY_SIZE(pieces) - 1 - i], S_RUNNING);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("written by %zu: %s", pieces[ARRAY_SIZE(pieces) - 1 - i], said(ret));
+			TH_LOG("written by %zu: %s", pieces[ARRAY_SIZE(pieces) - 1 - i],
+			       result(ret));
 		ASSERT_EQ(where(target()), S_RUNNING);
 		/* And what was loaded is saved in turn, and given back. */
 		ret = save(target(), 2 * MIB);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("the loaded state is not saved: %s", said(ret));
+			TH_LOG("the loaded state is not saved: %s", result(ret));
 		ASSERT_EQ(reset(&a), 0);
 		ret = load_and_go(&a, &s, pieces[i], S_STOP);
 		ASSERT_EQ(ret, 0)
-			TH_LOG("the state that was loaded and saved is not loaded: %s", said(ret));
+			TH_LOG("the state that was loaded and saved is not loaded: %s",
+			       result(ret));
 		ASSERT_EQ(reset(&a), 0);
 		ASSERT_EQ(reset(target()), 0);
 	}
 }
 
-TEST_F(uapi, V2_11_P9_cut_streams)
+TEST_F(uapi, V2_11_P9_cut_stream_fails_the_commit)
 {
 	size_t kept[4];
 	unsigned int i;
@@ -475,7 +482,7 @@ TEST_F(uapi, V2_11_P9_cut_streams)
 	}
 }
 
-TEST_F(uapi, V2_11_P10_not_a_stream)
+TEST_F(uapi, V2_11_P10_invalid_data_fails_the_commit)
 {
 	static const char * const kinds[] = { "zeroes", "its bytes inverted", "its bytes reversed" };
 	struct stream bad = { 0 };
@@ -500,28 +507,29 @@ TEST_F(uapi, V2_11_P10_not_a_stream)
 		}
 		EXPECT_LT(go(target(), S_STOP), 0)
 			TH_LOG("%s: write() returned %s, but the device entered %s", kinds[kind],
-			       said(wrote), name_of(where(target())));
+			       result(wrote), name_of(where(target())));
 		close(fd);
 	}
 	free(bad.buf);
 }
 
-TEST_F(uapi, V2_5_P17_closed_file)
+TEST_F(uapi, V2_5_P17_close_changes_nothing)
 {
 	uint32_t state;
 	int fd, ret;
 
 	ASKS("closing the data file changes neither the state nor the loaded data");
-	for (state = 1; state < STATES; state++) {
-		if (!has_state(flags, state) || !in_saving_group(state))
+	for_each_state(state) {
+		if (!in_saving_group(state))
 			continue;
 		ASSERT_EQ(walk_to(&a, state, &fd), 0);
+		read_some(fd, &s, 1);
 		close(fd);
 		EXPECT_EQ(where(&a), state)
 			TH_LOG("%s became %s", name_of(state), name_of(where(&a)));
 		ret = go(&a, state == S_STOP_COPY ? S_STOP : S_STOP_COPY);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("on from %s: %s", name_of(state), said(ret));
+			TH_LOG("on from %s: %s", name_of(state), result(ret));
 	}
 	ASSERT_EQ(reset(&a), 0);
 	ASSERT_EQ(save(&a, 2 * MIB), 0);
@@ -533,17 +541,17 @@ TEST_F(uapi, V2_5_P17_closed_file)
 		TH_LOG("RESUMING became %s", name_of(where(target())));
 	ret = go(target(), S_STOP);
 	EXPECT_EQ(ret, 0)
-		TH_LOG("the written data is not loaded: %s", said(ret));
+		TH_LOG("the written data is not loaded: %s", result(ret));
 }
 
-TEST_F(uapi, V2_3_P8_ended_session)
+TEST_F(uapi, V2_3_P8_data_file_ends_with_its_session)
 {
 	uint32_t state;
 	int fd, other;
 
 	ASKS("the data file of an ended session is not part of the next session");
-	for (state = 1; state < STATES; state++) {
-		if (!has_state(flags, state) || (!in_saving_group(state) && state != S_RESUMING))
+	for_each_state(state) {
+		if (!in_saving_group(state) && state != S_RESUMING)
 			continue;
 		ASSERT_EQ(walk_to(&a, state, &fd), 0);
 		/* What is left by a reset, and, where that can be, by an arc. */
@@ -572,22 +580,20 @@ TEST_F(uapi, V2_7_P30_reset_is_offered)
 	ASSERT_EQ(ioctl(a.fd, VFIO_DEVICE_GET_INFO, &info), 0);
 	EXPECT_TRUE(info.flags & VFIO_DEVICE_FLAGS_RESET)
 		TH_LOG("VFIO_DEVICE_FLAGS_RESET is not set; VFIO_DEVICE_RESET returns %s",
-		       said(reset(&a)));
+		       result(reset(&a)));
 }
 
-TEST_F(uapi, V2_7_P14_reset)
+TEST_F(uapi, V2_7_P14_reset_leads_to_running)
 {
 	uint32_t state;
 	int fd, ret;
 
 	ASKS("a reset leads to RUNNING from each state, and ends a session");
-	for (state = 1; state < STATES; state++) {
-		if (!has_state(flags, state))
-			continue;
+	for_each_state(state) {
 		ASSERT_EQ(walk_to(&a, state, &fd), 0);
 		ret = reset(&a);
 		EXPECT_EQ(ret, 0)
-			TH_LOG("in %s: %s", name_of(state), said(ret));
+			TH_LOG("in %s: %s", name_of(state), result(ret));
 		EXPECT_EQ(where(&a), S_RUNNING)
 			TH_LOG("in %s it led to %s", name_of(state), name_of(where(&a)));
 		if (fd >= 0) {
@@ -599,25 +605,24 @@ TEST_F(uapi, V2_7_P14_reset)
 }
 
 /* The next opener may ask for any state; the host must survive it. */
-TEST_F(uapi, V2_4_P16_closed_in_any_state)
+TEST_F(uapi, V2_4_P16_reopen_after_close_in_any_state)
 {
 	uint32_t state, to;
 	int fd, new_fd, ret;
 
 	ASKS("no sequence of states harms the host: close in one, open, request another");
-	for (state = 1; state < STATES; state++) {
+	for_each_state(state) {
 		/* The last one that is printed is where a kernel ended. */
 		TH_LOG("now: close in %s, open, request any other state", name_of(state));
-		for (to = 1; to < STATES; to++) {
-			if (!has_state(flags, state) || !has_state(flags, to))
-				continue;
+		for_each_state(to) {
 			ASSERT_EQ(walk_to(&a, state, &fd), 0);
 			dev_close(&a);
 			ASSERT_EQ(vfio_open(&a, folder_a), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(where(&a) == (int)to, ret == 0)
-				TH_LOG("closed in %s, %s requested: %s, and it is in %s", name_of(state),
-				       name_of(to), said(ret), name_of(where(&a)));
+				TH_LOG("closed in %s, %s requested: %s, and it is in %s",
+				       name_of(state), name_of(to), result(ret),
+				       name_of(where(&a)));
 			close(fd);
 			close(new_fd);
 		}
@@ -633,14 +638,13 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 	ASKS("an opened device is in RUNNING");
 	EXPECT_EQ(where(&a), S_RUNNING)
 		TH_LOG("new, it is in %s", name_of(where(&a)));
-	for (state = 1; state < STATES; state++) {
-		if (!has_state(flags, state))
-			continue;
+	for_each_state(state) {
 		ASSERT_EQ(walk_to(&a, state, &fd), 0);
 		dev_close(&a);
 		ASSERT_EQ(vfio_open(&a, folder_a), 0);
 		EXPECT_EQ(where(&a), S_RUNNING)
-			TH_LOG("after a close in %s it is in %s", name_of(state), name_of(where(&a)));
+			TH_LOG("after a close in %s it is in %s", name_of(state),
+			       name_of(where(&a)));
 		if (fd >= 0) {
 			EXPECT_TRUE(is_over(fd, state))
 				TH_LOG("closed in %s, its file still works", name_of(state));
@@ -649,7 +653,7 @@ TEST_F(beyond, V2_4_P15_open_starts_in_running)
 	}
 }
 
-TEST_F(beyond, V2_1_P24_unknown_feature)
+TEST_F(beyond, V2_1_P24_unknown_feature_is_ENOTTY)
 {
 	static const uint32_t unknown[] = { 100, VFIO_DEVICE_FEATURE_MASK };
 	uint64_t payload = 0;
@@ -660,30 +664,34 @@ TEST_F(beyond, V2_1_P24_unknown_feature)
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		ret = probe_feature(&a, VFIO_DEVICE_FEATURE_GET | unknown[i]);
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("PROBE returns %s", said(ret));
+			TH_LOG("PROBE returns %s", result(ret));
+		ret = probe_feature(&a, VFIO_DEVICE_FEATURE_SET | unknown[i]);
+		EXPECT_EQ(ret, -ENOTTY)
+			TH_LOG("PROBE of SET returns %s", result(ret));
 		ret = feature(&a, VFIO_DEVICE_FEATURE_GET | unknown[i], &payload, sizeof(payload));
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("GET returns %s", said(ret));
+			TH_LOG("GET returns %s", result(ret));
 		ret = feature(&a, VFIO_DEVICE_FEATURE_SET | unknown[i], &payload, sizeof(payload));
 		EXPECT_EQ(ret, -ENOTTY)
-			TH_LOG("SET returns %s", said(ret));
+			TH_LOG("SET returns %s", result(ret));
 	}
 }
 
-TEST_F(beyond, V2_2_refused_by_EINVAL)
+TEST_F(beyond, V2_2_unoffered_state_is_EINVAL)
 {
 	uint32_t from, to, way[STATES];
 	int fd, new_fd, ret;
 
 	ASKS("a change to a state that is not offered is EINVAL");
-	for (from = 1; from < STATES; from++)
-		for (to = 0; has_state(flags, from) && to <= STATES; to++) {
+	for_each_state(from)
+		for (to = 0; to <= STATES; to++) {
 			if (find_way(flags, from, to, way) >= 0)
 				continue;
 			ASSERT_EQ(walk_to(&a, from, &fd), 0);
 			ret = go_open(&a, to, &new_fd);
 			EXPECT_EQ(ret, -EINVAL)
-				TH_LOG("%s to %s returns %s", name_of(from), name_of(to), said(ret));
+				TH_LOG("%s to %s returns %s", name_of(from), name_of(to),
+				       result(ret));
 			close(fd);
 			close(new_fd);
 		}
@@ -692,7 +700,7 @@ TEST_F(beyond, V2_2_refused_by_EINVAL)
 }
 
 /* A pipe of bytes, one way: there is no place in it. */
-TEST_F(beyond, V2_9_V2_10_one_way)
+TEST_F(beyond, V2_9_V2_10_data_files_are_one_way)
 {
 	char byte = 0;
 	int fd;
@@ -714,7 +722,7 @@ TEST_F(beyond, V2_9_V2_10_one_way)
 	close(fd);
 }
 
-TEST_F(beyond, V2_11_P21_after_an_error)
+TEST_F(beyond, V2_11_P21_write_fails_after_an_error)
 {
 	const uint8_t zeroes[64] = { 0 };
 	int fd, i, n = 1;
@@ -732,7 +740,7 @@ TEST_F(beyond, V2_11_P21_after_an_error)
 }
 
 /* V2-3 P-16 P-36: the device is closed, and then gone; its files stay, and say so. */
-TEST_F(beyond, V2_3_P16_P36_outlives_the_device)
+TEST_F(beyond, V2_3_P16_P36_data_files_outlive_the_device)
 {
 	uint64_t initial, dirty;
 	int saved, loaded;

@@ -5,6 +5,8 @@
 # program with its options, as one word.
 
 bad=0
+# A module built with COVERAGE=1 needs one that keeps the blocks that ran.
+[ ! -e tern_trace.ko ] || insmod tern_trace.ko || exit 1
 insmod tern.ko || exit 1
 for job; do
 	echo "# job: $job"
@@ -14,14 +16,14 @@ for job; do
 		bad=1
 	}
 done
-# A module built with COVERAGE=1 gives the blocks that ran, a page at a time.
-hits=/sys/module/tern/parameters/coverage
-while [ -e $hits ] && cat $hits >/tmp/hits && [ -s /tmp/hits ]; do
-	cat /tmp/hits >>/out/hits
-done
 [ "$(cat /sys/module/tern/refcnt)" = 0 ] || {
 	echo "not ok - no reference to the module is left"
 	bad=1
 }
 rmmod tern || bad=1
+# One page of them at a time.
+hits=/sys/module/tern_trace/parameters/coverage
+while [ -e $hits ] && cat $hits >/tmp/hits && [ -s /tmp/hits ]; do
+	cat /tmp/hits >>/out/hits
+done
 exit $bad
