@@ -154,7 +154,7 @@ def scenarios(args):
     # What the engine does is the same for both protocols, and tested with the first.
     few = bool(args.qemu)
     loads = args.rounds or (1 if few else 3)
-    turns = args.to_and_fro or (6 if few else 20)
+    turns = args.to_and_fro or (20 if args.long else 6)
     found = [("load", 3 * loads + 5, lambda *lab: under_load(*lab, loads))]
     if not few:
         found += [("one-percent", 2, one_percent)]
@@ -182,10 +182,10 @@ def run(tap, lab, wanted):
 def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, help="migrations under load (3; v2: 1)")
-    parser.add_argument("--to-and-fro", type=int, help="migrations of one guest (20; v2: 6)")
+    parser.add_argument("--to-and-fro", type=int, help="migrations of one guest (6; --long: 20)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32, help="of the ways")
     parser.add_argument("--way", default="", help="nothing but the ways with this in their title")
-    parser.add_argument("--long", action="store_true", help="all of each way, not a sample")
+    parser.add_argument("--long", action="store_true", help="all of each way, not a sample; and more rounds")
     parser.add_argument("--only", metavar="SCENARIO[,SCENARIO]", help="nothing but these")
     files = parser.add_mutually_exclusive_group(required=True)
     files.add_argument("--save", type=pathlib.Path, help="a folder to make, for streams in files")
