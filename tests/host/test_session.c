@@ -778,6 +778,9 @@ static void test_reinit(void)
 		host_store(f.dev, 100, 2);
 		if (done == 3)
 			CHECK(tern_session_peek(f.mc.session, &at) == MEMORY_RECORD);
+		CHECK_EQ(tern_session_initial(f.mc.session),
+			 done == 0 ? BEGIN_RECORD + 40 * MEMORY_RECORD :
+			 done == 1 ? BEGIN_RECORD + 40 * MEMORY_RECORD - f.len : 0);
 		CHECK_EQ(tern_session_reinits(f.mc.session), 0);
 		CHECK_EQ(tern_session_reinit(f.mc.session, true), 0);
 		CHECK_EQ(tern_session_reinits(f.mc.session), 1);

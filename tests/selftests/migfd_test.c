@@ -400,7 +400,7 @@ TEST_F(migfd, V2_15_reinit_sends_all_memory_again)
 		ASSERT_EQ(read_all(fd, &self->s, MIB), -ENOMSG);
 		touch(self->mem, 3, 33);
 		ASSERT_EQ(attr_set(UUID_A, "reinit", "1"), 0);
-		/* An answer that does not arrive takes the flag from nobody. */
+		/* An answer that does not arrive does not take the flag away. */
 		EXPECT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, locked) ? errno : 0, EFAULT);
 		info.flags = 0x55;
 		ASSERT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
