@@ -24,7 +24,7 @@ TESTS = ("tests/host", "tests/selftests", "tests/migration", "tests/vm", "tests/
 REQUIRED = (
     [f"S-{n}" for n in range(1, 11)]
     + [f"V1-{n}" for n in range(1, 32)]
-    + [f"V2-{n}" for n in range(1, 15)]
+    + [f"V2-{n}" for n in range(1, 16)]
     + [f"P-{n}" for n in range(1, 37)]
     + [f"DMA-{n}" for n in range(1, 11)]
     + [f"INT-{n}" for n in range(1, 7)]

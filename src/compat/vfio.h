@@ -92,6 +92,20 @@ static inline bool tern_compat_is_next_state(struct vfio_device *vdev,
 }
 #endif
 
+#ifndef VFIO_PRECOPY_INFO_REINIT
+#define VFIO_PRECOPY_INFO_REINIT	(1 << 0)
+#endif
+
+/* Has user space asked that the flags of vfio_precopy_info are an output? */
+static inline bool tern_compat_precopy_info_v2(const struct vfio_device *vdev)
+{
+#ifdef TERN_HAS_PRECOPY_INFO_V2
+	return vdev->precopy_info_v2;
+#else
+	return false;
+#endif
+}
+
 typedef int (*tern_compat_data_size_fn)(struct vfio_device *vdev, unsigned long *bytes);
 
 #ifdef VFIO_DEVICE_FEATURE_MIG_DATA_SIZE

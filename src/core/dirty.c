@@ -162,23 +162,11 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
 	return test_bit(page, d->touched);
 }
 
-/**
- * tern_dirty_begin() - a session begins: what was ever touched is dirty
- * @d: the tracker
- * @lock: the session's, which what follows asserts until tern_dirty_thaw(); or NULL
- *
- * Works word by word: a session of a large memory begins in milliseconds.
- *
- * Context: nothing else knows the session yet; may sleep.
- */
-void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock)
+/* Word by word: for a large memory it takes milliseconds. */
+static void mark_touched(struct tern_dirty *d)
 {
 	unsigned long i, word, old;
 
-	d->lock = lock;
-	d->frozen = false;
-	d->late_marks = 0;
-	d->cursor = 0;
 	for (i = 0; i < BITS_TO_LONGS(d->pages); i++) {
 		word = READ_ONCE(d->touched[i]);
 		if (word) {
@@ -190,6 +178,34 @@ void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock)
 		if (i % WORDS_AT_ONCE == 0)
 			cond_resched();
 	}
+}
+
+/**
+ * tern_dirty_begin() - a session begins: what was ever touched is dirty
+ * @d: the tracker
+ * @lock: the session's, which what follows asserts until tern_dirty_thaw(); or NULL
+ *
+ * Context: nothing else knows the session yet; may sleep.
+ */
+void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock)
+{
+	d->lock = lock;
+	d->frozen = false;
+	d->late_marks = 0;
+	d->cursor = 0;
+	mark_touched(d);
+}
+
+/**
+ * tern_dirty_again() - what was ever touched is dirty once more
+ * @d: the tracker
+ *
+ * Context: the session lock; may sleep.
+ */
+void tern_dirty_again(struct tern_dirty *d)
+{
+	tern_assert_held(d->lock);
+	mark_touched(d);
 }
 
 /**

@@ -52,6 +52,7 @@ void tern_dirty_clear(struct tern_dirty *d);
 void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n);
 bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page);
 void tern_dirty_begin(struct tern_dirty *d, struct mutex *lock);
+void tern_dirty_again(struct tern_dirty *d);
 void tern_dirty_freeze(struct tern_dirty *d);
 void tern_dirty_thaw(struct tern_dirty *d);
 unsigned long tern_dirty_late_marks(const struct tern_dirty *d);

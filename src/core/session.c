@@ -62,7 +62,9 @@ enum chunk_state {
  * @consumed: bytes of it that were read for good [lock]
  * @snapshot: pages that were dirty at the begin, and that the first pass has not taken.
  *	1 if new pages were taken instead of the last ones; 0 after the pass [lock]
+ * @first_pass: number of the last pass that carries the snapshot, from 1 [lock]
  * @initial: lowest initial_bytes reported so far [lock]
+ * @reinits: how often new initial data was reported [lock]
  * @stopped: the device is stopped [lock]
  * @fresh: the pass has not given a byte yet [lock]
  * @walked: the pass has come to its end [lock]
@@ -82,7 +84,9 @@ struct tern_session {
 	size_t chunk_bytes;
 	size_t consumed;
 	unsigned long snapshot;
+	u64 first_pass;
 	u64 initial;
+	u32 reinits;
 	bool stopped;
 	bool fresh;
 	bool walked;
@@ -126,6 +130,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	tern_writer_init(&s->writer);
 	tern_dirty_begin(m->dirty, &s->lock);
 	s->snapshot = tern_dirty_count(m->dirty);
+	s->first_pass = 1;
 	s->initial = ~0ULL;
 	return s;
 }
@@ -247,7 +252,7 @@ u64 tern_session_pending(struct tern_session *s)
  * tern_session_initial() - how much of what is pending is the snapshot
  * @s: the session
  *
- * Never grows. A page that is written again before the snapshot has reached it is
+ * Never grows, except by tern_session_reinit(). A page that is written again before the snapshot has reached it is
  * of the snapshot; one that was not part of it is not. If the first pass takes such
  * along, less is reported than is left of the snapshot, but never 0.
  *
@@ -261,8 +266,8 @@ u64 tern_session_initial(struct tern_session *s)
 
 	mutex_lock(&s->lock);
 	pending = unstaged_bytes(s) + staged_bytes(s);
-	/* A chunk does not span two passes, and the first one is pass 1. */
-	if (s->stats->passes <= 1 && s->chunk != CHUNK_NONE)
+	/* A chunk does not span two passes. */
+	if (s->stats->passes <= s->first_pass && s->chunk != CHUNK_NONE)
 		bytes += staged_bytes(s);
 	bytes += s->snapshot * memory_record(s->m);
 	if (!s->writer.seq)
@@ -271,6 +276,55 @@ u64 tern_session_initial(struct tern_session *s)
 	bytes = s->initial;
 	mutex_unlock(&s->lock);
 	return bytes;
+}
+
+/**
+ * tern_session_reinit() - there is new initial data: a snapshot of all memory again
+ * @s: the session
+ * @reported: the reader learns that; if not, the pages are dirty, and no more
+ *
+ * What a device does whose configuration changes during a migration. What is staged
+ * counts as initial, too: nothing else is pending.
+ *
+ * Return: 0; -EINVAL after the stop, or without pre-copy. Context: takes the session
+ * lock; may sleep.
+ */
+int tern_session_reinit(struct tern_session *s, bool reported)
+{
+	int ret = 0;
+
+	mutex_lock(&s->lock);
+	if (s->stopped || !s->config.precopy) {
+		ret = -EINVAL;
+	} else {
+		tern_dirty_again(s->m->dirty);
+		/* The next chunk begins a pass. */
+		s->walked = true;
+		if (reported) {
+			s->snapshot = tern_dirty_count(s->m->dirty);
+			s->first_pass = s->stats->passes + 1;
+			s->initial = ~0ULL;
+			s->reinits++;
+		}
+	}
+	mutex_unlock(&s->lock);
+	return ret;
+}
+
+/**
+ * tern_session_reinits() - how often new initial data was reported
+ * @s: the session
+ *
+ * Context: takes the session lock.
+ */
+u32 tern_session_reinits(struct tern_session *s)
+{
+	u32 reinits;
+
+	mutex_lock(&s->lock);
+	reinits = s->reinits;
+	mutex_unlock(&s->lock);
+	return reinits;
 }
 
 /**

@@ -56,6 +56,8 @@ void tern_session_destroy(struct tern_session *s);
 void tern_session_stop(struct tern_session *s);
 u64 tern_session_pending(struct tern_session *s);
 u64 tern_session_initial(struct tern_session *s);
+int tern_session_reinit(struct tern_session *s, bool reported);
+u32 tern_session_reinits(struct tern_session *s);
 u64 tern_session_remaining(struct tern_session *s);
 u64 tern_session_estimate(const struct tern_model *m);
 ssize_t tern_session_prepare(struct tern_session *s);

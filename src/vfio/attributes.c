@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The attributes of a device, in its folder "tern". Two can be written while it is
- * closed, the rest shows its state; a model adds its own. A number that is refused
- * changes nothing.
+ * closed, one while it migrates. The rest shows its state; a model adds its own. A number
+ * that is refused changes nothing.
  */
 #include <linux/device.h>
 #include <linux/sysfs.h>
@@ -78,6 +78,22 @@ static ssize_t window_kib_store(struct device *d, struct device_attribute *attr,
 	return count;
 }
 static DEVICE_ATTR_RW(window_kib);
+
+static ssize_t reinit_store(struct device *d, struct device_attribute *attr, const char *buf,
+			    size_t count)
+{
+	u32 one;
+	int ret;
+
+	ret = kstrtou32(buf, 0, &one);
+	if (ret)
+		return ret;
+	if (one != 1)
+		return -EINVAL;
+	ret = tern_migration_reinit(&device_of(d)->migration);
+	return ret ?: count;
+}
+static DEVICE_ATTR_WO(reinit);
 
 static const char *const phase_names[TERN_PHASES] = {
 	[TERN_PHASE_RUNNING]		= "running",
@@ -161,6 +177,7 @@ WATCH(late_marks);
 static struct attribute *attributes[] = {
 	&dev_attr_precopy.attr,
 	&dev_attr_window_kib.attr,
+	&dev_attr_reinit.attr,
 	&dev_attr_state.attr,
 	&dev_attr_pending_bytes.attr,
 	&dev_attr_passes.attr,

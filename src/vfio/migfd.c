@@ -70,6 +70,7 @@ struct staging {
  * @staging: NULL once its session is over [state_mutex]. From peek to consume its
  *	bytes belong to the holder of @io, else to the session
  * @told_end: read() has returned 0 [state_mutex]
+ * @reinits: of the session, that its reader knows of [state_mutex]
  * @wait: pollers
  * @look: wakes them after LOOK_EVERY: a store to device memory does not
  */
@@ -79,6 +80,7 @@ struct tern_migfd {
 	struct mutex io;
 	struct staging *staging;
 	bool told_end;
+	u32 reinits;
 	wait_queue_head_t wait;
 	struct delayed_work look;
 };
@@ -307,7 +309,8 @@ static void look(struct work_struct *work)
 	wake_up_all(&container_of(work, struct tern_migfd, look.work)->wait);
 }
 
-static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *info)
+/* @reinits gets what the reader knows of once it has the answer. */
+static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *info, u32 *reinits)
 {
 	struct tern_session *s;
 	int ret;
@@ -324,6 +327,10 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 
 		info->initial_bytes = min_t(u64, tern_session_initial(s), pending);
 		info->dirty_bytes = pending - info->initial_bytes;
+		*reinits = tern_session_reinits(s);
+		/* Before user space opted in, it may have anything in the flags. */
+		if (tern_compat_precopy_info_v2(f->mig->vdev))
+			info->flags = *reinits != f->reinits ? VFIO_PRECOPY_INFO_REINIT : 0;
 	}
 	mutex_unlock(&f->mig->state_mutex);
 	return ret;
@@ -333,7 +340,9 @@ static long save_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const size_t minsz = offsetofend(struct vfio_precopy_info, dirty_bytes);
 	void __user *uarg = (void __user *)arg;
+	struct tern_migfd *f = file->private_data;
 	struct vfio_precopy_info info;
+	u32 reinits;
 	int ret;
 
 	if (cmd != VFIO_MIG_GET_PRECOPY_INFO)
@@ -342,10 +351,18 @@ static long save_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (info.argsz < minsz)
 		return -EINVAL;
-	ret = fill_precopy_info(file->private_data, &info);
+	ret = fill_precopy_info(f, &info, &reinits);
 	if (ret)
 		return ret;
-	return copy_to_user(uarg, &info, minsz) ? -EFAULT : 0;
+	if (copy_to_user(uarg, &info, minsz))
+		return -EFAULT;
+	/* Only an answer that arrived counts. */
+	ret = lock_current(f);
+	if (ret)
+		return ret == -ENODEV ? 0 : ret;
+	f->reinits = reinits;
+	mutex_unlock(&f->mig->state_mutex);
+	return 0;
 }
 
 /* The staging buffer, with a reference for the caller; or an ERR_PTR. */

@@ -10,6 +10,7 @@
  * To unlock is to publish: whatever may have changed under the mutex is on the status
  * page before anything else can change it.
  */
+#include "compat/vfio.h"
 #include "core/model.h"
 #include "vfio/migfd.h"
 #include "vfio/migration.h"
@@ -140,4 +141,32 @@ int tern_migration_reset(struct tern_migration *mig)
 	tern_migfd_end(mig);
 	tern_migration_unlock(mig);
 	return 0;
+}
+
+/**
+ * tern_migration_reinit() - have the session send all memory as new initial data
+ * @mig: the migration
+ *
+ * A reader learns it from VFIO_PRECOPY_INFO_REINIT, if the kernel has that and the user
+ * opted in (VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2). Else the memory is dirty.
+ *
+ * Return: 0; -EINVAL without a session in pre-copy; -EINTR if the caller was killed.
+ * Context: takes state_mutex; may sleep.
+ */
+int tern_migration_reinit(struct tern_migration *mig)
+{
+	struct tern_session *s;
+	int ret = tern_migration_lock(mig);
+
+	if (ret)
+		return ret;
+	s = mig->is_open ? mig->machine.session : NULL;
+	if (!s) {
+		mutex_unlock(&mig->state_mutex);
+		return -EINVAL;
+	}
+	ret = tern_session_reinit(s, mig->front == TERN_FRONT_MIGFD &&
+					     tern_compat_precopy_info_v2(mig->vdev));
+	tern_migration_unlock(mig);
+	return ret;
 }

@@ -63,5 +63,6 @@ int tern_migration_lock(struct tern_migration *mig);
 u64 tern_migration_unlock(struct tern_migration *mig);
 int tern_migration_claim(struct tern_migration *mig, enum tern_front front);
 int tern_migration_reset(struct tern_migration *mig);
+int tern_migration_reinit(struct tern_migration *mig);
 
 #endif /* TERN_VFIO_MIGRATION_H */

@@ -754,6 +754,82 @@ static void test_new_pages_in_front(void)
 	}
 }
 
+/*
+ * V2-15: new initial data is all memory once more, whatever was read of it, and is
+ * initial data until it was read. What was staged before is part of it.
+ */
+static void test_reinit(void)
+{
+	unsigned int done, i;
+
+	for (done = 0; done <= 3; done++) {
+		struct feeder f;
+		u64 initial, left;
+		size_t at;
+
+		feeder_init(&f, 128, true);
+		for (i = 0; i < 40; i++)
+			host_store(f.dev, i, 1);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		if (done == 1)
+			feeder_chunk(&f);
+		if (done >= 2)
+			feeder_drain(&f);
+		host_store(f.dev, 100, 2);
+		if (done == 3)
+			CHECK(tern_session_peek(f.mc.session, &at) == MEMORY_RECORD);
+		CHECK_EQ(tern_session_initial(f.mc.session),
+			 done == 0 ? BEGIN_RECORD + 40 * MEMORY_RECORD :
+			 done == 1 ? BEGIN_RECORD + 40 * MEMORY_RECORD - f.len : 0);
+		CHECK_EQ(tern_session_reinits(f.mc.session), 0);
+		CHECK_EQ(tern_session_reinit(f.mc.session, true), 0);
+		CHECK_EQ(tern_session_reinits(f.mc.session), 1);
+		initial = tern_session_initial(f.mc.session);
+		CHECK_EQ(initial, tern_session_pending(f.mc.session));
+		CHECK_EQ(initial, (done ? 0 : BEGIN_RECORD) + 41 * MEMORY_RECORD +
+				  (done == 3 ? MEMORY_RECORD : 0));
+		host_store(f.dev, 110, 3);
+		while ((left = tern_session_initial(f.mc.session))) {
+			CHECK(left <= initial);
+			initial = left;
+			feeder_chunk(&f);
+		}
+		/* The page that came since was read along, or is left. */
+		feeder_drain(&f);
+		host_store(f.dev, 7, 4);
+		CHECK_EQ(tern_session_initial(f.mc.session), 0);
+		CHECK_EQ(tern_session_pending(f.mc.session), MEMORY_RECORD);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+		CHECK_EQ(tern_session_reinit(f.mc.session, true), -EINVAL);
+		feeder_drain(&f);
+		check_moves(&f);
+		feeder_uninit(&f);
+	}
+}
+
+/* Unreported, it is dirty pages. Without pre-copy there is none. */
+static void test_reinit_unreported(void)
+{
+	struct feeder f;
+
+	feeder_init(&f, 64, true);
+	host_store(f.dev, 1, 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	feeder_drain(&f);
+	CHECK_EQ(tern_session_reinit(f.mc.session, false), 0);
+	CHECK_EQ(tern_session_reinits(f.mc.session), 0);
+	CHECK_EQ(tern_session_initial(f.mc.session), 0);
+	CHECK_EQ(tern_session_pending(f.mc.session), MEMORY_RECORD);
+	feeder_uninit(&f);
+
+	feeder_init(&f, 64, false);
+	host_store(f.dev, 1, 1);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	CHECK_EQ(tern_session_reinit(f.mc.session, true), -EINVAL);
+	CHECK_EQ(tern_session_pending(f.mc.session), 0);
+	feeder_uninit(&f);
+}
+
 static const struct tap_test tests[] = {
 	{ "S-1 S-2 S-4 S-5 session: snapshot, iterations, final sections once", test_snapshot_then_iterations },
 	{ "S-3 P-9 session: stopped after any chunk, it is whole", test_stop_anywhere },
@@ -776,6 +852,9 @@ static const struct tap_test tests[] = {
 	{ "P-1 session: a store at any step of a save is loaded", test_stores_while_saving },
 	{ "session: the bytes of all passes add up", test_accounts },
 	{ "session: long work ends early for a killed caller or a reset", test_gives_up },
+	{ "S-4 S-5 P-3 session: a mark that began before the stop brings nothing after the end", test_mark_across_the_stop },
+	{ "V2-15 session: new initial data is all memory once more", test_reinit },
+	{ "V2-15 session: new initial data that is not reported is dirty", test_reinit_unreported },
 	{ "S-4 S-5 P-3 session: a mark that began before the stop adds nothing after END", test_mark_across_the_stop },
 };
 

@@ -17,6 +17,10 @@
 #define S_PRE_COPY_P2P	VFIO_DEVICE_STATE_PRE_COPY_P2P
 #define STATES		8
 
+/* What Linux got with 7.2, and the headers of older kernels lack. */
+#define FEATURE_PRECOPY_INFO_V2	12
+#define PRECOPY_INFO_REINIT	(1 << 0)
+
 /* VFIO_DEVICE_FEATURE with a payload. 0 or -errno. */
 static inline int feature(struct dev *d, uint32_t flags, void *payload, size_t size)
 {

@@ -67,7 +67,7 @@ static bool can_log(struct dev *d)
  */
 TEST_F(migfd, V2_1_V2_2_P24_offered_features)
 {
-	static const uint32_t others[] = { 3, 4, 5, 10, 11, 12, 13 };
+	static const uint32_t others[] = { 3, 4, 5, 10, 11, 13 };
 	uint8_t payload[64] = { 0 };
 	unsigned int i;
 
@@ -346,6 +346,84 @@ TEST_F(migfd, V2_6_quiesced_device_runs_without_dma)
 	EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
 	EXPECT_EQ(signals(irq), 0);
 	close(irq);
+}
+
+/* V2-15: by an attribute, with a session in pre-copy, and only there. */
+TEST_F(migfd, V2_15_reinit_needs_a_session_in_precopy)
+{
+	static const uint32_t states[] = { S_RUNNING, S_RUNNING_P2P, S_STOP, S_STOP_COPY, S_RESUMING };
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		ASSERT_EQ(walk_to(&self->a, states[i], &fd), 0);
+		EXPECT_EQ(attr_set(UUID_A, "reinit", "1"), -EINVAL)
+			TH_LOG("state %u", states[i]);
+		close(fd);
+	}
+	ASSERT_EQ(walk_to(&self->a, S_PRE_COPY, &fd), 0);
+	EXPECT_EQ(attr_set(UUID_A, "reinit", "0"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "reinit", "2"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "reinit", "4294967297"), -ERANGE);
+	EXPECT_EQ(attr_set(UUID_A, "reinit", "1"), 0);
+	ASSERT_EQ(go(&self->a, S_PRE_COPY_P2P), 0);
+	EXPECT_EQ(attr_set(UUID_A, "reinit", "1"), 0);
+	close(fd);
+	dev_close(&self->b);
+	EXPECT_EQ(attr_set(UUID_B, "reinit", "1"), -EINVAL);
+}
+
+/*
+ * V2-15: a user that did not ask for the flags finds them as they were, and all memory
+ * dirty. One that did, where the kernel has that, gets the flag once.
+ */
+TEST_F(migfd, V2_15_reinit_sends_all_memory_again)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = 0x55 };
+	const uint32_t v2 = VFIO_DEVICE_FEATURE_SET | FEATURE_PRECOPY_INFO_V2;
+	void *locked = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int i, asked;
+	int fd;
+
+	ASSERT_NE(locked, MAP_FAILED);
+	memcpy(locked, &info, sizeof(info));
+	ASSERT_EQ(mprotect(locked, PAGE, PROT_READ), 0);
+
+	for (i = 0; i < 40; i++)
+		touch(self->mem, i, i + 1);
+	for (asked = 0; asked < 2; asked++) {
+		if (asked && feature(&self->a, v2, "", 0)) {
+			TH_LOG("this kernel has no MIG_PRECOPY_INFOv2");
+			break;
+		}
+		ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &fd), 0);
+		ASSERT_EQ(read_all(fd, &self->s, MIB), -ENOMSG);
+		touch(self->mem, 3, 33);
+		ASSERT_EQ(attr_set(UUID_A, "reinit", "1"), 0);
+		/* An answer that does not arrive does not take the flag away. */
+		EXPECT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, locked) ? errno : 0, EFAULT);
+		info.flags = 0x55;
+		ASSERT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+		EXPECT_EQ(info.flags, asked ? PRECOPY_INFO_REINIT : 0x55);
+		EXPECT_EQ(info.initial_bytes, asked ? 40 * MEMORY_RECORD : 0);
+		EXPECT_EQ(info.dirty_bytes, asked ? 0 : 40 * MEMORY_RECORD);
+		info.flags = 0x55;
+		ASSERT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+		EXPECT_EQ(info.flags, asked ? 0 : 0x55);
+		EXPECT_EQ(info.initial_bytes, asked ? 40 * MEMORY_RECORD : 0);
+		ASSERT_EQ(read_all(fd, &self->s, MIB), -ENOMSG);
+		ASSERT_EQ(ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+		EXPECT_EQ(info.initial_bytes + info.dirty_bytes, 0);
+		ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);
+		ASSERT_EQ(read_all(fd, &self->s, MIB), 0);
+		close(fd);
+		ASSERT_EQ(go(&self->a, S_STOP), 0);
+		ASSERT_EQ(load_and_go(&self->b, &self->s, MIB, S_RUNNING), 0);
+		EXPECT_TRUE(same_memory(&self->a, &self->b));
+		ASSERT_EQ(go(&self->a, S_RUNNING), 0);
+		self->s.len = 0;
+	}
+	munmap(locked, PAGE);
 }
 
 /*
