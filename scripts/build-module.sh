@@ -33,7 +33,7 @@ if [ -e "$entry/root" ]; then
 	user=()
 	[ "$(id -u)" -eq 0 ] || user=(-r)
 	# shellcheck disable=SC2016 # for that shell
-	make=(env LC_ALL=C unshare "${user[@]}" -m -p -f sh -euc '
+	make=(env LANG=C LC_ALL=C unshare "${user[@]}" -m -p -f sh -euc '
 		root=$1 dir=$2 kdir=$3
 		shift 3
 		mount --bind "$dir" "$root/module"
