@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
-# cache.sh (6.1, 6.12, uml-debug, uml-plain; 6.1 by default) and print its path.
+# cache.sh (6.1, 6.12, trixie, trixie-backports, sid, uml-debug, uml-plain; 6.1 by default)
+# and print its path.
 #
 # Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,
@@ -26,6 +27,21 @@ models=()
 arch=
 [ ! -e "$entry/arch" ] || arch=ARCH=$(<"$entry/arch")
 
+make=(make -C "$entry/kdir" M="$dir")
+# By the suite's own compiler; its root has no pahole.
+if [ -e "$entry/root" ]; then
+	user=()
+	[ "$(id -u)" -eq 0 ] || user=(-r)
+	# shellcheck disable=SC2016 # for that shell
+	make=(env LANG=C LC_ALL=C unshare "${user[@]}" -m -p -f sh -euc '
+		root=$1 dir=$2 kdir=$3
+		shift 3
+		mount --bind "$dir" "$root/module"
+		mount -t proc proc "$root/proc"
+		exec chroot "$root" make -C "$kdir" M=/module CONFIG_DEBUG_INFO_BTF_MODULES= "$@"
+	' sh "$entry/root" "$dir" "/$(realpath --relative-to="$entry/root" "$entry/kdir")")
+fi
+
 mkdir -p "$dir"
 exec {lock}>"$dir.lock"
 flock "$lock"
@@ -47,7 +63,7 @@ if [ $# -gt 0 ] || [ ! -e "$dir/tern.ko" ] ||
 	rsync -rc --delete --exclude='*.o' --exclude='.*.cmd' Kbuild src include "$dir/"
 	exec {messages}>>"$dir/log"
 	[ $# -eq 0 ] || exec {messages}>&2
-	make -C "$entry/kdir" M="$dir" ${arch:+"$arch"} -j "$(nproc)" "${models[@]}" "$@" modules >>"$dir/log" 2>&"$messages" || {
+	"${make[@]}" ${arch:+"$arch"} -j "$(nproc)" "${models[@]}" "$@" modules >>"$dir/log" 2>&"$messages" || {
 		[ $# -gt 0 ] || cat "$dir/log" >&2
 		echo "build-module: tern.ko does not build for $kernel" >&2
 		exit 1

@@ -6,6 +6,8 @@
 #	boot/        vmlinux (PVH, what QEMU boots fastest), vmlinuz, config
 #	modules/     lib/modules/<release>, with modules.dep
 #	kdir         KDIR for building modules for it
+# cache.sh kernel trixie|trixie-backports|sid - the kernel of another suite, the same, and
+#	root/        that suite's files, with its compiler: modules are built in there
 # cache.sh kselftest - Linux's kselftest headers, scripts and .clang-format
 # cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
 #	tests/uml's configuration (minutes, the first time); a directory with
@@ -159,6 +161,72 @@ fetch_kernel() {
 		$(depends_on "$headers" 'linux-headers|linux-kbuild|linux-compiler')
 }
 
+# Suites for apt or mmdebstrap, from where bookworm comes.
+sources() { # SUITE...
+	local site
+	# shellcheck disable=SC2016 # apt's variable
+	site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+		'Codename: bookworm' | head -n 1)
+	[ -n "$site" ] || cache_die "no bookworm among apt's sources"
+	printf "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site %s main\n" "$@"
+}
+
+# The kernel of this suite, and not of the one that it extends.
+pin_kernel() { # SUITE
+	printf 'Package: linux-*\nPin: release n=%s\nPin-Priority: 600\n' "$1"
+}
+
+# mmdebstrap unpacks the packages and configures none: what they would link is missing.
+build_root() { # SUITE VERSION
+	local release file check include suites=("${1%-backports}")
+	[ "$1" = "${suites[0]}" ] || suites+=("$1")
+	include=gcc,make,sparse,perl,bash,mawk,coreutils,grep,sed,findutils,libelf1t64
+	pin_kernel "$1" >pin
+	cache_note "fetching Linux $2 and its compiler from $1 (about 300 MiB)"
+	sources "${suites[@]}" | mmdebstrap --quiet --variant=extract --architectures=amd64 \
+		--include="$include,linux-image-amd64,linux-headers-amd64" \
+		--aptopt="$(apt-config dump Acquire)" \
+		--setup-hook="cp '$PWD/pin' \"\$1/etc/apt/preferences.d/kernel\"" \
+		"${suites[0]}" root -
+	rm pin
+	ln -sf bash root/usr/bin/sh
+	ln -sf mawk root/usr/bin/awk
+	release=$(basename root/usr/src/linux-headers-*[0-9]-amd64)
+	release=${release#linux-headers-}
+	mkdir -p boot modules root/proc root/module
+	for file in vmlinuz config; do
+		cp "root/usr/lib/modules/$release/$file" boot/ 2>/dev/null || # since 7.x
+			cp "root/boot/$file-$release" "boot/$file"
+	done
+	extract_vmlinux boot/vmlinuz >boot/vmlinux
+	depmod -b root "$release"
+	# Debian's headers of 7.x lack what decides whether this sparse can read them.
+	check=$(echo root/usr/src/linux-headers-*-common)/scripts/checker-valid.sh
+	[ -e "$check" ] || install -D -m 755 <(checker_valid) "$check"
+	ln -s ../root/usr/lib modules/lib
+	ln -s "root/usr/src/linux-headers-$release" kdir
+	echo "$release" >release
+}
+
+checker_valid() {
+	cat <<-'CHECK'
+	#!/bin/sh
+	if [ -z "$(echo 'static __typeof_unqual__(0) x;' | "$@" - 2>&1)" ]; then echo 1; else echo 0; fi
+	CHECK
+}
+
+fetch_suite_kernel() { # SUITE
+	local apt version
+	apt=$(mktemp -d)
+	# shellcheck disable=SC2064 # this folder
+	trap "rm -rf '$apt'" EXIT
+	other_apt "$apt" "$1"
+	pin_kernel "$1" >"$apt/preferences"
+	version=$(APT_CONFIG=$apt/apt.conf candidate linux-image-amd64)
+	[ -n "$version" ] || cache_die "no linux-image-amd64 in $1"
+	cache_entry "kernel-$1-$version" build_root "$1" "$version"
+}
+
 build_kselftest() {
 	local deb tree=linux-source-6.12
 	cache_note "fetching Linux's selftest and checking scripts ($(download_mib "$tree") MiB)"
@@ -268,17 +336,14 @@ fetch_mtty() {
 	cache_entry "mtty-$version-$(<"$kernel/release")" build_mtty "$kernel/kdir"
 }
 
-# bookworm-backports, from where bookworm comes, with apt's state kept apart: the
-# machine's own sources stay as they are.
-backports() { # DIR
-	local site
-	site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-		'Codename: bookworm' | head -n 1)
-	[ -n "$site" ] || cache_die "no bookworm among apt's sources"
+# apt for another suite, with a state of its own: the machine's sources stay as they are.
+other_apt() { # DIR SUITE
 	mkdir -p "$1"/{lists,archives}
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site bookworm-backports main" \
-		>"$1/sources.list"
+	sources "$2" >"$1/sources.list"
+	touch "$1/preferences"
 	cat >"$1/apt.conf" <<-CONF
+		Dir::Etc::Preferences "$1/preferences";
+		Dir::Etc::PreferencesParts "-";
 		Dir::Etc::SourceList "$1/sources.list";
 		Dir::Etc::SourceParts "-";
 		Dir::State::Lists "$1/lists";
@@ -305,7 +370,7 @@ fetch_qemu() {
 	apt=$(mktemp -d)
 	# shellcheck disable=SC2064 # this folder
 	trap "rm -rf '$apt'" EXIT
-	backports "$apt"
+	other_apt "$apt" bookworm-backports
 	version=$(APT_CONFIG=$apt/apt.conf candidate qemu-system-x86)
 	case $version in
 	1:"$1".*) ;;
@@ -341,6 +406,7 @@ fetch_or_newest() {
 cache_main() {
 	case "$*" in
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
+	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
 	'uml debug' | 'uml plain' | 'qemu 10.0' | mtty) fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
@@ -350,12 +416,13 @@ cache_main() {
 		fetch_or_newest uml plain
 		fetch_or_newest qemu 10.0
 		;;
-	fetch-kernel\ *) fetch_kernel "$2" ;;
+	fetch-kernel\ 6*) fetch_kernel "$2" ;;
+	fetch-kernel\ *) fetch_suite_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
 	fetch-mtty) fetch_mtty ;;
 	fetch-qemu\ *) fetch_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12 | kselftest | uml debug|plain | qemu 10.0 | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0 | mtty | prefetch' ;;
 	esac
 }
 

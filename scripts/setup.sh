@@ -16,7 +16,7 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
 	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole libelf1
 	util-linux:flock rsync:rsync apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
-check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
+check=("${demo[@]}" mmdebstrap:mmdebstrap perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format
 	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
 	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl)
