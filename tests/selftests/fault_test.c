@@ -188,6 +188,13 @@ static const struct {
 	{ VFIO_PCI_NUM_REGIONS, TERN_REGION_WINDOW + 4096, 3 * PAGE },
 };
 
+/* As few bytes as need no allocation. */
+STEP(reset_and_read)
+{
+	reset_a(self);
+	self->never = parts[self->v].n <= 64;
+}
+
 CALL(read_part)
 {
 	static char buf[4 * PAGE];
@@ -614,7 +621,7 @@ static const struct call calls[] = {
 	  .after = unmap_memory },
 	{ .name = "page fault", .before = map_fresh, .call = store, .after = unmap_and_run,
 	  .right = store_is_marked, .never = true, .marks = true },
-	{ .name = "read region", .variants = ARRAY_SIZE(parts), .before = reset_a,
+	{ .name = "read region", .variants = ARRAY_SIZE(parts), .before = reset_and_read,
 	  .call = read_part, .after = nothing },
 	{ .name = "write region", .variants = ARRAY_SIZE(parts), .before = reset_a,
 	  .call = write_part, .after = nothing, .marks = true },
