@@ -241,7 +241,7 @@ def host_tests():
 
 
 def uml_jobs():
-    return output("scripts/check-uml.sh", "jobs").splitlines()
+    return output("scripts/check-uml.sh", "jobs", "all").splitlines()
 
 
 class Programs:
