@@ -75,8 +75,6 @@ void tern_dirty_uninit(struct tern_dirty *d)
 {
 	kvfree(d->touched);
 	kvfree(d->dirty);
-	d->touched = NULL;
-	d->dirty = NULL;
 }
 
 /* Partner of the decrement in clear_dirty(): up before the bit, down after. */
