@@ -179,7 +179,6 @@ static const struct attribute attributes[] = {
 	{ OF_A "precopy", "yes", -EINVAL },
 	{ OF_A "window_kib", "256", 0 }, { OF_A "window_kib", "129", -EINVAL },
 	{ OF_A "window_kib", "-1", -EINVAL },
-	{ OF_A "reinit", "1", -EINVAL }, { OF_A "reinit", "2", -EINVAL },
 	{ OF_A "memory_mib", "128", 0 }, { OF_A "memory_mib", "3", -EINVAL },
 	{ OF_A "memory_mib", "0x", -EINVAL },
 	/* One MiB is promised to each device at least: all of it for one is too much for two. */
