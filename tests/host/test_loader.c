@@ -705,15 +705,15 @@ static void test_error_is_final(void)
 	feeder_uninit(&to);
 }
 
-/* The first stream there was. */
-static void test_golden(void)
+static void load_golden(unsigned int version)
 {
+	const u8 *const *stream = golden_streams[version - 1];
 	const u16 command = GOLDEN_COMMAND;
 	struct feeder to;
 	unsigned int i, k;
 
 	feeder_init(&to, GOLDEN_PAGES, true);
-	CHECK_EQ(feeder_load(&to, golden_stream, golden_stream_end - golden_stream, 1000), 0);
+	CHECK_EQ(feeder_load(&to, stream[0], stream[1] - stream[0], 1000), 0);
 	CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
 	for (i = 0; i < GOLDEN_PAGES; i++)
 		for (k = 0; k < 1024; k++)
@@ -723,7 +723,17 @@ static void test_golden(void)
 	CHECK_EQ(le32toh(to.dev->registers.irq_mask), GOLDEN_IRQ_MASK);
 	CHECK_EQ(to.dev->config.bytes[0x3c], GOLDEN_LINE);
 	CHECK(!memcmp(to.dev->config.bytes + 4, &command, 2));
+	CHECK_EQ(le32toh(to.dev->dma.pattern), version > 1 ? GOLDEN_PATTERN : 0);
 	feeder_uninit(&to);
+}
+
+/* A stream of each version that there was. */
+static void test_golden(void)
+{
+	unsigned int version;
+
+	for (version = 1; version <= GOLDEN_STREAMS; version++)
+		load_golden(version);
 }
 
 static void test_crc_vector(void)
@@ -745,7 +755,7 @@ static const struct tap_test tests[] = {
 	{ "S-9 P-9 loader: a device with stray bytes after END does not run", test_stray_bytes },
 	{ "V1-26 loader: a new session starts over", test_new_session },
 	{ "P-11 loader: an unknown optional record is skipped", test_optional },
-	{ "P-11 loader: the first stream that was kept still loads", test_golden },
+	{ "P-11 loader: a stream of each version still loads", test_golden },
 	{ "P-11 loader: a newer version that an old reader can read loads", test_newer },
 	{ "P-11 loader: an older version loads without the later records", test_older },
 	{ "P-21 loader: each later write returns the first error", test_error_is_final },

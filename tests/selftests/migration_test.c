@@ -352,34 +352,89 @@ TEST_F(chunks, V1_17_chunk_fills_the_window)
 	EXPECT_LE(data_size(&self->a), window);
 }
 
-/* P-11: the first stream that was kept still loads. */
-TEST_F(pair, P11_golden_stream_loads)
+static struct stream golden_of(unsigned int version)
 {
-	const struct stream golden = {
-		.buf = (uint8_t *)golden_stream, .len = golden_stream_end - golden_stream,
-	};
-	struct account account = read_account(golden.buf, golden.len);
-	static uint32_t mem[GOLDEN_PAGES][PAGE / 4];
-	uint16_t command = 0;
-	uint8_t line = 0;
-	unsigned int i, k;
+	const uint8_t *const *stream = golden_streams[version - 1];
 
-	EXPECT_EQ(account.wrong, NULL);
-	EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 4);
-	/* It is of a smaller device than the fixture's. */
-	ASSERT_EQ(device_again(&self->b, (struct setting){ .memory_mib = 1 }), 0);
-	ASSERT_EQ(load_by(&self->b, &golden, 10000), 0);
-	ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, mem, sizeof(mem)), sizeof(mem));
-	for (i = 0; i < GOLDEN_PAGES; i++)
-		for (k = 0; k < PAGE / 4; k++)
-			ASSERT_EQ(mem[i][k], golden_word(i, k));
+	return (struct stream){ .buf = (uint8_t *)stream[0], .len = stream[1] - stream[0] };
+}
+
+/* P-11: a stream of each version still loads. */
+TEST_F(pair, P11_golden_streams_load)
+{
+	static uint32_t mem[GOLDEN_PAGES][PAGE / 4];
+	unsigned int version, i, k;
+
+	for (version = 1; version <= GOLDEN_STREAMS; version++) {
+		const struct stream golden = golden_of(version);
+		struct account account = read_account(golden.buf, golden.len);
+		uint16_t command = 0;
+		uint8_t line = 0;
+
+		EXPECT_EQ(account.wrong, NULL);
+		EXPECT_EQ(account.records[TERN_RECORD_MEMORY], 4);
+		/* It is of a smaller device than the fixture's. */
+		ASSERT_EQ(device_again(&self->b, (struct setting){ .memory_mib = 1 }), 0);
+		ASSERT_EQ(load_by(&self->b, &golden, 10000), 0);
+		ASSERT_EQ(dev_read(&self->b, self->b.bar2.offset, mem, sizeof(mem)), sizeof(mem));
+		for (i = 0; i < GOLDEN_PAGES; i++)
+			for (k = 0; k < PAGE / 4; k++)
+				ASSERT_EQ(mem[i][k], golden_word(i, k));
+		for (i = 0; i < 16; i++)
+			EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(i)), GOLDEN_SCRATCH(i));
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_MASK), GOLDEN_IRQ_MASK);
+		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_PATTERN), version > 1 ? GOLDEN_PATTERN : 0);
+		dev_read(&self->b, region_base(7) + 0x3c, &line, 1);
+		dev_read(&self->b, region_base(7) + 4, &command, 2);
+		EXPECT_EQ(line, GOLDEN_LINE);
+		EXPECT_EQ(command, GOLDEN_COMMAND);
+	}
+}
+
+/* Write the page of the golden device; @other: in other words. */
+static int write_golden_page(struct dev *d, unsigned int page, uint32_t other)
+{
+	uint32_t words[PAGE / 4];
+	unsigned int k;
+
+	for (k = 0; k < PAGE / 4; k++)
+		words[k] = golden_word(page, k) ^ other;
+	return dev_write(d, d->bar2.offset + page * PAGE, words, PAGE) == PAGE ? 0 : -EIO;
+}
+
+/* P-11: and this version's is written byte for byte as before, except for the id and the CRCs. */
+TEST_F(pair, P11_golden_stream_is_written)
+{
+	const struct stream golden = golden_of(GOLDEN_STREAMS);
+	const size_t id = sizeof(struct tern_record) + offsetof(struct tern_session_begin, id);
+	const uint16_t command = GOLDEN_COMMAND;
+	const uint8_t line = GOLDEN_LINE;
+	struct dev *d = &self->b;
+	unsigned int i;
+	size_t at;
+
+	ASSERT_EQ(device_again(d, (struct setting){ .memory_mib = 1, .by = variant->save }), 0);
 	for (i = 0; i < 16; i++)
-		EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(i)), GOLDEN_SCRATCH(i));
-	EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_MASK), GOLDEN_IRQ_MASK);
-	dev_read(&self->b, region_base(7) + 0x3c, &line, 1);
-	dev_read(&self->b, region_base(7) + 4, &command, 2);
-	EXPECT_EQ(line, GOLDEN_LINE);
-	EXPECT_EQ(command, GOLDEN_COMMAND);
+		bar0_write(d, TERN_REG_SCRATCH(i), GOLDEN_SCRATCH(i));
+	bar0_write(d, TERN_REG_IRQ_MASK, GOLDEN_IRQ_MASK);
+	bar0_write(d, TERN_DMA_PATTERN, GOLDEN_PATTERN);
+	ASSERT_EQ(dev_write(d, region_base(7) + 0x3c, &line, 1), 1);
+	ASSERT_EQ(dev_write(d, region_base(7) + 4, &command, 2), 2);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(write_golden_page(d, golden_pages[i], golden_pages[i] == 5 ? ~0U : 0), 0);
+	ASSERT_EQ(variant->save->begin(d), 0);
+	ASSERT_EQ(variant->save->drain(d, &self->s, MIB), 0);
+	ASSERT_EQ(write_golden_page(d, 5, 0), 0);
+	ASSERT_EQ(variant->save->stop(d), 0);
+	ASSERT_EQ(variant->save->drain(d, &self->s, MIB), 0);
+	ASSERT_EQ(variant->save->end(d, true), 0);
+
+	ASSERT_EQ(self->s.len, golden.len);
+	memcpy(self->s.buf + id, golden.buf + id, sizeof(((struct tern_session_begin *)0)->id));
+	for (at = 0; at < golden.len;
+	     at += sizeof(struct tern_record) + record_at(&golden, at)->length)
+		((struct tern_record *)(self->s.buf + at))->crc32c = record_at(&golden, at)->crc32c;
+	EXPECT_EQ(memcmp(self->s.buf, golden.buf, golden.len), 0);
 }
 
 /* Change a byte of a stream's config space. */
