@@ -73,7 +73,8 @@ cache_build() (
 
 # The newest entry whose key begins with $1, for use without a network.
 cache_newest() {
-	{ compgen -G "$cache/$1-*" || true; } | sort -V | tail -n 1
+	# A version follows: "trixie" is not "trixie-backports".
+	{ compgen -G "$cache/$1-[0-9]*" || true; } | sort -V | tail -n 1
 }
 
 # Dependencies of package $1 whose names match the regular expression $2.
@@ -221,7 +222,6 @@ fetch_suite_kernel() { # SUITE
 	# shellcheck disable=SC2064 # this folder
 	trap "rm -rf '$apt'" EXIT
 	other_apt "$apt" "$1"
-	pin_kernel "$1" >"$apt/preferences"
 	version=$(APT_CONFIG=$apt/apt.conf candidate linux-image-amd64)
 	[ -n "$version" ] || cache_die "no linux-image-amd64 in $1"
 	cache_entry "kernel-$1-$version" build_root "$1" "$version"
@@ -340,10 +340,7 @@ fetch_mtty() {
 other_apt() { # DIR SUITE
 	mkdir -p "$1"/{lists,archives}
 	sources "$2" >"$1/sources.list"
-	touch "$1/preferences"
 	cat >"$1/apt.conf" <<-CONF
-		Dir::Etc::Preferences "$1/preferences";
-		Dir::Etc::PreferencesParts "-";
 		Dir::Etc::SourceList "$1/sources.list";
 		Dir::Etc::SourceParts "-";
 		Dir::State::Lists "$1/lists";
@@ -385,13 +382,11 @@ fetch_or_newest() {
 	local path known
 	known=$cache/.known-$(IFS=-; echo "$*")
 	# apt needs seconds to answer; it has nothing new to say before its lists change.
-	if [ "$known" -nt /var/lib/apt/lists ] && [ "$known" -nt "${BASH_SOURCE[0]}" ] && [ "$known" -nt "$configs/plain.config" ] &&
-		[ "$known" -nt "$configs/debug.config" ]; then
-		path=$(<"$known")
-		if [ -d "$path" ]; then
-			printf '%s\n' "$path"
-			return
-		fi
+	if [ -e "$known" ] && path=$(<"$known") && [ -d "$path" ] &&
+		[ -z "$(find /var/lib/apt/lists "${BASH_SOURCE[0]}" "$configs"/*.config \
+			-maxdepth 0 -newer "$known")" ]; then
+		printf '%s\n' "$path"
+		return
 	fi
 	if path=$("${BASH_SOURCE[0]}" "fetch-$1" "${@:2}"); then
 		printf '%s\n' "$path" >"$known"

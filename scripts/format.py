@@ -5,7 +5,8 @@
     format.py [--write] FILE...
 
 Left as written is what clang-format 14 does badly: initialisers, chains of ?:, macros, and
-the alignment of what follows in a line, as of a comment. With --write the files are changed. Fails if there is anything to change.
+the alignment of what follows in a line, as of a comment. With --write the files are
+changed. Fails if there is anything to change.
 """
 
 import difflib

@@ -8,7 +8,7 @@
 
 set -euo pipefail
 
-need_disk_mib=6144
+need_disk_mib=8192
 cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 
 # package[:command]; a package without a command has none to look for elsewhere.
