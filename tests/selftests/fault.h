@@ -28,6 +28,16 @@ static const char *const injectors[] = {
 	"failslab", "fail_page_alloc", "fail_usercopy", "fail_iommufd",
 };
 
+/* In a FIXTURE_SETUP. */
+#define NEEDS_FAULTS() do {						\
+	if (!have_tern())						\
+		SKIP(return, "module tern is not loaded");		\
+	if (!have_faults())						\
+		SKIP(return, "the kernel has no fail-nth");		\
+	ASSERT_EQ(enter_cgroup(), 0);					\
+	ASSERT_EQ(prepare_faults(), 0);					\
+} while (0)
+
 static inline bool have_faults(void)
 {
 	return !access(FAIL_NTH, W_OK) && !access(DEBUG "failslab", F_OK);

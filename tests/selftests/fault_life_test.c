@@ -18,12 +18,7 @@ FIXTURE(life) {
 
 FIXTURE_SETUP(life)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	if (!have_faults())
-		SKIP(return, "the kernel has no fail-nth");
-	ASSERT_EQ(enter_cgroup(), 0);
-	ASSERT_EQ(prepare_faults(), 0);
+	NEEDS_FAULTS();
 	self->fd = open(FAIL_NTH, O_RDWR);
 	ASSERT_GE(self->fd, 0);
 }

@@ -510,9 +510,6 @@ CALL(start_log)
 		       &control, sizeof(control));
 }
 
-/* Reported as started, so it was: there is only one. */
-static bool log_runs(FIXTURE_DATA(fault) *self) { return start_log(self) == -EBUSY; }
-
 STEP(stop_log)
 {
 	feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "", 0);
@@ -535,6 +532,12 @@ CALL(report_log)
 
 	return feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
 		       &report, sizeof(report));
+}
+
+/* Reported as started, so it was: there is only one, and it can be read. */
+static bool log_runs(FIXTURE_DATA(fault) *self)
+{
+	return start_log(self) == -EBUSY && !report_log(self);
 }
 
 /* Without its group: to bind to an iommufd is to open. */
@@ -665,12 +668,7 @@ FIXTURE_SETUP(fault)
 {
 	char page[PAGE] = { 1 };
 
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	if (!have_faults())
-		SKIP(return, "the kernel has no fail-nth");
-	ASSERT_EQ(enter_cgroup(), 0);
-	ASSERT_EQ(prepare_faults(), 0);
+	NEEDS_FAULTS();
 	ASSERT_EQ(mdev_create(UUID_A), 0);
 	ASSERT_EQ(mdev_create(UUID_B), 0);
 	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
