@@ -426,6 +426,36 @@ TEST_F(migfd, V2_15_reinit_sends_all_memory_again)
 	munmap(locked, PAGE);
 }
 
+/* The flags of an answer in pre-copy, or -errno. @given: those of the question. */
+static int precopy_flags(struct dev *d, uint32_t given)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = given };
+	int fd, ret = go_open(d, S_PRE_COPY, &fd);
+
+	if (ret)
+		return ret;
+	ret = ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info) ? -errno : (int)info.flags;
+	close(fd);
+	return go(d, S_RUNNING) ?: ret;
+}
+
+/* V2-15: the feature holds until the last close, and needs pre-copy. */
+TEST_F(migfd, V2_15_flags_are_an_output_until_the_close)
+{
+	const uint32_t v2 = VFIO_DEVICE_FEATURE_SET | FEATURE_PRECOPY_INFO_V2;
+	int missing = feature(&self->b, v2, "", 0);
+
+	EXPECT_TRUE(!missing || missing == -ENOTTY);
+	EXPECT_EQ(precopy_flags(&self->b, 0x55), missing ? 0x55 : 0);
+	dev_close(&self->b);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	EXPECT_EQ(precopy_flags(&self->b, 0x55), 0x55);
+	dev_close(&self->b);
+	ASSERT_EQ(attr_set(UUID_B, "precopy", "0"), 0);
+	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
+	EXPECT_EQ(feature(&self->b, v2, "", 0), missing ?: -EINVAL);
+}
+
 /*
  * V2-7 P-18: a VMM goes through P2P each time it starts or stops a guest, and
  * resets a device that fails there. A transfer is in progress meanwhile.
