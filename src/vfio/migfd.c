@@ -70,7 +70,7 @@ struct staging {
  * @staging: NULL once its session is over [state_mutex]. From peek to consume its
  *	bytes belong to the holder of @io, else to the session
  * @told_end: read() has returned 0 [state_mutex]
- * @reinits: of the session, that its reader knows of [state_mutex]
+ * @reinits: of the session, that its reader knows of; no lock
  * @wait: pollers
  * @look: wakes them after LOOK_EVERY: a store to device memory does not
  */
@@ -330,7 +330,7 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 		*reinits = tern_session_reinits(s);
 		/* Before user space opted in, it may have anything in the flags. */
 		if (tern_compat_precopy_info_v2(f->mig->vdev))
-			info->flags = *reinits != f->reinits ? VFIO_PRECOPY_INFO_REINIT : 0;
+			info->flags = *reinits != READ_ONCE(f->reinits) ? VFIO_PRECOPY_INFO_REINIT : 0;
 	}
 	mutex_unlock(&f->mig->state_mutex);
 	return ret;
@@ -356,12 +356,8 @@ static long save_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ret;
 	if (copy_to_user(uarg, &info, minsz))
 		return -EFAULT;
-	/* Only an answer that arrived counts. */
-	ret = lock_current(f);
-	if (ret)
-		return ret == -ENODEV ? 0 : ret;
-	f->reinits = reinits;
-	mutex_unlock(&f->mig->state_mutex);
+	/* Only an answer that arrived counts. Two at once may report the same. */
+	WRITE_ONCE(f->reinits, reinits);
 	return 0;
 }
 
