@@ -5,8 +5,8 @@
     format.py [--write] FILE...
 
 Left as written is what clang-format 14 does badly: initialisers, chains of ?:, macros, and
-the alignment of what follows in a line, as of a comment. With --write the files are
-changed. Fails if there is anything to change.
+the alignment of what follows in a line, as of a comment. So is a function in one line.
+With --write the files are changed. Fails if there is anything to change.
 """
 
 import difflib
@@ -19,13 +19,13 @@ import sys
 TO_C = (
     (r"^(FIXTURE|FIXTURE_VARIANT)\((\w+)\) \{", r"struct \1__\2 {"),
     (r"^FIXTURE_VARIANT_ADD\((\w+), (\w+)\) \{", r"struct FIXTURE_VARIANT_ADD__\1__\2 = {"),
-    (r"FIXTURE_DATA\((\w+)\) \*", r"struct FIXTURE_DATA__\1 *"),
+    (r"FIXTURE_DATA\((\w+)\) \*", r"FIXTURE_DATA_\1_ *"),
     (r"^(\t+(?!if |else |for |while ).*\))\n(\t+TH_LOG\()", r"\1 + //@\n\2"),
 )
 FROM_C = (
     (r"^struct (FIXTURE|FIXTURE_VARIANT)__(\w+) \{", r"\1(\2) {"),
     (r"^struct FIXTURE_VARIANT_ADD__(\w+)__(\w+) = \{", r"FIXTURE_VARIANT_ADD(\1, \2) {"),
-    (r"struct FIXTURE_DATA__(\w+) \*", r"FIXTURE_DATA(\1) *"),
+    (r"FIXTURE_DATA_(\w+)_ \*", r"FIXTURE_DATA(\1) *"),
     (r" \+ //@\n", r"\n"),
 )
 
@@ -61,6 +61,8 @@ def kept(lines):
         if " ?" in code or "?:" in code:
             # With the lines before and after of the statement.
             numbers.update((number - 1, number, number + 1))
+        if re.match(r"\S.*\) \{.*\}$", code):
+            numbers.add(number)	# a function in one line, of a list of such
         if code.startswith("#define") or number and lines[number - 1].endswith("\\"):
             numbers.add(number)
     return numbers

@@ -11,8 +11,8 @@
 #include <sys/swap.h>
 
 #include "fault.h"
+#include "fixture.h"
 #include "fsm.h"
-#include "reader.h"
 #include "kselftest_harness.h"
 
 #define MEMORY		MIB
@@ -141,7 +141,8 @@ static bool chunk_is_whole(FIXTURE_DATA(fault) *self)
 	if (chunk.len != attr_sum(UUID_A, "pending_bytes") ||
 	    read_account(chunk.buf, chunk.len).wrong)
 		return false;
-	for (at = 0; at < chunk.len; at += sizeof(struct tern_record) + record_at(&chunk, at)->length) {
+	for (at = 0; at < chunk.len;
+	     at += sizeof(struct tern_record) + record_at(&chunk, at)->length) {
 		const struct tern_memory_head *head = (const void *)(record_at(&chunk, at) + 1);
 
 		if (record_at(&chunk, at)->type != TERN_RECORD_MEMORY)
@@ -289,8 +290,8 @@ static uint32_t irq_index(FIXTURE_DATA(fault) *self) { return self->v / 18; }
 
 STEP(connect)
 {
-	set_irqs(&self->a, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-		 irq_index(self), 0, 1, self->eventfd);
+	set_irqs(&self->a, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, irq_index(self),
+		 0, 1, self->eventfd);
 	signals(self->eventfd);
 }
 
@@ -305,8 +306,8 @@ CALL(change_irqs)
 
 STEP(disconnect)
 {
-	set_irqs(&self->a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
-		 irq_index(self), 0, 0, -1);
+	set_irqs(&self->a, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, irq_index(self), 0,
+		 0, -1);
 }
 
 /* All vectors get another eventfd, or, in the second variant, the last one a bad one. */
@@ -495,8 +496,8 @@ CALL(ask_size)
 {
 	struct vfio_device_feature_mig_data_size size = { 0 };
 
-	return feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE,
-		       &size, sizeof(size));
+	return feature(&self->a, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, &size,
+		       sizeof(size));
 }
 
 CALL(start_log)
@@ -517,8 +518,8 @@ STEP(stop_log)
 
 CALL(do_stop_log)
 {
-	return feature(&self->a,
-		       VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "", 0);
+	return feature(&self->a, VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP, "",
+		       0);
 }
 
 STEP(logging) { start_log(self); }
@@ -666,40 +667,30 @@ _Static_assert(IRQ_VARIANTS <= VARIANTS_MAX, "the most variants of a call");
 
 FIXTURE_SETUP(fault)
 {
+	struct setting given = { .by = &v1_mapped, .memory_mib = 1 };
 	char page[PAGE] = { 1 };
 
 	NEEDS_FAULTS();
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(mdev_create(UUID_B), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
-	ASSERT_EQ(attr_set(UUID_B, "memory_mib", "1"), 0);
+	ASSERT_EQ(device_on(&self->a, UUID_A, given), 0);
 	/* A window has so many pages to fail at. */
-	ASSERT_EQ(attr_set(UUID_B, "window_kib", "128"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
-	ASSERT_EQ(dev_open(&self->b, UUID_B), 0);
-	ASSERT_EQ(dev_map_window(&self->a), 0);
-	ASSERT_EQ(dev_map_window(&self->b), 0);
+	given.window_kib = 128;
+	ASSERT_EQ(device_on(&self->b, UUID_B, given), 0);
 	self->eventfd = eventfd(0, EFD_NONBLOCK);
 	self->other = eventfd(0, EFD_NONBLOCK);
 	self->save = self->load = -1;
 	self->ram = mmap(NULL, RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_EQ(map_guest(&self->a, self->ram, ADDRESS, RAM), 0);
 	ASSERT_EQ(dev_write(&self->a, self->a.bar2.offset + 7 * PAGE, page, PAGE), PAGE);
-	ASSERT_EQ(set_state(&self->a, SAVING), 0);
-	ASSERT_EQ(save_all(&self->a, &self->s), 0);
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	ASSERT_EQ(set_state(&self->a, RUNNING), 0);
 }
 
 FIXTURE_TEARDOWN(fault)
 {
-	dev_close(&self->a);
-	dev_close(&self->b);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
-	EXPECT_EQ(mdev_remove(UUID_B), 0);
+	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
 	close(self->eventfd);
 	close(self->other);
 	munmap(self->ram, RAM);
-	free(self->s.buf);
 	leave_cgroup();
 }
 
@@ -773,8 +764,8 @@ static const char *judge(FIXTURE_DATA(fault) *self, const struct call *c, int re
 }
 
 /* Each chance to fail of one variant of a call. How many. */
-static int sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
-		 const struct call *c, int fd, int expected)
+static int sweep(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self, const struct call *c,
+		 int fd, int expected)
 {
 	int nth;
 

@@ -6,7 +6,7 @@
  * that piece and holds the device's mutex meanwhile; every other caller waits for the
  * mutex. When the memory is served, the stop completes.
  */
-#include "migfd.h"
+#include "fixture.h"
 #include "kselftest_harness.h"
 
 #include <signal.h>
@@ -21,8 +21,6 @@ FIXTURE(killed) {
 	struct dev a;
 	void *ram;
 	int uffd;		/* serves the RAM */
-	int file;		/* data file of a session, or -1 */
-	void *mem;
 };
 
 /* Faults of this memory wait until it is served: by serve(). */
@@ -54,16 +52,11 @@ static void *anonymous(size_t n)
 
 FIXTURE_SETUP(killed)
 {
-	if (!have_tern())
-		SKIP(return, "module tern is not loaded");
-	ASSERT_EQ(mdev_create(UUID_A), 0);
-	ASSERT_EQ(attr_set(UUID_A, "memory_mib", "1"), 0);
-	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	const struct setting given = { .by = &v2_file, .memory_mib = 1, .map_memory = true };
+
+	NEEDS_TERN();
+	ASSERT_EQ(device_on(&self->a, UUID_A, given), 0);
 	ASSERT_EQ(set_command(&self->a, MASTER), 0);
-	self->mem = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, self->a.fd,
-			 self->a.bar2.offset);
-	ASSERT_NE(self->mem, MAP_FAILED);
-	self->file = -1;
 	self->ram = anonymous(RAM);
 	self->uffd = never_served(self->ram, RAM);
 	ASSERT_GE(self->uffd, 0) TH_LOG("no userfaultfd: %s", strerror(errno));
@@ -72,13 +65,9 @@ FIXTURE_SETUP(killed)
 
 FIXTURE_TEARDOWN(killed)
 {
-	if (self->file >= 0)
-		close(self->file);
-	munmap(self->mem, MIB);
-	dev_close(&self->a);
+	EXPECT_EQ(device_off(&self->a), 0);
 	close(self->uffd);
 	munmap(self->ram, RAM);
-	EXPECT_EQ(mdev_remove(UUID_A), 0);
 }
 
 /* Wait until a process waits for what only a kill can end. False if it has exited. */
@@ -122,7 +111,7 @@ static bool start_piece(FIXTURE_DATA(killed) *self)
 /* A process that stops the device, and holds its mutex until the piece ends. */
 static pid_t hold_mutex(FIXTURE_DATA(killed) *self)
 {
-	const bool session = self->file >= 0;
+	const bool session = self->a.data_fd >= 0;
 	pid_t holder;
 
 	if (!start_piece(self))
@@ -184,19 +173,19 @@ CALL(read_file_of_session)
 {
 	char byte;
 
-	return read(self->file, &byte, 1);
+	return read(self->a.data_fd, &byte, 1);
 }
 
 CALL(ask_precopy)
 {
 	uint64_t initial, dirty;
 
-	return precopy_info(self->file, &initial, &dirty);
+	return precopy_info(self->a.data_fd, &initial, &dirty);
 }
 
 CALL(poll_file)
 {
-	return poll_now(self->file);
+	return poll_now(self->a.data_fd);
 }
 
 static const struct {
@@ -229,7 +218,7 @@ TEST_F_TIMEOUT(killed, P27_waits_for_the_mutex, 60)
 		ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_RESET), 0);
 		ASSERT_EQ(set_command(&self->a, MASTER), 0);
 		if (calls[i].session)
-			ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &self->file), 0);
+			ASSERT_EQ(self->a.by->begin(&self->a), 0);
 		holder = hold_mutex(self);
 		ASSERT_GT(holder, 0) TH_LOG("%s", calls[i].name);
 		victim = fork();
@@ -246,10 +235,8 @@ TEST_F_TIMEOUT(killed, P27_waits_for_the_mutex, 60)
 			TH_LOG("%s", calls[i].name);
 		if (calls[i].session) {
 			s.len = 0;
-			EXPECT_EQ(read_all(self->file, &s, MIB), 0);
+			EXPECT_EQ(save_by(&self->a, &s, MIB), 0);
 			EXPECT_EQ(records_of(&s, 0, TERN_RECORD_END), 1);
-			close(self->file);
-			self->file = -1;
 		}
 		/* The page is there now: it must fault again. */
 		madvise(self->ram, RAM, MADV_DONTNEED);
@@ -288,17 +275,17 @@ TEST_F(killed, P19_P27_reader_after_its_copy)
 
 	ASSERT_GE(fd, 0);
 	/* The last byte of the chunk. */
-	((char *)self->mem)[2 * PAGE - 1] = 1;
-	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &self->file), 0);
+	((char *)self->a.mem)[2 * PAGE - 1] = 1;
+	ASSERT_EQ(self->a.by->begin(&self->a), 0);
 	/* A process that can be killed by itself, in the address space whose faults wait. */
-	r.file = self->file;
+	r.file = self->a.data_fd;
 	reader = clone(read_once, stack + RAM, CLONE_VM | SIGCHLD, &r);
 	ASSERT_GT(reader, 0);
 	ASSERT_EQ(poll(&wait, 1, 10000), 1);
 	/* A second reader waits for the first one, and can be killed. */
 	second = fork();
 	if (!second)
-		_exit(read(self->file, &byte, 1));
+		_exit(read(self->a.data_fd, &byte, 1));
 	while (!is_in_state(second, ") S "))
 		sched_yield();
 	EXPECT_TRUE(is_killed(second));
@@ -312,7 +299,7 @@ TEST_F(killed, P19_P27_reader_after_its_copy)
 	EXPECT_TRUE(is_killed(reader));
 	ASSERT_EQ(serve(self->uffd, self->ram, RAM), 0);
 	EXPECT_EQ(exit_code(holder), 0);
-	EXPECT_EQ(read_all(self->file, &s, MIB), 0);
+	EXPECT_EQ(save_by(&self->a, &s, MIB), 0);
 	EXPECT_EQ(records_of(&s, 0, TERN_RECORD_END), 1);
 	EXPECT_EQ(records_of(&s, 0, TERN_RECORD_SESSION_BEGIN), 1);
 	free(s.buf);

@@ -174,21 +174,21 @@ TEST_F(opener, P27_execve_ends_dma)
 	EXPECT_EQ(status, 0);
 }
 
-/* The process of that name that is in a control group; 0 if there is none. */
-static pid_t find_in_group(const char *name, const char *group)
+/* How many processes of a control group have that name. */
+static int count_in_group(const char *group, const char *name)
 {
-	char path[64], text[4096];
-	pid_t pid;
+	char path[64], pids[4096], text[64], *pid, *rest;
+	int found = 0;
 
-	for (pid = 1; pid < 1 << 15; pid++) {
-		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		if (read_file(path, text, sizeof(text)) < 0 || strcmp(strtok(text, "\n"), name))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-		if (read_file(path, text, sizeof(text)) > 0 && strstr(text, group))
-			return pid;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	if (read_file(path, pids, sizeof(pids)) < 0)
+		return -1;
+	for (pid = strtok_r(pids, "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest)) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+		if (read_file(path, text, sizeof(text)) > 0 && !strcmp(strtok(text, "\n"), name))
+			found++;
 	}
-	return 0;
+	return found;
 }
 
 /* What the device's thread uses is the opener's: it is in its control group. */
@@ -208,11 +208,11 @@ TEST_F(opener, worker_is_in_the_openers_cgroup)
 		if (write_file("/tmp/tern-cgroup/tern-opener/cgroup.procs", "0") ||
 		    power_on(&d, self->ram) || transfer(&d) != TERN_DMA_DONE)
 			_exit(1);
-		_exit(!find_in_group("tern-dma", "/tern-opener"));
+		_exit(count_in_group(group, "tern-dma") != 1);
 	}
 	ASSERT_EQ(waitpid(child, &status, 0), child);
 	EXPECT_EQ(status, 0);
-	EXPECT_EQ(find_in_group("tern-dma", "/tern-opener"), 0);
+	EXPECT_EQ(count_in_group(group, "tern-dma"), 0);
 	/* And it leaves the group empty. */
 	EXPECT_EQ(rmdir(group), 0);
 	EXPECT_EQ(umount(top), 0);
