@@ -47,6 +47,10 @@ EQUIVALENT = TOP / "tests/mutate/equivalent"
 ORDER = TOP / "tests/mutate/order"
 CORE = "src/core/"
 WORKERS = 2
+# After so many jobs of User Mode Linux what leaked is looked for.
+LIKELY = 5
+# A test that takes long, and loads the module again and again: for files that load it.
+LOADS = "load_that_fails_leaves_nothing"
 
 # What a change can turn out to be. The first two are judged, the last two are not mutants:
 # others are drawn for them.
@@ -260,7 +264,12 @@ class Programs:
         return self.sorted(base, self.host_tests, str)
 
     def uml(self, base):
-        return self.sorted(base, self.jobs, lambda job: job.split()[0])
+        """The jobs for a file: with a look for leaks once the likely ones have run."""
+        jobs = self.sorted(base, self.jobs, lambda job: job.split()[0])
+        if "fault_life_test" not in self.order.get(base, []):
+            jobs = [f"{job} -T {LOADS}" if job.startswith("fault_life_test") else job
+                    for job in jobs]
+        return [*jobs[:LIKELY], "leaks.sh", *jobs[LIKELY:]]
 
 
 # The results

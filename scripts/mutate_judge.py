@@ -21,7 +21,7 @@ SILENCE = 60
 # How long a change may take: so much longer than the tests without any change, which take a
 # minute on a machine that does nothing else.
 SLOWER = 3
-SECONDS_AT_LEAST = 90
+SECONDS_AT_LEAST = 45
 
 FAILED = re.compile(r"^\s*not ok\b.*")
 HOST_FAILED = re.compile(r"^(not ok.*|.*Assertion .*failed.*|.*runtime error:.*|"
@@ -200,8 +200,9 @@ class Worker:
         return f"{(job or ['boot'])[-1].split()[0]}: {verdict.strip()}"
 
     def program(self, name):
-        ours = self.tree / "tests/selftests" / name
-        return ours if name.endswith(".sh") else self.selftests / name
+        scripts = (self.tree / "tests" / folder / name for folder in ("selftests", "uml"))
+        return next(filter(pathlib.Path.exists, scripts)) if name.endswith(".sh") \
+            else self.selftests / name
 
     def follow(self, process, line, silence, seconds, failed=None, console=None):
         """Read what @process prints until it ends or fails. None if it ended by itself."""
