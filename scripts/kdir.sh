@@ -15,7 +15,12 @@ check)
 		exit 1
 	fi
 	if ! grep -qsE '^CONFIG_VFIO_MDEV=[ym]' "$kdir/include/config/auto.conf"; then
-		echo "tern: $kdir has no CONFIG_VFIO_MDEV: Debian's cloud kernels lack it, linux-image-amd64 has it" >&2
+		case $("$0" release "$kdir") in
+		*-cloud-*) why="Debian's cloud kernels lack it: install linux-image-amd64" ;;
+		*-rt-*) why="Debian's real-time kernels lack it since 7.2: install linux-image-amd64" ;;
+		*) why="build the kernel with a driver that selects it" ;;
+		esac
+		echo "tern: $kdir has no CONFIG_VFIO_MDEV: $why" >&2
 		exit 1
 	fi
 	;;

@@ -5,7 +5,9 @@
 # Only on 6.1: later kernels refuse to pin memory whose stores are tracked (-EFAULT).
 
 module=$1 program=$2
-modprobe -a vfio_iommu_type1 mdev libcrc32c && insmod "$module" || exit 1
+# shellcheck disable=SC2046 # names
+modprobe -a vfio_iommu_type1 $(modinfo -F depends "$module" | tr , ' ') &&
+	insmod "$module" || exit 1
 modprobe vfio-pci ids=1234:11e8 || exit 1
 "$program"
 status=$?
