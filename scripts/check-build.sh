@@ -47,16 +47,25 @@ for kernel in "${kernels[@]}"; do
 	result "$status" "tern.ko on $kernel, $(<"$entry/release"), W=1$checked, without a warning"
 done
 
-# A kernel without mediated devices, as Debian's cloud flavour.
+# A kernel without mediated devices, as Debian's cloud flavour, and its real-time one
+# since 7.2.
 doctored=build/kdir-without-mdev
 rm -rf "$doctored"
-mkdir -p "$doctored/include/config"
+mkdir -p "$doctored"/include/{config,generated}
 touch "$doctored/Makefile"
 grep -v VFIO_MDEV "$(scripts/cache.sh kernel 6.1)/kdir/include/config/auto.conf" \
 	>"$doctored/include/config/auto.conf"
 status=0
-make modules KDIR="$PWD/$doctored" >build/without-mdev.log 2>&1 && status=1
-[ "$(grep -c '^tern: .*CONFIG_VFIO_MDEV' build/without-mdev.log)" -eq 1 ] || status=1
+while read -r release why; do
+	echo "#define UTS_RELEASE \"$release\"" >"$doctored/include/generated/utsrelease.h"
+	make modules KDIR="$PWD/$doctored" >build/without-mdev.log 2>&1 && status=1
+	[ "$(grep -c '^tern: ' build/without-mdev.log)" -eq 1 ] &&
+		grep -q "^tern: .* no CONFIG_VFIO_MDEV: .*$why" build/without-mdev.log || status=1
+done <<'RELEASES'
+6.1.0-50-cloud-amd64 cloud kernels lack it
+7.3.4+deb13-rt-amd64 real-time kernels lack it since 7.2
+7.3.4 build the kernel with
+RELEASES
 result "$status" "headers without CONFIG_VFIO_MDEV stop the build with one clear line"
 
 status=0
