@@ -7,7 +7,8 @@
 # files.
 #
 #	KERNEL/QEMU	6.1/7.2, which speaks v1 (the default), 6.12/10.0 or 6.1/10.0,
-#			which speak v2
+#			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM; or
+#			trixie, trixie-backports or sid: that suite's kernel and its QEMU
 #	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
 #			VMs with a network between them, "limits" is of check-limits.sh
 #	OPTION		of harness.py: --way TITLE, --long, --seed N
@@ -23,9 +24,17 @@ case ${1:-} in
 	host=$1
 	shift
 	;;
+trixie | trixie-backports | sid)
+	host=$1/$1
+	shift
+	;;
 esac
-name=migration-${host%/*}-${host#*/}
-module=$(scripts/build-module.sh "${host%/*}")
+name=migration-${host%/*}
+[ "${host%/*}" = "${host#*/}" ] || name+=-${host#*/}
+case $host in
+uml/*) module=$(scripts/build-module.sh uml-debug) ;;
+*) module=$(scripts/build-module.sh "${host%/*}") ;;
+esac
 initrd=$(scripts/migration-guest.sh)
 guest=$(scripts/cache.sh kernel 6.1)
 harness=(python3 tests/migration/harness.py --module "$module"
@@ -34,6 +43,7 @@ case $host in
 */7.2) ;;
 *) harness+=(--qemu "$(scripts/cache.sh qemu "${host#*/}")/usr/bin/qemu-system-x86_64") ;;
 esac
+case $host in uml/*) harness+=(--iommufd) ;; esac
 taps=()
 timeout=2400
 vm=()
@@ -42,6 +52,9 @@ vm=()
 in_vm() { # NAME OPTION... -- COMMAND...; does not come back
 	local out=build/vm/$1
 	shift
+	case $host in
+	uml/*) exec scripts/uml.sh --host --mem 3072 --timeout "$timeout" --out "$out" "$@" ;;
+	esac
 	exec scripts/vm.sh --kernel "${host%/*}" --kvm --mem 3072 --timeout "$timeout" --out "$out" "$@"
 }
 

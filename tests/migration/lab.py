@@ -10,6 +10,7 @@ from attempt import Attempt
 from host import Here
 from killed import Killed
 from loop import Loop
+from machine import IOMMUFD, KVM, logs_dma
 from mdev import Mdev
 from migration import Failed
 from move import Move
@@ -34,6 +35,7 @@ def arguments(description):
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
     parser.add_argument("--initrd", required=True, help="the guest's initramfs")
     parser.add_argument("--qemu", help="one that speaks v2 (the installed 7.2, and v1)")
+    parser.add_argument("--iommufd", action="store_true", help="iommufd and no KVM")
     parser.add_argument("--logs", required=True, help="a folder for what the QEMUs say")
     return parser
 
@@ -47,15 +49,16 @@ class Lab:
         self.loop = Loop()
         self.qemus = []
         self._mdevs = []
-        self._boot = ["-nodefaults", "-display", "none", "-cpu", "host", "-no-reboot"]
+        self.machine = IOMMUFD if args.iommufd else KVM
+        self._boot = [*self.machine.vmm, "-nodefaults", "-display", "none", "-no-reboot"]
         self._program = pathlib.Path(args.initrd).with_name("stamp")
         self.pause = Pause(self._program.with_name("pause.so"))
         self.wrapper = []  # what starts a QEMU
         self._linux = ["-kernel", args.kernel, "-initrd", args.initrd]
-        self.protocol = V2(args.qemu) if args.qemu else V1()
         self.here = Here()
         self.others = []  # machines, which end when nothing is asked for any more
         self.here.load_module(args.module)
+        self.protocol = V2(args.qemu, self.machine, logs_dma()) if args.qemu else V1()
 
     def clear(self):
         """End what is still there; after a good run that is nothing."""
@@ -189,6 +192,7 @@ class Lab:
 
     def _command_line(self, ram_mib, linux, intx=False):
         command = [*self._boot, "-m", str(ram_mib)]
+        intx = intx or self.machine.intx
         if linux:
             command += [*self._linux, "-append", LINUX + (" options=intx=1" if intx else "")]
         if intx:

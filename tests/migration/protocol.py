@@ -5,8 +5,8 @@ What the source took from its device is read in its own trace: sizes, and the st
 that it put the device in.
 """
 
-import os
 import re
+import subprocess
 
 BEGUN, STOPPED, ENDED = "begun", "stopped", "ended"
 
@@ -44,7 +44,6 @@ class V2(V1):
     """QEMU 10.0: VFIO_DEVICE_FEATURE, and a file for the data."""
 
     name = "v2"
-    option = "enable-migration=on,migration-events=on"
     traces = "vfio_save_block", "vfio_migration_set_device_state"
     capabilities = "multifd", "switchover_ack"
     # It keeps the file of the session that the stop ended, and gets another.
@@ -57,17 +56,28 @@ class V2(V1):
     # It says so once where the container has to track what the device writes.
     _untracked = (
         r"qemu-system-x86_64: -device vfio-pci,.*: warning: "
-        r"[0-9a-f-]{36}: VFIO device doesn't support device and IOMMU dirty tracking",
+        r"[0-9a-f-]{36}: VFIO device doesn't support device and IOMMU dirty tracking"
+    )
+    # QEMU 11 says so once of each device that no kernel gives a dma-buf for.
+    _no_dma_buf = (
+        r"qemu-system-x86_64: -device vfio-pci,.*: warning: "
+        r"VFIO dma-buf not supported in kernel, using mmap fallback, "
+        r"P2P DMA will not work"
     )
 
     _size = re.compile(r"vfio_save_block .* data_size (\d+)$")
     _state = re.compile(r"vfio_migration_set_device_state .* state (\w+)$")
     _meaning = {"PRE_COPY": BEGUN, "STOP_COPY": STOPPED, "STOP": STOPPED, "RUNNING": ENDED}
 
-    def __init__(self, binary):
+    def __init__(self, binary, machine, logs_dma):
         self.binary = binary
-        # On Debian's 6.1 the device itself does.
-        self.excused = () if os.uname().release.startswith("6.1.") else self._untracked
+        self.option = "migration-events=on" + machine.device
+        if machine.migrates:
+            self.option += ",enable-migration=on"
+        version = re.search(r"version (\d+)\.", subprocess.check_output([binary, "--version"], text=True))
+        self.excused = [] if logs_dma else [self._untracked]
+        if int(version[1]) >= 11:
+            self.excused.append(self._no_dma_buf)
 
 
 class Trace:

@@ -185,11 +185,11 @@ class Qemu:
         self._excused = [*protocol.excused, *mdev.excused]
         self._monitor, monitor = mdev.host.line("monitor")
         self._control, control = mdev.host.line("control")
-        command = [*wrapper, protocol.binary, "-name", name, "-accel", "kvm", *boot]
+        command = [*wrapper, protocol.binary, "-name", name, *boot]
         command += ["-chardev", monitor]
         command += ["-chardev", f"file,id=console,path={logs}/{name}.console"]
         command += ["-chardev", control]
-        command += ["-mon", "monitor,mode=control"]
+        command += ["-qmp", "chardev:monitor"]
         command += ["-serial", "chardev:console", "-serial", "chardev:control"]
         command += mdev.options(protocol)
         for event in protocol.traces:

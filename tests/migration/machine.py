@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a QEMU and its device run on: KVM and type1, or no more than iommufd."""
+
+import dataclasses
+import pathlib
+
+KALLSYMS = pathlib.Path("/proc/kallsyms")
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """What of a QEMU's command line depends on the kernel that it runs on.
+
+    vmm: options of QEMU's own
+    device: of the vfio-pci device, beside those of the protocol
+    migrates: whether QEMU must be told to migrate although only the container logs DMA
+    intx: the guest has no MSI-X
+    """
+
+    vmm: tuple
+    device: str
+    migrates: bool
+    intx: bool
+
+
+KVM = Machine(("-accel", "kvm", "-cpu", "host"), "", True, False)
+
+# User Mode Linux: no KVM, so that the guest is emulated; the device's cdev, and its log of
+# DMA. QEMU 10.0 crashes on the destination if a guest without KVM has used MSI-X
+# (Documentation/limits.rst).
+IOMMUFD = Machine(
+    ("-accel", "tcg,thread=single", "-cpu", "max", "-object", "iommufd,id=iommufd0"),
+    ",iommufd=iommufd0",
+    False,
+    True,
+)
+
+
+def logs_dma():
+    """Whether a device can log what it writes: the kernel has what it reports it by."""
+    return any(line.split()[2] == "iova_bitmap_set" for line in KALLSYMS.read_text().splitlines())
