@@ -143,7 +143,7 @@ def untouched(tap, lab, mib):
     tap.took(f"{mib} MiB never touched")
 
 
-def scenarios(args):
+def scenarios(args, protocol):
     """Name, number of tests, and what to call."""
     if args.there:
         return [("hosts", hosts.TESTS, lambda *lab: hosts.hosts(*lab, args))]
@@ -164,7 +164,7 @@ def scenarios(args):
     found += [("cancelled", cancelled.TESTS, cancelled.cancelled)]
     found += [("save", saved.SAVE_TESTS, lambda *lab: saved.save_all(*lab, args.save))]
     if args.qemu:
-        found += [("newer", newer.TESTS, newer.newer)]
+        found += [("newer", newer.count(protocol), newer.newer)]
     found += [("ways", ways.count(args), lambda *lab: ways.ways(*lab, args))]
     return [each for each in found if not args.only or each[0] in args.only.split(",")]
 
@@ -192,9 +192,10 @@ def main():
     files.add_argument("--load", type=pathlib.Path, help="nothing but to load what is there")
     files.add_argument("--there", metavar="ADDRESS", help="nothing but to move to that host")
     args = parser.parse_args()
-    wanted = scenarios(args)
+    lab = Lab(args)
+    wanted = scenarios(args, lab.protocol)
     tap = Tap(plan=sum(tests for _, tests, _ in wanted) + 2)
-    run(tap, Lab(args), wanted)
+    run(tap, lab, wanted)
     return 1 if tap.failed else 0
 
 

@@ -20,7 +20,7 @@ class Mdev:
         self.path = DEVICES / self.uuid
         host.write(str(TYPE / "create"), self.uuid)
         for name, value in attributes.items():
-            host.write(str(self.path / "tern" / name), str(value))
+            self.write(name, value)
 
     def options(self, protocol):
         """Of a QEMU that gets it."""
@@ -28,6 +28,9 @@ class Mdev:
 
     def read(self, name):
         return self.host.read(str(self.path / "tern" / name)).strip()
+
+    def write(self, name, value):
+        self.host.write(str(self.path / "tern" / name), str(value))
 
     def number(self, name):
         return int(self.read(name))

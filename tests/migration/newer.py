@@ -68,6 +68,46 @@ def acknowledged(tap, lab):
     tap.took("switchover-ack")
 
 
+def reinitialised(tap, lab):
+    """The device has new initial data in mid-pre-copy, when all else is ready to leave."""
+    guest = lab.boot(lab.mdev(**SMALL), RAM_MIB)
+    guest.fill(guest.pages * 3 // 4)
+    guest.load(**FULL_LOAD)
+    given = []
+
+    def again(move):
+        move.source.mdev.write("reinit", 1)
+        given.append(sum(move.source.mdev.numbers("pass_bytes")))
+
+    with tap.test("V2-15 new initial data in mid-pre-copy: another acknowledgement before the stop"):
+        move = lab.move(
+            guest,
+            lab.mdev(**SMALL),
+            bandwidth=FAST,
+            passes=2,
+            interrupt=again,
+            capabilities=("switchover_ack",),
+        )
+        tap.note(describe(move))
+        steps = lab.protocol.acknowledgements(move.source.trace_text())
+        tap.note(f"the source's trace: {', '.join(steps)}")
+        last = len(steps) - 1 - steps[::-1].index("asked")
+        equal(steps[last:], ["asked", "acknowledged", "stopped"], "the last steps")
+        assert "acknowledged" in steps[:last], "the first snapshot was not acknowledged"
+        again = sum(move.pass_bytes) - given[0]
+        assert again > SNAPSHOT, f"the guest stopped after {again} bytes of the new snapshot"
+        check_pages(guest, move)
+        check_goes_on(guest)
+    lab.end(guest)
+    tap.took("new initial data")
+
+
+def count(protocol):
+    return TESTS + protocol.acknowledges_again
+
+
 def newer(tap, lab):
     multifd(tap, lab)
     acknowledged(tap, lab)
+    if lab.protocol.acknowledges_again:
+        reinitialised(tap, lab)

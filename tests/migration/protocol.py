@@ -22,6 +22,7 @@ class V1:
     sessions_in_a_stream = True  # after a stop and a cont it begins another
     starts_anyway = False  # a guest whose device could not be started
     least_bandwidth = 0  # of a pass, in bytes a second
+    acknowledges_again = False  # new initial data, before it stops
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
     excused = ()
@@ -65,6 +66,15 @@ class V2(V1):
         r"P2P DMA will not work"
     )
 
+    _acknowledged = (
+        "vfio_query_precopy_size_request_switchover_ack",
+        "source_return_path_thread_switchover_acked",
+    )
+    _steps = {
+        **dict(zip(_acknowledged, ("asked", "acknowledged"))),
+        "vfio_migration_set_device_state": "stopped",
+    }
+
     _size = re.compile(r"vfio_save_block .* data_size (\d+)$")
     _state = re.compile(r"vfio_migration_set_device_state .* state (\w+)$")
     _meaning = {"PRE_COPY": BEGUN, "STOP_COPY": STOPPED, "STOP": STOPPED, "RUNNING": ENDED}
@@ -74,10 +84,22 @@ class V2(V1):
         self.option = "migration-events=on" + machine.device
         if machine.migrates:
             self.option += ",enable-migration=on"
-        version = re.search(r"version (\d+)\.", subprocess.check_output([binary, "--version"], text=True))
+        said = subprocess.check_output([binary, "--version"], text=True)
+        version = int(re.search(r"version (\d+)\.", said)[1])
         self.excused = [] if logs_dma else [self._untracked]
-        if int(version[1]) >= 11:
+        # Whether new initial data delays the switchover.
+        self.acknowledges_again = version >= 11
+        if version >= 11:
             self.excused.append(self._no_dma_buf)
+            self.traces = (*self.traces, *self._acknowledged)
+
+    def acknowledgements(self, text):
+        """Of a trace: what was asked, acknowledged and done with the device, in order."""
+        return [
+            self._steps[match[1]]
+            for match in re.finditer(r"^(\w+) .*?(STOP_COPY)?$", text, re.MULTILINE)
+            if match[1] in self._steps and (match[2] or match[1] in self._acknowledged)
+        ]
 
 
 class Trace:

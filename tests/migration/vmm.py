@@ -285,7 +285,10 @@ class Qemu:
 
     def traced(self):
         """What it took from the device."""
-        return Trace(self.protocol.events(self.mdev.host.read(str(self.trace))))
+        return Trace(self.protocol.events(self.trace_text()))
+
+    def trace_text(self):
+        return self.mdev.host.read(str(self.trace))
 
     def excuse(self, *patterns):
         """Lines that it has a reason to say: what they match, whole."""
