@@ -248,6 +248,7 @@ TEST_F(device, bars_report_their_size)
 TEST_F(device, registers_keep_only_writable_bits)
 {
 	const uint64_t bar0 = region_base(VFIO_PCI_BAR0_REGION_INDEX);
+	const uint8_t parts[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 	uint64_t both;
 	uint8_t byte = 0xaa;
 	int i;
@@ -261,9 +262,12 @@ TEST_F(device, registers_keep_only_writable_bits)
 		EXPECT_EQ(bar0_write(&self->d, TERN_REG_SCRATCH(i), 0x1000 + i), 0);
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(i)), 0x1000 + i);
-	/* A byte does not reach a register, and reads as part of one. */
+	/* What is not whole registers reaches none. A byte reads as part of one. */
 	EXPECT_EQ(dev_write(&self->d, bar0 + TERN_REG_SCRATCH(0), &byte, 1), 1);
+	EXPECT_EQ(dev_write(&self->d, bar0 + TERN_REG_SCRATCH(0), parts, 6), 6);
+	EXPECT_EQ(dev_write(&self->d, bar0 + TERN_REG_SCRATCH(0) + 2, parts, 4), 4);
 	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(0)), 0x1000);
+	EXPECT_EQ(bar0_read(&self->d, TERN_REG_SCRATCH(1)), 0x1001);
 	EXPECT_EQ(dev_read(&self->d, bar0 + TERN_REG_SCRATCH(0) + 1, &byte, 1), 1);
 	EXPECT_EQ(byte, 0x10);
 	/* What is not there ignores, and reads 0. */
@@ -568,6 +572,7 @@ TEST_F(device, attributes_are_checked_and_fixed_while_open)
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "4294967296"), -ERANGE);
 	EXPECT_EQ(attr_set(UUID_A, "memory_mib", "large"), -EINVAL);
 	EXPECT_EQ(attr_set(UUID_A, "precopy", "2"), -EINVAL);
+	EXPECT_EQ(attr_set(UUID_A, "window_kib", "4294967296"), -ERANGE);
 	EXPECT_EQ(attr_set(UUID_A, "window_kib", "64"), -EINVAL);
 	EXPECT_EQ(attr_set(UUID_A, "window_kib", "130"), -EINVAL);
 	EXPECT_EQ(attr_set(UUID_A, "window_kib", "65540"), -EINVAL);

@@ -222,8 +222,10 @@ TEST_F(irq, INT_3_watches_end_with_the_trigger)
 	ASSERT_EQ(set_irqs(&self->a, EVENTFD | MASK, LINE, 0, 1, mask), 0);
 	ASSERT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, unmask), 0);
 	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	/* What the device watches, it consumes: before the line is connected again, and after. */
+	ASSERT_EQ(write(mask, &one, 8), 8);
+	EXPECT_EQ(signals(mask), 1);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
-	/* What the device watches, it consumes. */
 	ASSERT_EQ(write(mask, &one, 8), 8);
 	EXPECT_EQ(signals(mask), 1);
 	ASSERT_EQ(write(unmask, &one, 8), 8);
@@ -282,6 +284,8 @@ TEST_F(irq, INT_1_wrong_mask_calls_are_refused)
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VECTORS, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK | UNMASK, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VFIO_PCI_NUM_IRQS, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, ~0U, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, 999), -EBADF);
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -2), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->a.fd), -EINVAL);

@@ -51,6 +51,7 @@ static int set_value(struct dev *d, uint64_t v)
 TEST_F(null, has_one_vector_and_no_memory)
 {
 	struct vfio_irq_info irqs = { .argsz = sizeof(irqs), .index = VFIO_PCI_MSIX_IRQ_INDEX };
+	int fd = eventfd(0, EFD_NONBLOCK);
 	uint32_t ids = 0;
 	char text[64];
 
@@ -60,10 +61,15 @@ TEST_F(null, has_one_vector_and_no_memory)
 	EXPECT_EQ(attr_text(UUID_A, "memory_mib", text, sizeof(text)), -ENOENT);
 	EXPECT_TRUE(attr_is(UUID_A, "state", "running"));
 	EXPECT_EQ(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->a.fd, BAR0), MAP_FAILED);
+	EXPECT_EQ(errno, EINVAL);
 	ASSERT_EQ(dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX), &ids, 4), 4);
 	EXPECT_EQ(ids, 0x7e1f1234);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_GET_IRQ_INFO, &irqs), 0);
 	EXPECT_EQ(irqs.count, 1);
+	/* The close disconnects it: else its eventfd leaks. */
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(set_trigger(&self->a, VFIO_PCI_MSIX_IRQ_INDEX, 0, fd), 0);
+	close(fd);
 }
 
 TEST_F(null, S1_value_migrates)
