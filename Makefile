@@ -75,11 +75,21 @@ check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
 
 check-migration:	## two QEMUs and a guest that checks every page
-	@scripts/check-migration.sh
+	@scripts/check-migration.sh --without W-10,W-11,W-12
 
-check-v2:	## the same with QEMU 10.0, which speaks v2, on Linux 6.12; some of it on 6.1
-	@scripts/check-migration.sh 6.12/10.0; status=$$?; \
-		scripts/check-migration.sh 6.1/10.0 load,rounds && exit $$status
+check-v2:	## what of v2 needs KVM: QEMU 10.0 on Linux 6.12 and 6.1, the newest of both
+	@status=0; \
+	scripts/check-migration.sh 6.12/10.0 load,rounds,newer || status=1; \
+	scripts/check-migration.sh 6.12/10.0 ways --way 'S-3 P-3' || status=1; \
+	scripts/check-migration.sh 6.1/10.0 rounds || status=1; \
+	scripts/check-migration.sh trixie-backports load,rounds || status=1; \
+	exit $$status
+
+check-iommufd:	## all of v2 with QEMU 10.0 and some with 11.1 on iommufd, in User Mode Linux
+	@status=0; \
+	scripts/check-migration.sh uml/10.0 --to-and-fro 20 || status=1; \
+	scripts/check-migration.sh uml/trixie-backports rounds || status=1; \
+	exit $$status
 
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
@@ -92,9 +102,19 @@ ways:	## every way that a migration can go, all of each, between two hosts, too
 	@scripts/check-migration.sh 6.1/7.2 rounds,ways --long
 	@scripts/check-migration.sh 6.1/7.2 hosts
 
-ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and all of check-v2 on 6.1
-	@scripts/check-migration.sh 6.12/10.0 rounds,ways --long
-	@scripts/check-migration.sh 6.1/10.0
+ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and a sample of each way on 6.1
+	@status=0; \
+	scripts/check-migration.sh 6.12/10.0 --long || status=1; \
+	scripts/check-migration.sh 6.1/10.0 || status=1; \
+	exit $$status
+
+newer-hosts:	## the kernels and the QEMUs of trixie, its backports and sid
+	@status=0; \
+	scripts/check-vm.sh trixie sid || status=1; \
+	for suite in trixie trixie-backports; do \
+		scripts/check-migration.sh $$suite load,rounds,cancelled,newer || status=1; \
+	done; \
+	exit $$status
 
 check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 	@scripts/setup.sh check
@@ -103,7 +123,7 @@ check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 limits:	## what limits.rst states of QEMU 7.2 and 10.0
 	@scripts/check-limits.sh
 
-check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, limits or check-mtty
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits or check-mtty
 	@$(MAKE) --no-print-directory $(or $(PART),mutants)
 
 help:	## this list
@@ -111,5 +131,5 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain faults check-vm check-migration check-v2 mutants mutate ways ways-v2 \
-	limits check-mtty check-long help
+	check-build check-uml check-uml-plain faults check-vm check-iommufd check-migration check-v2 mutants mutate \
+	ways ways-v2 newer-hosts limits check-mtty check-long help

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-vm.sh [KERNEL...] - the module and its selftests in a VM with stock Debian
-# kernels (6.1, 6.12 and the newest of backports), by /dev/vfio and with no VMM; and
-# the README's session by hand, as it is printed there, with QEMU 7.2 and 10.0.
+# kernels, by /dev/vfio and with no VMM. Without KERNEL it is 6.1, 6.12 and the newest
+# of backports; and then the README's session by hand, as it is printed there, with
+# QEMU 7.2 and 10.0.
 #
 # What the kernel complains of fails the run (vm.sh), and so does a test without a
 # result (tap.sh).
@@ -12,7 +13,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 
-[ $# -gt 0 ] || set -- 6.1 6.12 trixie-backports
+all=''
+[ $# -gt 0 ] || {
+	all=yes
+	set -- 6.1 6.12 trixie-backports
+}
 kselftest=$(scripts/cache.sh kselftest)
 make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 	OUTPUT="$(mkdir -p build/selftests && readlink -e build/selftests)" >build/selftests.log 2>&1 || {
@@ -48,6 +53,11 @@ for kernel; do
 	run "selftests-$kernel" --kernel "$kernel" --numa -- bash tests/vm/selftests.sh \
 		"$top" "$module" "$kselftest/tools/testing/selftests" "${runner[@]}"
 done
+
+[ "$all" ] || {
+	scripts/tap.sh "${taps[@]}"
+	exit
+}
 
 # A physical device that has BAR2 pinned: on 6.1, later kernels do not allow it.
 run pinned --kernel 6.1 --edu -- bash tests/vm/pinned.sh \

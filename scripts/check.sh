@@ -7,57 +7,57 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-passed=0
-failed=0
-skipped=0
-times=''
-
-account() { # TARGET STATUS SECONDS
-	local p f s
-	read -r p _ f _ s _ < <(scripts/tap.sh "build/$1.log" | tail -n 1)
-	# To fail without a failed test is a failure too.
-	[ "$2" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	times+=$(printf '%-18s %4d s   %d passed, %d failed, %d skipped' \
-		"$1" "$3" "$p" "$f" "$s")$'\n'
-}
+results=build/check.results
+mkdir -p build
+: >$results
 
 part() { # TARGET
-	local start=$SECONDS
+	local start=$SECONDS status=0 passed failed skipped
 	echo "== $1"
-	make --no-print-directory "$1" 2>&1 | tee "build/$1.log"
-	account "$1" "${PIPESTATUS[0]}" $((SECONDS - start))
+	make --no-print-directory "$1" 2>&1 | tee "build/$1.log" || status=1
+	read -r passed _ failed _ skipped _ < <(scripts/tap.sh "build/$1.log" | tail -n 1)
+	# To fail without a failed test is a failure too.
+	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+	printf '%s %d %d %d %d\n' "$1" $((SECONDS - start)) "$passed" "$failed" "$skipped" >>$results
 }
 
-# Two parts at once, one after the other on the screen: an emulated machine that hosts
-# guests uses one processor.
-pair() { # TARGET TARGET
-	local start=$SECONDS status=0
-	setsid make --no-print-directory "$2" >"build/$2.log" 2>&1 &
+parts() { # TARGET...
+	local target
+	for target; do
+		part "$target"
+	done
+}
+
+# Parts that each keep one processor busy, as an emulated machine does: OTHERS run beside
+# PARTS, and are shown after them.
+beside() { # "OTHERS" "PARTS"
+	echo "== $1: begun, and shown at the end"
+	set -m # a process group, to end all of it at once
+	# shellcheck disable=SC2086 # one word each
+	parts $1 >build/others.log 2>&1 &
 	other=$!
+	set +m
 	trap 'kill -- -$other 2>/dev/null' EXIT
-	echo "== $2 has begun, and is shown after $1"
-	part "$1"
-	echo "== $2"
-	tail -n +1 -F --pid "$other" "build/$2.log" 2>/dev/null &
-	wait "$other" || status=$?
-	wait
+	# shellcheck disable=SC2086
+	parts $2
+	tail -n +1 -F --pid "$other" build/others.log 2>/dev/null
+	wait "$other"
 	trap - EXIT
-	account "$2" "$status" $((SECONDS - start))
 }
 
-mkdir -p build
-start=$SECONDS
 echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
-times+=$(printf '%-18s %4d s' fetch $((SECONDS - start)))$'\n'
-for target in lint docs check-host check-build check-uml check-uml-plain check-vm; do
-	part "$target"
-done
-pair check-migration check-v2
+printf 'fetch %d\n' $SECONDS >>$results
+parts lint docs check-host check-build check-uml check-uml-plain
+beside 'check-vm check-v2' 'check-migration check-iommufd'
 
 echo
-printf '%s' "$times"
-printf '%-18s %4d s\n\n' total $((SECONDS - start))
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+awk -v total=$SECONDS '
+	{ printf "%-18s %4d s", $1, $2 }
+	NF > 2 { printf "   %d passed, %d failed, %d skipped", $3, $4, $5 }
+	{ print ""; passed += $3; failed += $4; skipped += $5 }
+	END {
+		printf "%-18s %4d s\n\n", "total", total
+		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+		exit (failed > 0)
+	}' $results

@@ -11,9 +11,11 @@
 #	--timeout SEC		give up after this long (300)
 #	--out DIR		shared read-write, /out inside (build/uml/NAME)
 #	--add FILE		a file that COMMAND finds in its folder (repeatable)
+#	--host			COMMAND sees the machine's files at their own paths, read-only,
+#				and DIR at /run/out; /tmp and /run are its own
 #
-# It sees busybox and the files given, and nothing else of the machine. One
-# processor; no KVM, no PCI bus, no type1 container (IOMMUFD's stands in). Any
+# Without --host it sees busybox and the files given, and nothing else of the
+# machine. One processor; no KVM, no PCI bus, no type1 container (IOMMUFD's stands in). Any
 # kernel warning makes the run fail, and so does an end without a status. The
 # kernel's log is left in OUT/dmesg, its console in OUT/console.
 
@@ -25,7 +27,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=debug mem=1024 timeout=300 out='' files=()
+kernel=debug mem=1024 timeout=300 out='' host='' files=()
 
 die() {
 	printf 'uml: %s\n' "$*" >&2
@@ -43,12 +45,26 @@ mount -t tmpfs tmpfs /tmp
 mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 . /job/settings
 mount -t hostfs -o "$out" none /out
+[ -z "$host" ] || {
+	mount -t hostfs -o ro,/ none /host
+	for folder in proc sys dev; do mount --rbind /$folder /host/$folder; done
+	ln -s /proc/self/fd /dev/fd
+	for folder in tmp run dev/shm; do
+		mkdir -p /host/$folder
+		mount -t tmpfs tmpfs /host/$folder
+	done
+	mkdir /host/run/out
+	mount --bind /out /host/run/out
+}
 cd /files
 stty -F /dev/tty1 raw
 for module in /modules/*.ko; do
 	insmod "$module"
 done
-sh /job/command </dev/null >/dev/tty1 2>&1
+case $host in
+'') sh /job/command </dev/null >/dev/tty1 2>&1 ;;
+*) chroot /host /bin/bash /run/out/.command </dev/null >/dev/tty1 2>&1 ;;
+esac
 status=$?
 # What no pointer leads to any more is a leak. Young objects are passed over by the
 # first scan, so look twice.
@@ -66,15 +82,19 @@ INIT
 make_root() {
 	local applet
 	rm -rf "$out/root" "$out"/{dmesg,status,leaks,console}
-	mkdir -p "$out"/root/{bin,dev,proc,sys,tmp,out,files,modules,job}
+	mkdir -p "$out"/root/{bin,dev,proc,sys,tmp,out,host,files,modules,job}
 	cp "$(command -v busybox)" "$out/root/bin/busybox"
 	for applet in $(busybox --list); do
 		[ "$applet" = busybox ] || ln -s busybox "$out/root/bin/$applet"
 	done
 	cp "$entry/modules/mdev.ko" "$out/root/modules/"
 	[ ${#files[@]} -eq 0 ] || cp -- "${files[@]}" "$out/root/files/"
-	printf 'out=%q\n' "$out" >"$out/root/job/settings"
+	printf '%s=%q\n' out "$out" host "$host" >"$out/root/job/settings"
 	printf '%q ' "$@" >"$out/root/job/command"
+	[ -z "$host" ] || {
+		printf 'export HOME=%q PATH=%q\ncd %q\n' "$HOME" "$PATH" "$PWD"
+		cat "$out/root/job/command"
+	} >"$out/.command"
 	init_script >"$out/root/init"
 	chmod +x "$out/root/init"
 }
@@ -118,12 +138,17 @@ while [ $# -gt 0 ]; do
 	--timeout) timeout=$2 ;;
 	--out) out=$2 ;;
 	--add) files+=("$2") ;;
+	--host)
+		host=yes
+		shift
+		continue
+		;;
 	--) break ;;
 	*) die "unknown option $1 (COMMAND goes after --)" ;;
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/uml/$kernel-$(basename "$1")}

@@ -59,6 +59,7 @@ class Lab:
         self.others = []  # machines, which end when nothing is asked for any more
         self.here.load_module(args.module)
         self.protocol = V2(args.qemu, self.machine, logs_dma()) if args.qemu else V1()
+        self.intx = not (self.machine.kvm or self.protocol.msix_without_kvm)
 
     def clear(self):
         """End what is still there; after a good run that is nothing."""
@@ -192,7 +193,7 @@ class Lab:
 
     def _command_line(self, ram_mib, linux, intx=False):
         command = [*self._boot, "-m", str(ram_mib)]
-        intx = intx or self.machine.intx
+        intx = intx or self.intx
         if linux:
             command += [*self._linux, "-append", LINUX + (" options=intx=1" if intx else "")]
         if intx:

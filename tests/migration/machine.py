@@ -14,25 +14,24 @@ class Machine:
     vmm: options of QEMU's own
     device: of the vfio-pci device, beside those of the protocol
     migrates: whether QEMU must be told to migrate although only the container logs DMA
-    intx: the guest has no MSI-X
+    kvm: the guest's processor and its interrupts are KVM's
     """
 
     vmm: tuple
     device: str
     migrates: bool
-    intx: bool
+    kvm: bool
 
 
-KVM = Machine(("-accel", "kvm", "-cpu", "host"), "", True, False)
+KVM = Machine(("-accel", "kvm", "-cpu", "host"), "", True, True)
 
 # User Mode Linux: no KVM, so that the guest is emulated; the device's cdev, and its log of
-# DMA. QEMU 10.0 crashes on the destination if a guest without KVM has used MSI-X
-# (Documentation/limits.rst).
+# DMA.
 IOMMUFD = Machine(
     ("-accel", "tcg,thread=single", "-cpu", "max", "-object", "iommufd,id=iommufd0"),
     ",iommufd=iommufd0",
     False,
-    True,
+    False,
 )
 
 

@@ -22,6 +22,7 @@ class V1:
     sessions_in_a_stream = True  # after a stop and a cont it begins another
     starts_anyway = False  # a guest whose device could not be started
     least_bandwidth = 0  # of a pass, in bytes a second
+    msix_without_kvm = True  # no crash on the destination
     acknowledges_again = False  # new initial data, before it stops
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
@@ -87,6 +88,7 @@ class V2(V1):
         said = subprocess.check_output([binary, "--version"], text=True)
         version = int(re.search(r"version (\d+)\.", said)[1])
         self.excused = [] if logs_dma else [self._untracked]
+        self.msix_without_kvm = version >= 11
         # Whether new initial data delays the switchover.
         self.acknowledges_again = version >= 11
         if version >= 11:

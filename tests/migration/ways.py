@@ -596,7 +596,12 @@ WAYS = (
 def wanted(args):
     """Those that were asked for and can be walked here."""
     without = (OTHERS_DMA, DISK_READ) if args.iommufd else ()
-    return [(title, way) for title, way in WAYS if args.way in title and title not in without]
+    left_out = args.without.split(",")
+    return [
+        (title, way)
+        for title, way in WAYS
+        if args.way in title and title not in without and title.split()[0] not in left_out
+    ]
 
 
 def count(args):
