@@ -122,7 +122,7 @@ def cancelled(tap, lab):
     tap.took("a guest with 16 MiB boots")
     for point in [*points(lab.protocol), lost(lab.protocol)]:
         what = "destination lost" if point.cut else "cancelled"
-        with tap.test(f"W-1 V1-25 P-8 {what} {point.name}, then whole"):
+        with tap.test(f"W-1 V1-25 P-8 {what} {point.name}: no page is lost, nor in the migration after it"):
             attempt = ends_at(tap, lab, guest, point)
             check_ended(guest, attempt, point)
             whole(guest, lab)

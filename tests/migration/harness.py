@@ -74,7 +74,7 @@ def under_load(tap, lab, count):
     tap.took("a guest with 64 MiB boots")
     guest.fill(guest.pages * 3 // 4)
     tap.took("it fills three quarters of them")
-    with tap.test("lspci -vv in the guest"):
+    with tap.test("V1-22 lspci -vv in the guest is as in lspci.txt"):
         check_lspci(tap, lab, guest)
     guest.load(working_set=1024, rate=2000, dma=DMA)
 
@@ -84,9 +84,9 @@ def under_load(tap, lab, count):
         mdev = lab.mdev(precopy=int(n < count), **memory)
         move = lab.move(guest, mdev, bandwidth=STEADY, passes=5)
         tap.note(describe(move))
-        with tap.test(f"S-2 migration {n} under load: three passes or more"):
+        with tap.test(f"S-2 migration {n} under load takes three passes or more"):
             check_load(move, 3)
-        with tap.test(f"migration {n} under load: QEMU and tern count the same bytes"):
+        with tap.test(f"migration {n} under load: QEMU's trace has as many bytes as Tern"):
             check_bytes(move)
         with tap.test(f"V1-28 migration {n} under load: every page has the expected contents"):
             moved = check_pages(guest, move).transfers
@@ -97,16 +97,16 @@ def under_load(tap, lab, count):
 
     move = lab.move(guest, lab.mdev(**memory), bandwidth=FAST)
     tap.note(describe(move))
-    with tap.test("S-8 precopy 0: not one byte before the stop"):
+    with tap.test("S-8 precopy 0 sends no byte before the stop"):
         equal(move.passes, 0, "passes")
         check_bytes(move)
     with tap.test("S-8 precopy 0: every page has the expected contents"):
         check_pages(guest, move)
     tap.took("precopy 0")
 
-    with tap.test("V1-23 lspci -vv in the guest, after all these migrations"):
+    with tap.test("V1-23 lspci -vv in the guest is the same after all migrations"):
         check_lspci(tap, lab, guest)
-    with tap.test("spoiled pages are found, each by its name"):
+    with tap.test("pages corrupted on purpose are reported, each by its name"):
         check_sabotage(guest)
     lab.end(guest)
 
@@ -127,7 +127,7 @@ def one_percent(tap, lab):
     rest = lab.move(guest, lab.mdev(**memory), bandwidth=STEADY, passes=5)
     tap.note(f"precopy 1: {describe(rest)}")
     tap.took("migration with pre-copy")
-    with tap.test("P-2 256 MiB, 1 % dirty per pass: a tenth or less is sent stopped"):
+    with tap.test("P-2 256 MiB, 1 % dirty per pass: at most a tenth is sent after the stop"):
         check_load(rest, 3)
         check_bytes(whole)
         check_bytes(rest)
@@ -147,12 +147,12 @@ def untouched(tap, lab, mib):
     """A BIOS gives the BARs their places, and writes to none."""
     guest = lab.boot(lab.mdev(memory_mib=mib), 64, linux=False)
     move = lab.move(guest, lab.mdev(memory_mib=mib), bandwidth=FAST)
-    with tap.test(f"{mib} MiB never touched: less than 64 KiB sent"):
+    with tap.test(f"{mib} MiB never written: less than 64 KiB are sent"):
         check_bytes(move)
         sent = sum(move.pass_bytes) + move.stopped_bytes
         assert sent < 64 << 10, f"{sent} bytes"
     lab.end(guest)
-    tap.took(f"{mib} MiB never touched")
+    tap.took(f"{mib} MiB never written")
 
 
 def scenarios(args, protocol):
@@ -185,9 +185,9 @@ def run(tap, lab, wanted):
     for _, tests, scenario in wanted:
         with tap.scenario(lab, tests):
             scenario(tap, lab)
-    with tap.test("no QEMU had anything to say, from its start to its exit"):
+    with tap.test("no QEMU printed anything, from its start to its exit"):
         check_silence(lab)
-    with tap.test("nothing is left: no process, no device, and the module goes"):
+    with tap.test("no process and no device is left, and the module can be unloaded"):
         equal(lab.leftovers(), [], "left")
 
 

@@ -138,18 +138,18 @@ def hosts(tap, lab, args):
     guest.load(**FULL_LOAD)
     guest.goes_on()
     tap.took("a guest boots here")
-    with tap.test("W-13 to the other host: whole"):
+    with tap.test("W-13 migration to the other host: no page is lost"):
         to(tap, lab, guest, there, f"tcp:{args.there}:5001")
     tap.took("there")
-    with tap.test("W-13 and back: whole"):
+    with tap.test("W-13 migration back: no page is lost"):
         to(tap, lab, guest, None, f"tcp:{HERE}:5002")
     tap.took("and back")
-    with tap.test("W-14 the network is cut in a pass, and it is cancelled: the source continues"):
+    with tap.test("W-14 the network fails in a pass, then cancel: the source continues"):
         destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
         uri = f"tcp:{args.there}:5003"
         lose(tap, lab, guest, destination, network, uri, stopped=False)
     tap.took("cut in a pass")
-    with tap.test("W-14 it is cut after the stop, and TCP gives up: the source continues"):
+    with tap.test("W-14 the network fails after the stop until TCP times out: the source continues"):
         destination = lab.waiting(guest, lab.mdev(there, **MEMORY))
         uri = f"tcp:{args.there}:5004"
         retries = RETRIES.read_text()
@@ -159,7 +159,7 @@ def hosts(tap, lab, args):
         finally:
             RETRIES.write_text(retries)
     tap.took("cut after the stop")
-    with tap.test("W-14 then a migration: whole"):
+    with tap.test("W-14 the next migration: no page is lost"):
         to(tap, lab, guest, there, f"tcp:{args.there}:5005")
     lab.end(guest)
     tap.took("there again")

@@ -175,7 +175,7 @@ def limits_v1(tap, lab, folder):
         background_snapshot_is_incomplete(tap, lab, boot(lab), folder)
     with tap.test("QEMU 7.2: post-copy starts the guest on the destination, then QEMU aborts"):
         post_copy_aborts(tap, lab, boot(lab), folder)
-    with tap.test("QEMU 7.2: the removal of a device that -only-migratable refused aborts QEMU"):
+    with tap.test("QEMU 7.2: removing an mdev that -only-migratable refused aborts QEMU"):
         removal_aborts(tap, lab)
 
 
@@ -186,7 +186,7 @@ def limits_v2(tap, lab, folder):
     with tap.test("QEMU 10.0: post-copy is refused, with the reason"):
         post_copy_is_refused(tap, lab, guest, folder)
     lab.end(guest)
-    with tap.test("QEMU 10.0: cpr-transfer of a guest with shared memory is whole"):
+    with tap.test("QEMU 10.0: cpr-transfer of a guest with shared memory: no page is lost"):
         cpr_transfer_is_whole(tap, lab, folder)
     with tap.test("QEMU 10.0: a device behind a virtual IOMMU is refused, with the reason"):
         viommu_is_refused(tap, lab)

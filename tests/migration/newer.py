@@ -37,11 +37,11 @@ def multifd(tap, lab):
         downtime_ms=PATIENCE_MS,
     )
     tap.note(describe(move))
-    with tap.test("multifd, 256 MiB of the device's: every page has the expected contents"):
+    with tap.test("multifd with 256 MiB of device memory: every page has the expected contents"):
         assert move.stopped_bytes > 256 * MIB, f"{move.stopped_bytes} bytes after the stop"
         check_pages(guest, move)
         check_goes_on(guest)
-    with tap.test("the events of VFIO_MIGRATION, in their order"):
+    with tap.test("VFIO_MIGRATION reports the device states in order"):
         equal(states(move.source), SOURCE, "the source's states")
         equal(states(guest.vmm)[-len(DESTINATION) :], DESTINATION, "the destination's")
     lab.end(guest)
@@ -54,7 +54,7 @@ def acknowledged(tap, lab):
     guest.load(**FULL_LOAD)
     for capabilities in (), ("switchover_ack",):
         name = "with" if capabilities else "without"
-        with tap.test(f"{name} switchover-ack: whole"):
+        with tap.test(f"{name} switchover-ack: no page is lost"):
             move = lab.move(
                 guest, lab.mdev(**SMALL), bandwidth=FAST, capabilities=capabilities
             )
@@ -79,7 +79,7 @@ def reinitialised(tap, lab):
         move.source.mdev.write("reinit", 1)
         given.append(sum(move.source.mdev.numbers("pass_bytes")))
 
-    with tap.test("V2-15 new initial data in mid-pre-copy: another acknowledgement before the stop"):
+    with tap.test("V2-15 reinit during pre-copy delays the switchover until it is acknowledged again"):
         move = lab.move(
             guest,
             lab.mdev(**SMALL),

@@ -24,14 +24,14 @@ def save_all(tap, lab, folder):
     guest.load(**{**LOAD, "working_set": 1024})
     tap.took("a guest with 64 MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
-    with tap.test("W-5 saved to a file while it runs"):
+    with tap.test("W-5 a running guest is saved to a file"):
         facts["running"] = save(tap, guest, folder / "running", "running-saving", DOWNTIME_MS)
-    with tap.test("V1-30 saved, and going on where it is"):
+    with tap.test("V1-30 the saved guest continues on the source"):
         guest.vmm.qmp.command("cont")
         equal(guest.vmm.mdev.read("state"), "running", "the device's state")
         check_goes_on(guest)
     guest.vmm.qmp.command("stop")
-    with tap.test("P-35 saved to a file while it is paused"):
+    with tap.test("P-35 a paused guest is saved to a file"):
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device's state")
         facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving", PAUSED_MS)
         equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that was stopped")
@@ -56,7 +56,7 @@ def save(tap, guest, path, state, downtime_ms):
 
 def load_all(tap, lab, folder):
     facts = json.loads((folder / FACTS).read_text())
-    with tap.test("W-5 another boot than that which saved"):
+    with tap.test("W-5 the VM that loads is another boot than the one that saved"):
         assert BOOT_ID.read_text() != facts["boot"], "the machine that saved is this one"
     with tap.test("W-5 loaded from a file in a fresh VM: every page has the expected contents"):
         load(tap, lab, folder / "running", facts["pages"], facts["running"], paused=False)

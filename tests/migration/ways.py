@@ -567,29 +567,29 @@ class Ways:
 
 
 # These see by kprobes which stores come after a device's stop.
-OTHERS_DMA = "W-22 S-3 P-3 another device's DMA into BAR2"
-DISK_READ = "W-23 S-3 P-3 a disk read into BAR2"
+OTHERS_DMA = "W-22 S-3 P-3 no store of a peer's DMA is lost"
+DISK_READ = "W-23 S-3 P-3 no store of a late disk read is lost"
 
 # Titles, and what walks them.
 WAYS = (
-    ("W-2 P-35 a paused VM", Ways.paused),
-    ("W-3 V1-26 stop and cont in mid-migration", Ways.stopped_and_continued),
-    ("W-4 P-34 savevm and loadvm", Ways.snapshots),
-    ("W-6 P-14 the guest reboots in mid-migration", Ways.reboots),
-    ("W-17 DMA-9 a transfer under way at the stop", Ways.in_flight),
-    ("W-20 V1-18 P-28 a device in D3hot", Ways.in_d3hot),
-    ("W-21 P-14 P-30 the guest resets the device", Ways.device_reset),
-    ("W-18 INT-6 P-28 interrupts by INTx, not by MSI-X", Ways.line),
-    ("W-8 P-31 two devices in one VM", Ways.two),
+    ("W-2 P-35 a paused VM arrives paused", Ways.paused),
+    ("W-3 V1-26 stop and cont during a migration", Ways.stopped_and_continued),
+    ("W-4 P-34 savevm, then loadvm twice, restores the saved state", Ways.snapshots),
+    ("W-6 P-14 a reboot during a migration leaves no old data", Ways.reboots),
+    ("W-17 DMA-9 a DMA transfer in progress at the stop completes once", Ways.in_flight),
+    ("W-20 V1-18 P-28 a device in D3hot completes its transfer in D0", Ways.in_d3hot),
+    ("W-21 P-14 P-30 a device that the guest has reset migrates", Ways.device_reset),
+    ("W-18 INT-6 P-28 no INTx is lost", Ways.line),
+    ("W-8 P-31 two devices in one VM migrate", Ways.two),
     (OTHERS_DMA, Ways.peer_dma),
     (DISK_READ, Ways.disk_read),
-    ("W-19 P-36 the device is removed while the VM runs", Ways.removed),
-    ("W-9 another size, another model, an older reader", Ways.refusals),
-    ("W-10 the stream is cut", Ways.cuts),
-    ("W-15 V1-30 a stream without an end", Ways.no_end),
-    ("W-11 a bit is flipped", Ways.flips),
-    ("W-16 refused at its end, with no return-path", Ways.no_return_path),
-    ("W-12 one side is killed", Ways.kills),
+    ("W-19 P-36 removal while the VM runs unplugs the device", Ways.removed),
+    ("W-9 another size, model or stream version is refused", Ways.refusals),
+    ("W-10 a truncated stream is refused", Ways.cuts),
+    ("W-15 V1-30 a stream without its END record", Ways.no_end),
+    ("W-11 a stream with a flipped bit is refused", Ways.flips),
+    ("W-16 refused at END without return-path: the source keeps the guest", Ways.no_return_path),
+    ("W-12 one QEMU is killed: the other is correct", Ways.kills),
 )
 
 
