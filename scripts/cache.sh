@@ -34,7 +34,7 @@ configs=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../tests/uml
 # AMX there are 11008, and the host takes all of it or nothing: not even init starts.
 uml_room='s/(HOST_FP_SIZE, 2696)/(HOST_FP_SIZE, 16384)/'
 
-# Its flush_tlb_mm() looks at an address space whose lock nobody holds, when memory is
+# Its flush_tlb_mm() looks at an address space without its lock, when memory is
 # unmapped from it by way of a file: lockdep reports that.
 uml_flush='/^void flush_tlb_mm/,/^}/ { s/^\tfor_each_vma/\trcu_read_lock();\n&/; s/^}/\trcu_read_unlock();\n}/ }'
 
@@ -373,7 +373,7 @@ build_qemu() { # APT-DIR VERSION...
 }
 
 # It runs on the libraries of its own suite, by their loader: QEMU then takes the
-# loader's folder for its own, and must be told where its firmware is.
+# loader's folder for its own, and needs the folders of its firmware.
 build_qemu_root() { # SUITE VERSION
 	cache_note "fetching QEMU $2 and its libraries from $1"
 	unpack_root "$1" '*' qemu-system-x86

@@ -7,11 +7,11 @@ import signal
 import subprocess
 import tempfile
 
-from checks import check_goes_on, equal
+from checks import check_bytes, check_goes_on, check_load, check_pages, equal
 from migration import Failed, Migration
 from qmp import QmpError
 from tamper import Saved
-from usual import FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT
+from usual import BANDWIDTH, FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT
 from vmm import Unexpected
 
 DOWNTIME_MS = 1000
@@ -21,7 +21,7 @@ SHARED_RAM = (
     *("-object", f"memory-backend-memfd,id=ram,share=on,size={RAM_MIB}M"),
     *("-machine", "memory-backend=ram,aux-ram-share=on"),
 )
-TESTS = {"v1": 3, "v2": 4}
+TESTS = {"v1": 4, "v2": 4}
 
 
 def ended(tap, status, output):
@@ -133,6 +133,18 @@ def viommu_is_refused(tap, lab):
         raise AssertionError("QEMU did not refuse it")
 
 
+def viommu_migrates(lab):
+    """The guest does not use the IOMMU: the device's addresses are the guest's."""
+    guest = boot(lab, VIOMMU)
+    for passes in 2, 0:
+        move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=passes)
+        check_load(move, passes)
+        check_bytes(move)
+        check_pages(guest, move)
+        check_goes_on(guest)
+    lab.end(guest)
+
+
 def removal_aborts(tap, lab):
     """Of a device that -only-migratable refused."""
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, linux=False, more=["-only-migratable"])
@@ -177,6 +189,8 @@ def limits_v1(tap, lab, folder):
         post_copy_aborts(tap, lab, boot(lab), folder)
     with tap.test("QEMU 7.2: removing an mdev that -only-migratable refused aborts QEMU"):
         removal_aborts(tap, lab)
+    with tap.test("QEMU 7.2: a device behind a virtual IOMMU migrates: no page is lost"):
+        viommu_migrates(lab)
 
 
 def limits_v2(tap, lab, folder):

@@ -13,7 +13,7 @@ class Machine:
 
     vmm: options of QEMU's own
     device: of the vfio-pci device, beside those of the protocol
-    migrates: whether QEMU must be told to migrate although only the container logs DMA
+    migrates: whether QEMU needs an option to migrate although only the container logs DMA
     kvm: the guest's processor and its interrupts are KVM's
     """
 

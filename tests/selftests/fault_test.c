@@ -971,7 +971,7 @@ CALL(read_swapped)
 	return got.n = dev_read(&self->a, self->a.bar2.offset, got.bytes, sizeof(got.bytes));
 }
 
-/* What it has said that it read is what is there. */
+/* What the call has returned as read is what is there. */
 static bool read_is_right(FIXTURE_DATA(fault) *self)
 {
 	static char again[sizeof(got.bytes)];

@@ -15,7 +15,7 @@ say() { # STATUS NAME
 	fi
 }
 
-echo 1..4
+echo 1..5
 ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
 cd "$tree" || exit 1
 sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
@@ -35,4 +35,12 @@ session /tmp/by-hand "the README's session by hand"
 sed 's/x-enable-migration=on/enable-migration=on/' /tmp/by-hand >/tmp/by-hand-v2
 PATH=$qemu/usr/bin:$PATH
 session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 1)"
+
+# The test of Documentation/ci.rst.
+sed -n '/^\.\. your-test.sh/,/^Run it:/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
+[ -s /tmp/your-test.sh ] && PATH=/usr/bin:/usr/sbin timeout 300 \
+	bash /tmp/your-test.sh "$tree/tern.ko" >/tmp/your-test.log 2>&1
+status=$?
+[ $status -eq 0 ] || sed 's/^/# /' /tmp/your-test.log
+say $status "the test of Documentation/ci.rst"
 exit $bad
