@@ -28,6 +28,10 @@ COVERED = (
     "tests/selftests/*.[ch]",
     "tests/host/*.[ch]",
     "tests/fuzz/*.c",
+    "tests/bench/*.*",
+    "tests/vm/*.sh",
+    "tests/uml/*.sh",
+    "tests/lint/*",
     "scripts/*.*",
 )
 

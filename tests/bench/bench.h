@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Time, a CRC, and a line a figure: "name|value|unit|baseline|ratio". */
+/* Time, a CRC, and one line per figure: "name|value|unit|baseline|ratio". */
 #ifndef TERN_BENCH_H
 #define TERN_BENCH_H
 

@@ -3,7 +3,7 @@
  * What the DMA engine costs beside vfio_dma_rw(), the call that reaches guest memory.
  * The time of each such call of a transfer is taken in one of two ways, whichever
  * there is: by a clock in the module (time-dma.patch), or by the kernel's
- * function_graph tracer. What the tracer costs is told by the same transfer without.
+ * function_graph tracer. The same transfer without it shows what the tracer costs.
  */
 #include "tern.h"
 #include "bench.h"
@@ -28,7 +28,7 @@ static void trace(const char *file, const char *text)
 	must(write_file(path, text), path);
 }
 
-/* Who polls takes the engine's processor: sleep until the interrupt. */
+/* Polling would take the engine's processor: sleep until the interrupt. */
 static double transfer(uint32_t op)
 {
 	double begin = now();

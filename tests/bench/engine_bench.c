@@ -11,7 +11,7 @@
 #define CHUNK	(4UL << 20)
 #define RUNS	50
 
-/* Nobody looks at copies here. */
+/* No test counts copies here. */
 #undef memcpy
 
 /* Stand in for tests/host/env.c, whose CRC is for tests. */
@@ -42,7 +42,7 @@ void get_random_bytes(void *p, size_t n)
 static struct feeder f;
 static volatile u32 keep;
 
-/* What somebody who reads chunk by chunk has of it: each in the staging buffer. */
+/* As a reader of chunks has it: each is assembled in the staging buffer. */
 static double save(void)
 {
 	size_t len = 0;

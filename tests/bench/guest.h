@@ -18,7 +18,7 @@
 
 #define PAGE	4096UL
 
-static int line;	/* to who migrates the guest */
+static int line;	/* to the program that migrates the guest */
 
 static inline void die(const char *what)
 {

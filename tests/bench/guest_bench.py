@@ -15,7 +15,7 @@ from lab import Lab, arguments
 from usual import FAST, RAM_MIB
 
 # A second. All that the guest writes is as much: if QEMU took it faster, the guest
-# would get no processor to write it anew.
+# would get no processor to write it again.
 BANDWIDTH = 4 << 20
 SECONDS = 20
 PASSES = 2  # before it counts

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Runs in a guest: stores to the device's memory and to its own, page by page in
- * turn, and says what they cost. In between somebody migrates the guest, and takes
+ * turn, and prints what they cost. Meanwhile the VMM migrates the guest, and takes
  * both kinds of pages again and again.
  *
  * On ttyS1 it says "ready PAGES"; to "begin" it answers "begin", and from then on it
@@ -18,7 +18,7 @@
 
 #define PAGES	512UL
 #define ROOM	(1UL << 19)	/* slow stores of a kind that are kept */
-#define SLOW	20		/* times what a store costs when nobody takes the pages */
+#define SLOW	20		/* times the cost of a store while no page is taken */
 
 enum { BAR2, RAM, KINDS };
 
@@ -99,7 +99,7 @@ static void *map_ram(void)
 	return mem;
 }
 
-/* What a store costs when nobody takes the pages: the median. */
+/* The cost of a store while no page is taken: the median. */
 static uint64_t usual(void)
 {
 	struct kind *k = &kinds[BAR2];

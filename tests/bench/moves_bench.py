@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a migration of 1 GiB costs under QEMU 10.0, beside others that could be had.
+"""What a migration of 1 GiB costs under QEMU 10.0, beside other devices.
 
 A guest writes a word to page after page of the device's memory while it moves. The
 others: the same without pre-copy; ivshmem's memory, which QEMU itself migrates as RAM;
 and, for the price of having a device at all, the kernel's mtty with its few bytes,
-beside a device of ours whose memory nobody touched. Prints figures as bench.h does.
+beside a Tern device with unwritten memory. Prints figures as bench.h does.
 """
 
 import collections

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A whole session while somebody writes: how long the stop takes, by the size of
+ * A whole session under stores: how long the stop takes, by the size of
  * the device, and how much is sent for what was written.
  *
  * A thread writes a word to so many pages a second, all over the device, and comes
@@ -14,7 +14,7 @@
 #define INTERVAL_US	50000	/* between two passes */
 #define STOPS		5
 
-/* A device's writer, and what it is told. */
+/* A device's writer, and its orders. */
 struct writer {
 	struct dev d;
 	volatile char *mem;
@@ -86,13 +86,13 @@ static double session(struct writer *w)
 		__atomic_store_n(&w->limit, before + w->pages, __ATOMIC_RELEASE);
 		usleep(INTERVAL_US);
 	}
-	/* Not by the clock: who waits too long for a processor would find more dirty. */
+	/* Not by the clock: a late reader would find more dirty pages. */
 	read_all(&w->d);
 	before = __atomic_load_n(&w->written, __ATOMIC_RELAXED) + RATE * INTERVAL_US / 1000000;
 	__atomic_store_n(&w->limit, before, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&w->written, __ATOMIC_RELAXED) < before)
 		usleep(1000);
-	/* The guest stands still before the device is asked to stop. */
+	/* The vCPUs are stopped before the device is. */
 	__atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	begin = now();

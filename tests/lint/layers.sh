@@ -23,7 +23,7 @@ scripts/layers.sh "$copy" || {
 while IFS='|' read -r file line complaint; do
 	fresh
 	printf '%s\n' "$line" >>"$copy/$file"
-	if scripts/layers.sh "$copy" >"$copy/said" 2>&1 || ! grep -qF "layers: $complaint" "$copy/said"; then
+	if scripts/layers.sh "$copy" >"$copy/report" 2>&1 || ! grep -qF "layers: $complaint" "$copy/report"; then
 		echo "not reported in $file: $line"
 		bad=1
 	fi

@@ -88,7 +88,7 @@ check "define: no device yet" define
 check "modify: three attributes" add_attributes
 check "start: a device with these attributes" start
 check "list: the attributes are in its definition" listed
-check "stop: the device is gone" stop
+check "stop: the device was removed" stop
 check "start: an attribute that is refused leaves no device" refused
 check "undefine: nothing is left" undefine
 rmmod tern
