@@ -461,6 +461,7 @@ TEST_F(pair, P11_V1_22_older_config_space_loads)
 		{ 0x3d, 2 }, { 0x67, 0x30 }, { 0x67, 0x20 }, { 0x44, 1 }, { 0x69, 0xa0 },
 	};
 	uint32_t devcap, want = 1 << 28 | 1 << 15;
+	struct stream begin, rest;
 	uint8_t pin = 0, pmcsr = 0xff, kept;
 	unsigned int i;
 
@@ -468,11 +469,15 @@ TEST_F(pair, P11_V1_22_older_config_space_loads)
 	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
 	for (i = 0; i < ARRAY_SIZE(older); i++)
 		set_config_byte(&self->s, older[i].offset, older[i].value);
+	begin = (struct stream){ .buf = self->s.buf, .len = BEGIN_RECORD };
+	rest = (struct stream){ .buf = self->s.buf + BEGIN_RECORD,
+				.len = self->s.len - BEGIN_RECORD };
 	/* What the destination was before does not come through, nor what is written meanwhile. */
 	ASSERT_EQ(set_power(&self->b, D3HOT), 0);
 	ASSERT_EQ(variant->load->resume(&self->b), 0);
+	ASSERT_EQ(variant->load->feed(&self->b, &begin, 9999), 0);
 	ASSERT_EQ(set_power(&self->b, D3HOT), 0);
-	ASSERT_EQ(variant->load->feed(&self->b, &self->s, 9999), 0);
+	ASSERT_EQ(variant->load->feed(&self->b, &rest, 9999), 0);
 	ASSERT_EQ(variant->load->commit(&self->b), 0);
 	EXPECT_EQ(bar0_read(&self->b, TERN_REG_SCRATCH(0)), 7);
 	dev_read(&self->b, region_base(7) + 0x3d, &pin, 1);
