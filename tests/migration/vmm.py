@@ -250,6 +250,9 @@ class Qemu:
             lambda: self.qmp.command("query-status")["status"] == status, f"the guest: {status}"
         )
 
+    def until_device(self, state):
+        self.loop.until_looked(lambda: self.mdev.read("state") == state, f"the device: {state}")
+
     def _exited(self):
         self.status = self._process.wait()
         if not self._expected_to_end:
