@@ -49,7 +49,7 @@ echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 printf 'fetch %d\n' $SECONDS >>$results
 parts lint docs check-host check-build check-uml check-uml-plain
-beside 'check-vm check-v2' 'check-migration check-iommufd'
+beside 'check-vm check-iommufd' 'check-migration check-v2'
 
 echo
 awk -v total=$SECONDS '

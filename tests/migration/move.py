@@ -80,7 +80,9 @@ class Move:
         self._migration.listen(uri)
         bandwidths = sorted(self._bandwidth.items())
         limit = bandwidths.pop(0)[1]
-        self._migration.limit(limit, PATIENT_MS if self._least_passes else self._downtime_ms)
+        # It leaves when it likes, unless passes are asked for.
+        downtime_ms = PATIENT_MS if self._least_passes else self._downtime_ms
+        self._migration.limit(limit, downtime_ms)
         self.started = time.time()
         self._migration.begin(uri)
         end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
@@ -91,7 +93,7 @@ class Move:
                 self.samples.clear()
             for number, limit in bandwidths:
                 self._until_pass(number)
-                self._migration.limit(limit, PATIENT_MS)
+                self._migration.limit(limit, downtime_ms)
             if self._least_passes:
                 # The pass after the last one has begun: the last one is complete.
                 self._until_pass(self._least_passes + 1)

@@ -30,6 +30,8 @@ GROUP_GONE = (
     r"qemu-system-x86_64: vfio_container_dma_unmap\(.*\) = -22 \(Invalid argument\)",
     r"qemu-system-x86_64: vfio: error disconnecting group \d+ from container",
 )
+# QEMU 10.0 at an unplug, where there is no KVM.
+NO_KVM = r"qemu-system-x86_64: KVM VFIO device isn't created yet"
 NEVER = 300  # seconds
 LATE_TRIES = 10  # migrations, to see a store that comes after the device's stop
 # A disk that takes a quarter of a second for each read, but none when QEMU drains it. That
@@ -395,6 +397,8 @@ class Ways:
         guest = self.guest()
         guest.stop()
         guest.vmm.excuse(*GROUP_GONE)
+        if not self._lab.machine.kvm:
+            guest.vmm.excuse(NO_KVM)
         mdev, qmp, ended = guest.vmm.mdev, guest.vmm.qmp, []
         remover = subprocess.Popen(["sh", "-c", f"echo 1 >{mdev.path}/remove"])
         self._lab.loop.watch_exit(remover.pid, lambda: ended.append(remover.wait()))
