@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The DMA engine: what it moves, what it refuses, and that it stops and moves on. */
-#include "fixture.h"
+#include "dma.h"
 #include "kselftest_harness.h"
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <linux/userfaultfd.h>
-
-#define MEMORY		(8 * MIB)
-#define RAM		(4 * MIB)
-#define ADDRESS		0x40000000ULL	/* where the device finds the RAM */
-#define VECTOR		5
-#define PIECE		65536		/* as the engine has it */
-
-#define DONE		TERN_DMA_DONE
-#define ERROR(name)	(TERN_DMA_FAILED | TERN_DMA_ERROR_##name << 8)
 
 FIXTURE(dma) {
 	struct dev a, b;
@@ -25,11 +14,6 @@ FIXTURE(dma) {
 	struct stream s;
 	int irq_a, irq_b;
 };
-
-static uint8_t *anonymous(size_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
 
 /* Guest memory, bus mastering and an interrupt for a device that is open. */
 static int connect_guest(struct dev *d, uint8_t *ram, int *irq)
@@ -61,24 +45,6 @@ FIXTURE_TEARDOWN(dma)
 	munmap(self->ram_b, RAM);
 	close(self->irq_a);
 	close(self->irq_b);
-}
-
-/* Bytes that tell where they are. */
-static void paint(void *p, size_t n, uint32_t seed)
-{
-	uint32_t *word = p;
-	size_t i;
-
-	populate(p, n);
-	for (i = 0; i < n / 4; i++)
-		word[i] = (i + seed) * 2654435761U;
-}
-
-static bool all_are(const uint8_t *p, size_t n, uint8_t value)
-{
-	while (n && *p == value)
-		p++, n--;
-	return !n;
 }
 
 static uint32_t crc_of(const uint8_t *p, size_t n)
@@ -372,42 +338,6 @@ TEST_F(dma, DMA_1_P4_written_device_memory_is_marked)
 	EXPECT_EQ(pending(&self->a), 0);
 }
 
-/*
- * A transfer of all device memory that takes its time: many short entries, over
- * the same part of RAM again and again. The list lies before that.
- */
-#define ENTRY	1024
-#define LIST	(MEMORY / ENTRY * sizeof(struct tern_dma_entry))
-#define SPAN	(2 * MIB)
-
-static void start_long(struct dev *d, uint8_t *ram, uint32_t command)
-{
-	struct tern_dma_entry *list = (void *)ram;
-	unsigned int i;
-
-	for (i = 0; i < MEMORY / ENTRY; i++)
-		list[i] = (struct tern_dma_entry){
-			.address = ADDRESS + LIST + i * ENTRY % SPAN, .length = ENTRY
-		};
-	bar0_write(d, TERN_DMA_ENTRIES, MEMORY / ENTRY);
-	bar0_write(d, TERN_DMA_PATTERN, 0x5a5a5a5a);
-	dma_start(d, command, ADDRESS, 0, MEMORY);
-	while (!bar0_read64(d, TERN_DMA_DONE_LOW))
-		sched_yield();
-}
-
-#define LONG	(TERN_DMA_INTERRUPT | TERN_DMA_VECTOR(VECTOR))
-
-/*
- * Whether a transfer is caught in progress depends on the scheduler: a test
- * continues until it has caught as many as it wants. Each try must hold, caught or not; only
- * a device that is never caught in progress comes to the end of the tries.
- */
-static bool again(unsigned int tried, unsigned int least, unsigned int met, unsigned int wanted)
-{
-	return tried < least || (met < wanted && tried < 200);
-}
-
 /* V1-18 P-32: once the write that stops it has returned, nothing is written. */
 TEST_F(dma, V1_18_P32_stop_stops_dma)
 {
@@ -503,15 +433,6 @@ TEST_F(dma, DMA_9_transfer_finishes_on_the_destination)
 	TH_LOG("%u of %u were caught on their way", caught, i);
 	EXPECT_GE(caught, 2);
 	munmap(mem_b, MEMORY);
-}
-
-/* Whatever would still move has had its time: each round lets the engine's thread run. */
-static void let_it_run(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < 1000; i++)
-		sched_yield();
 }
 
 /*
@@ -636,8 +557,6 @@ TEST_F(dma, V1_27_V1_29_P26_unmap_releases_memory)
 	munmap(copy, RAM);
 }
 
-#define RAM_PAGES	(RAM / PAGE)
-
 /* What became dirty of the RAM since the last time, by the container's books. */
 static int get_dirty(struct dev *d, uint64_t *bitmap)
 {
@@ -658,11 +577,6 @@ static int get_dirty(struct dev *d, uint64_t *bitmap)
 
 	memset(bitmap, 0, RAM_PAGES / 8);
 	return ioctl(d->container, VFIO_IOMMU_DIRTY_PAGES, &dirty) ? -errno : 0;
-}
-
-static bool is_dirty(const uint64_t *bitmap, unsigned long page)
-{
-	return bitmap[page / 64] >> page % 64 & 1;
 }
 
 /* How many pages are dirty that are not these? */
@@ -757,58 +671,6 @@ TEST_F(dma, V1_27_V1_28_container_sees_each_write)
 	ASSERT_EQ(ioctl(self->a.container, VFIO_IOMMU_DIRTY_PAGES, &start), 0);
 	check_pages(_metadata, self, &books);
 	check_nothing_lost(_metadata, self, &books);
-}
-
-#define START	(VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START)
-#define STOP_LOG (VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP)
-#define REPORT	(VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT)
-
-static int log_start(struct dev *d, const struct vfio_device_feature_dma_logging_range *ranges,
-		     unsigned int n, uint64_t *page_size)
-{
-	struct vfio_device_feature_dma_logging_control control = {
-		.page_size = *page_size, .num_ranges = n, .ranges = (uintptr_t)ranges,
-	};
-	int ret = feature(d, START, &control, sizeof(control));
-
-	*page_size = control.page_size;
-	return ret;
-}
-
-static int log_ram(struct dev *d)
-{
-	struct vfio_device_feature_dma_logging_range range = { .iova = ADDRESS, .length = RAM };
-	uint64_t page_size = PAGE;
-
-	return log_start(d, &range, 1, &page_size);
-}
-
-static int log_stop(struct dev *d)
-{
-	return feature(d, STOP_LOG, "", 0);
-}
-
-/* What the device wrote since it was asked last; the bitmap's other bits stay. */
-static int log_report(struct dev *d, uint64_t iova, uint64_t length, uint64_t page_size,
-		      uint64_t *bitmap)
-{
-	struct vfio_device_feature_dma_logging_report report = {
-		.iova = iova, .length = length, .page_size = page_size,
-		.bitmap = (uintptr_t)bitmap,
-	};
-
-	return feature(d, REPORT, &report, sizeof(report));
-}
-
-static int get_log(struct dev *d, uint64_t *bitmap)
-{
-	memset(bitmap, 0, RAM_PAGES / 8);
-	return log_report(d, ADDRESS, RAM, PAGE, bitmap);
-}
-
-static bool has_log(struct dev *d)
-{
-	return !probe_feature(d, START);
 }
 
 static int stop_v2(struct dev *d, unsigned int round)
@@ -1058,53 +920,6 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 	EXPECT_EQ(dma_wait(&self->b), DONE);
 }
 
-/* Memory whose faults are caught by a userfaultfd, and not served before it is let go. */
-struct caught {
-	uint8_t *p;
-	size_t size;
-	struct pollfd fault;
-};
-
-static int catch_faults(struct caught *c, size_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	c->p = anonymous(size);
-	c->size = size;
-	c->fault.events = POLLIN;
-	/* O_NONBLOCK, or poll() returns POLLERR. */
-	c->fault.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	reg.range = (struct uffdio_range){ .start = (uintptr_t)c->p, .len = size };
-	if (c->fault.fd < 0 || ioctl(c->fault.fd, UFFDIO_API, &api) ||
-	    ioctl(c->fault.fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	return 0;
-}
-
-/* Wait for the first fault. */
-static int wait_for_fault(struct caught *c)
-{
-	return poll(&c->fault, 1, 10000) == 1 ? 0 : -ETIMEDOUT;
-}
-
-/* From now on the kernel serves them with zeroes. */
-static int let_go(struct caught *c)
-{
-	struct uffdio_range all = { .start = (uintptr_t)c->p, .len = c->size };
-
-	return ioctl(c->fault.fd, UFFDIO_UNREGISTER, &all) ? -errno : 0;
-}
-
-static void end_caught(struct caught *c)
-{
-	close(c->fault.fd);
-	munmap(c->p, c->size);
-}
-
-/* Where the device finds such memory. */
-#define CAUGHT	0x200000000ULL
-
 /* A transfer whose first piece is blocked in a fault of such memory. 0 or -errno. */
 static int start_blocked(struct dev *d, struct caught *c, uint32_t command)
 {
@@ -1188,12 +1003,6 @@ TEST_F(dma, P10_wrapping_entry_fails)
 	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), ERROR(ADDRESS));
 	EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), 0x1000);
-}
-
-/* Does it wait for something that only a kill can end? */
-static bool in_the_kernel(pid_t pid)
-{
-	return is_in_state(pid, ") D ");
 }
 
 /* P-32: the write that puts the device into D3hot does not return before a piece that moves. */
