@@ -6,13 +6,13 @@
  *
  * fault_life_test.c has the life of a device and of the module.
  */
-#include <linux/iommufd.h>
 #include <linux/loop.h>
 #include <sys/swap.h>
 
 #include "fault.h"
 #include "fixture.h"
 #include "fsm.h"
+#include "iommufd.h"
 #include "kselftest_harness.h"
 
 #define MEMORY		MIB
@@ -544,32 +544,12 @@ static bool log_runs(FIXTURE_DATA(fault) *self)
 /* Without its group: to bind to an iommufd is to open. */
 STEP(leave_group)
 {
-	char folder[128], path[300];
-	struct dirent *entry;
-	DIR *dir;
-
 	dev_close(&self->b);
-	self->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	snprintf(folder, sizeof(folder), MDEV_DEVICES "/%s/vfio-dev", UUID_B);
-	dir = opendir(folder);
-	self->cdev = -1;
-	while (dir && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/dev/vfio/devices/%s", entry->d_name);
-		if (!strncmp(entry->d_name, "vfio", 4))
-			self->cdev = open(path, O_RDWR | O_CLOEXEC);
-	}
-	if (dir)
-		closedir(dir);
+	self->iommufd = iommufd_open();
+	self->cdev = cdev_open(UUID_B);
 }
 
-CALL(bind)
-{
-	struct vfio_device_bind_iommufd bind = {
-		.argsz = sizeof(bind), .iommufd = self->iommufd,
-	};
-
-	return ioctl(self->cdev, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
-}
+CALL(bind) { return cdev_bind(self->cdev, self->iommufd); }
 
 STEP(return_to_group)
 {
@@ -583,13 +563,9 @@ STEP(bound) { leave_group(self); bind(self); }
 
 CALL(attach)
 {
-	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
-	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+	uint32_t ioas = 0;
 
-	if (ioctl(self->iommufd, IOMMU_IOAS_ALLOC, &ioas))
-		return -errno;
-	attach.pt_id = ioas.out_ioas_id;
-	return ioctl(self->cdev, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ? -errno : 0;
+	return ioas_alloc(self->iommufd, &ioas) ?: cdev_attach(self->cdev, ioas);
 }
 
 /* close() reports nothing: what it leaves is what is looked at. */

@@ -212,6 +212,15 @@ static inline int vfio_open(struct dev *d, const char *folder)
 	return vfio_join(d, folder, NULL);
 }
 
+/* Where a Tern device that is open has its regions. 0 or -errno. */
+static inline int dev_find_regions(struct dev *d)
+{
+	int ret = region_info(d, VFIO_PCI_BAR2_REGION_INDEX, &d->bar2, sizeof(d->bar2));
+
+	d->window = TERN_REGION_WINDOW;
+	return ret ?: region_info(d, VFIO_PCI_NUM_REGIONS, &d->mig, sizeof(d->mig));
+}
+
 /* Open a Tern device, in a container as above. 0 or -errno. */
 static inline int dev_join(struct dev *d, const char *uuid, const struct dev *other)
 {
@@ -221,13 +230,7 @@ static inline int dev_join(struct dev *d, const char *uuid, const struct dev *ot
 	snprintf(folder, sizeof(folder), MDEV_DEVICES "/%s", uuid);
 	ret = vfio_join(d, folder, other);
 	d->uuid = uuid;
-	if (ret)
-		return ret;
-	ret = region_info(d, VFIO_PCI_BAR2_REGION_INDEX, &d->bar2, sizeof(d->bar2));
-	if (ret)
-		return ret;
-	d->window = TERN_REGION_WINDOW;
-	return region_info(d, VFIO_PCI_NUM_REGIONS, &d->mig, sizeof(d->mig));
+	return ret ?: dev_find_regions(d);
 }
 
 static inline int dev_open(struct dev *d, const char *uuid)
