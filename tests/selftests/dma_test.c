@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define VECTORS		16
+
 FIXTURE(dma) {
 	struct dev a, b;
 	uint8_t *ram, *ram_b;	/* guest memory of either */
@@ -433,6 +435,186 @@ TEST_F(dma, DMA_9_transfer_finishes_on_the_destination)
 	TH_LOG("%u of %u were caught on their way", caught, i);
 	EXPECT_GE(caught, 2);
 	munmap(mem_b, MEMORY);
+}
+
+/* A vector that is pending at the stop. That of the transfer is VECTOR. */
+#define WAITING		3
+
+/* All vectors by one call, each with an eventfd of its own, as Cloud Hypervisor does. */
+static int connect_vectors(struct dev *d, const int *fds)
+{
+	struct {
+		struct vfio_irq_set head;
+		int fds[VECTORS];
+	} set = {
+		.head = {
+			.argsz = sizeof(set),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = VFIO_PCI_MSIX_IRQ_INDEX, .count = VECTORS,
+		},
+	};
+
+	memcpy(set.fds, fds, sizeof(set.fds));
+	return ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
+static int disconnect_vectors(struct dev *d)
+{
+	return set_irqs(d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+			VFIO_PCI_MSIX_IRQ_INDEX, 0, 0, -1);
+}
+
+static void make_vectors(int *fds)
+{
+	unsigned int i;
+
+	for (i = 0; i < VECTORS; i++)
+		fds[i] = eventfd(0, EFD_NONBLOCK);
+}
+
+/* How often each vector was signalled, four bits for each. */
+static uint64_t count_signals(const int *fds)
+{
+	uint64_t counts = 0;
+	unsigned int i;
+
+	for (i = 0; i < VECTORS; i++)
+		counts |= (signals(fds[i]) & 0xf) << 4 * i;
+	return counts;
+}
+
+#define ONCE(vector)	(1ULL << 4 * (vector))
+
+/*
+ * Save a device with a transfer in progress and a pending vector in Cloud Hypervisor's order:
+ * STOP, then STOP_COPY, read to the end, and STOP. Returns how much of the transfer is done.
+ */
+static uint64_t save_stopped(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
+{
+	int fd;
+
+	self->s.len = 0;
+	paint(self->mem, MEMORY, 1);
+	start_long(&self->a, self->ram, TERN_DMA_OP_FROM_DEVICE | TERN_DMA_LIST | LONG);
+	EXPECT_EQ(go(&self->a, S_STOP), 0);
+	bar0_write(&self->a, TERN_REG_DOORBELL, WAITING);
+	memcpy(self->ram_b, self->ram, RAM);
+	EXPECT_EQ(go_open(&self->a, S_STOP_COPY, &fd), 0);
+	EXPECT_EQ(read_all(fd, &self->s, MIB), 0);
+	EXPECT_EQ(go(&self->a, S_STOP), 0);
+	close(fd);
+	return bar0_read64(&self->a, TERN_DMA_DONE_LOW);
+}
+
+/* Reset the source for the next try. */
+static void start_over(struct __test_metadata *_metadata, FIXTURE_DATA(dma) *self)
+{
+	EXPECT_EQ(reset_by(&self->a, false) ?: set_command(&self->a, MASTER), 0);
+	signals(self->irq_a);
+}
+
+/*
+ * DMA-9 V1-21 V1-24 P-28: Cloud Hypervisor enables bus mastering and connects all vectors
+ * after the data, while the device is still in RESUMING. Before it runs, nothing is signalled
+ * and no DMA is done. Then there is one interrupt for the pending vector and one for the
+ * transfer, which completes once.
+ */
+TEST_F(dma, DMA_9_V1_21_V1_24_P28_setup_while_resuming_as_cloud_hypervisor)
+{
+	unsigned int i, caught = 0;
+	int fds[VECTORS], fd;
+	uint64_t done;
+
+	make_vectors(fds);
+	for (i = 0; again(i, 3, caught, 3); i++) {
+		done = save_stopped(_metadata, self);
+		EXPECT_EQ(signals(self->irq_a), done == MEMORY);
+		caught += done < MEMORY;
+
+		ASSERT_EQ(reset_by(&self->b, false) ?: disconnect_vectors(&self->b), 0);
+		ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+		ASSERT_EQ(write_all(fd, &self->s, MIB), 0);
+		close(fd);
+		ASSERT_EQ(set_command(&self->b, MASTER), 0);
+		ASSERT_EQ(connect_vectors(&self->b, fds), 0);
+		let_it_run();
+		EXPECT_EQ(count_signals(fds), 0);
+		EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), done);
+		EXPECT_EQ(where(&self->b), S_RESUMING);
+
+		ASSERT_EQ(go(&self->b, S_RUNNING), 0);
+		EXPECT_EQ(dma_wait(&self->b), DONE);
+		EXPECT_EQ(bar0_read64(&self->b, TERN_DMA_DONE_LOW), MEMORY);
+		EXPECT_EQ(memcmp(self->ram_b + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
+		EXPECT_TRUE(all_are(self->ram_b + LIST + SPAN, RAM - LIST - SPAN, 0));
+		EXPECT_EQ(count_signals(fds), ONCE(WAITING) | (done < MEMORY ? ONCE(VECTOR) : 0));
+		let_it_run();
+		EXPECT_EQ(count_signals(fds), 0);
+		EXPECT_EQ(bar0_read(&self->b, TERN_REG_IRQ_STATUS), 1 << WAITING | 1 << VECTOR);
+		start_over(_metadata, self);
+	}
+	TH_LOG("%u of %u were caught on their way", caught, i);
+	EXPECT_GE(caught, 3);
+	for (i = 0; i < VECTORS; i++)
+		close(fds[i]);
+}
+
+/*
+ * V2-7 V2-11 P-14 P-21 P-28: after a stream that is refused, Cloud Hypervisor resets the
+ * device, enables bus mastering and connects the vectors again. The device works from its reset
+ * state. It signals no interrupt of the stream, and writes no byte of its transfer. The
+ * undamaged stream loads thereafter.
+ */
+TEST_F(dma, V2_7_V2_11_P14_P21_P28_rearmed_after_a_refused_stream)
+{
+	/* The pending vectors, the transfer, and the end, which completes a load. */
+	static const uint32_t damaged[] = {
+		TERN_RECORD_INTERRUPTS, TERN_RECORD_DMA, TERN_RECORD_END,
+	};
+	struct tern_record *head;
+	int fds[VECTORS], fd;
+	unsigned int i;
+	uint64_t done;
+
+	make_vectors(fds);
+	done = save_stopped(_metadata, self);
+	/* The device must not write to it before the undamaged stream is loaded. */
+	memset(self->ram_b + LIST, 0x11, RAM - LIST);
+	for (i = 0; i < ARRAY_SIZE(damaged); i++) {
+		head = find_record(&self->s, damaged[i]);
+		ASSERT_NE(head, NULL);
+		head->crc32c ^= 1;
+		ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+		EXPECT_LT(write_all(fd, &self->s, MIB), 0);
+		EXPECT_LT(write_all(fd, &self->s, MIB), 0);
+		close(fd);
+		head->crc32c ^= 1;
+
+		ASSERT_EQ(reset_by(&self->b, false), 0);
+		EXPECT_EQ(where(&self->b), S_RUNNING);
+		ASSERT_EQ(set_command(&self->b, MASTER), 0);
+		ASSERT_EQ(connect_vectors(&self->b, fds), 0);
+		let_it_run();
+		EXPECT_EQ(count_signals(fds), 0);
+		EXPECT_EQ(signals(self->irq_b), 0);
+		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_STATUS), TERN_DMA_IDLE);
+		EXPECT_TRUE(all_are(self->ram_b + LIST, RAM - LIST, 0x11));
+		EXPECT_EQ(dma_do(&self->b, TERN_DMA_OP_TO_DEVICE | LONG, ADDRESS, 0, PIECE), DONE);
+		bar0_write(&self->b, TERN_REG_DOORBELL, WAITING);
+		EXPECT_EQ(count_signals(fds), ONCE(WAITING) | ONCE(VECTOR));
+	}
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &fd), 0);
+	ASSERT_EQ(write_all(fd, &self->s, MIB), 0);
+	close(fd);
+	ASSERT_EQ(set_command(&self->b, MASTER), 0);
+	ASSERT_EQ(connect_vectors(&self->b, fds), 0);
+	ASSERT_EQ(go(&self->b, S_RUNNING), 0);
+	EXPECT_EQ(dma_wait(&self->b), DONE);
+	EXPECT_EQ(count_signals(fds), ONCE(WAITING) | (done < MEMORY ? ONCE(VECTOR) : 0));
+	if (done <= MEMORY - SPAN)
+		EXPECT_EQ(memcmp(self->ram_b + LIST, self->mem + MEMORY - SPAN, SPAN), 0);
+	for (i = 0; i < VECTORS; i++)
+		close(fds[i]);
 }
 
 /*
