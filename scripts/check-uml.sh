@@ -27,8 +27,8 @@ case $* in 'jobs all' | faults) faults=$(job fault_test) life=$(job fault_life_t
 first=("$(job device_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)"
 	"$(job storm_test)" "$faults"
 	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
-second=("$(job late_test)" "$(job opener_test)" "$(job killed_test)" "$life" "$(job null_test)"
-	"$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
+second=("$(job late_test)" "$(job opener_test)" "$(job iommufd_test)" "$(job killed_test)" "$life"
+	"$(job null_test)" "$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
 if [ "${1:-}" = jobs ]; then
 	printf '%s\n' "${first[@]}" "${second[@]}"
 	exit

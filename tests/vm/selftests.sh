@@ -26,7 +26,8 @@ say $? "insmod, as the README has it"
 elsewhere=$top/tests/vm/not-here
 ! grep -q ' iova_bitmap_set\b' /proc/kallsyms || elsewhere=/dev/null
 
-# The programs by themselves: each speaks TAP, and its exit status counts.
+# The programs by themselves: each speaks TAP, and its exit status counts. Debian's kernels
+# have no VFIO_DEVICE_CDEV, which iommufd_test needs.
 cd "$top/build/selftests" || exit 1
 modprobe -a zram fuse # a disk that attack_test swaps to and reads from; a file system of opener_test
 export TERN_MODULE="$module" # what it loads again
