@@ -15,6 +15,10 @@ install: modules	## install tern.ko for that kernel, and let modprobe know
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
 	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(shell scripts/kdir.sh release $(KDIR))
 
+deb:	## the Debian package tern-dkms for this machine's suite, in build/deb
+	@scripts/setup.sh deb
+	@scripts/deb.sh build/deb
+
 clean:	## remove what was built; the cache of downloads stays
 	-@test ! -e $(KDIR)/Makefile || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
 	$(RM) -r build
@@ -119,16 +123,24 @@ check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 	@scripts/setup.sh check
 	@scripts/check-mtty.sh
 
+check-deb:	## the package in fresh systems of bookworm and trixie, as root: minutes
+	@scripts/setup.sh check
+	@scripts/check-deb.sh
+
+check-mdevctl:	## mdevctl's udev rule starts a device, in each of 30 loads of the module
+	@scripts/setup.sh check
+	@scripts/check-mdevctl.sh
+
 limits:	## what limits.rst states of QEMU 7.2 and 10.0
 	@scripts/check-limits.sh
 
-check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits or check-mtty
-	@$(MAKE) --no-print-directory $(or $(PART),mutants)
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, deb, check-mdevctl or check-mtty
+	@$(MAKE) --no-print-directory $(patsubst deb,check-deb,$(or $(PART),mutants))
 
 help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
+.PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-iommufd check-migration check-v2 mutants mutate \
-	ways ways-v2 newer-hosts limits check-mtty check-long help
+	ways ways-v2 newer-hosts limits check-deb check-mdevctl check-mtty check-long help

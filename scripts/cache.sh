@@ -17,9 +17,13 @@
 #	libraries of the QEMU 7.2 that is installed
 # cache.sh qemu trixie|trixie-backports|sid - the QEMU of another suite, with the libraries
 #	that it needs; the same
+# cache.sh deb bookworm|trixie - two configured systems of that suite, as directories:
+#	build/       with what builds a package of a DKMS module
+#	fresh/       with nothing of the kind; in its apt's cache dkms, and the headers of
+#		three kernels: the suite's, its backports', and the suite's for clouds
 # cache.sh mtty - a directory with mtty.ko, Linux's sample of a device that migrates, for
 #	Debian's 6.12
-# cache.sh prefetch  - all of these but mtty
+# cache.sh prefetch  - what make check needs of these
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -324,6 +328,46 @@ fetch_uml() {
 	cache_entry "uml-$1-$version-$config" build_uml "$1"
 }
 
+# A system whose packages are configured: only root can make one.
+configured_root() { # SUITE DIRECTORY PACKAGES MMDEBSTRAP-OPTION...
+	sources "$1" "$1-backports" | mmdebstrap --quiet --mode=root --variant=apt \
+		--architectures=amd64 --include="$3" --aptopt="$(apt-config dump Acquire)" \
+		--aptopt='APT::Install-Recommends "false"' "${@:4}" "$1" "$2" -
+}
+
+build_deb() { # SUITE
+	cache_note "fetching $1's dkms, debhelper, and headers of three kernels (about 300 MiB)"
+	configured_root "$1" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
+	# What apt fetches here, it later installs without a network.
+	# shellcheck disable=SC2016 # $1 is the root, and the hook's own
+	configured_root "$1" fresh apt --skip=cleanup/apt --customize-hook='
+		set -e
+		fetch() {
+			chroot "$1" apt-get -qq --download-only -o APT::Sandbox::User=root \
+				-o Dpkg::Use-Pty=0 install "$2"
+		}
+		for package in openssl dkms linux-headers-amd64 linux-headers-cloud-amd64 \
+			linux-headers-amd64/'"$1"'-backports; do
+			fetch "$1" "$package" >/dev/null
+		done
+	'
+}
+
+fetch_deb() { # SUITE
+	local apt versions=''
+	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+	apt=$(mktemp -d)
+	# shellcheck disable=SC2064 # this folder
+	trap "rm -rf '$apt'" EXIT
+	for suite in "$1" "$1-backports"; do
+		other_apt "$apt/$suite" "$suite"
+		versions+=-$(APT_CONFIG=$apt/$suite/apt.conf candidate linux-headers-amd64)
+	done
+	versions+=-$(APT_CONFIG=$apt/$1/apt.conf candidate dh-dkms)
+	[[ ! $versions =~ --|-$ ]] || cache_die "$1 lacks a kernel's headers or dh-dkms ($versions)"
+	cache_entry "deb-$1$versions" build_deb "$1"
+}
+
 build_mtty() { # KDIR
 	local deb tree=linux-source-6.12
 	cache_note "fetching Linux's source, for mtty ($(download_mib "$tree") MiB)"
@@ -440,7 +484,7 @@ cache_main() {
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
 	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
-	'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
+	'deb bookworm' | 'deb trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -453,10 +497,11 @@ cache_main() {
 	fetch-kernel\ *) fetch_suite_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
+	fetch-deb\ *) fetch_deb "$2" ;;
 	fetch-mtty) fetch_mtty ;;
 	fetch-qemu\ 10.0) fetch_qemu "$2" ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0|trixie|trixie-backports|sid | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0|trixie|trixie-backports|sid | deb bookworm|trixie | mtty | prefetch' ;;
 	esac
 }
 

@@ -4,7 +4,7 @@
 # check-vm.sh [KERNEL...] - the module and its selftests in a VM with stock Debian
 # kernels, by /dev/vfio and with no VMM. Without KERNEL it is 6.1, 6.12 and the newest
 # of backports; and then the README's session by hand, as it is printed there, with
-# QEMU 7.2 and 10.0.
+# QEMU 7.2 and 10.0. An unsigned module is loaded where the kernel enforces signatures.
 #
 # What the kernel complains of fails the run (vm.sh), and so does a test without a
 # result (tap.sh).
@@ -62,6 +62,10 @@ done
 # A physical device that has BAR2 pinned: on 6.1, later kernels do not allow it.
 run pinned --kernel 6.1 --edu -- bash tests/vm/pinned.sh \
 	"$(scripts/build-module.sh 6.1)" "$top/build/selftests/pinned_test"
+
+# Signatures enforced, as with Secure Boot.
+run signature --kernel 6.12 --append module.sig_enforce=1 -- bash tests/vm/signature.sh \
+	"$(scripts/build-module.sh 6.12)" "unsigned module"
 
 # The tree in which the README's session is done, built here: an emulated machine
 # finds it made, and need not take minutes. One processor: with two, the guests

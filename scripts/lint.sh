@@ -30,7 +30,7 @@ files() { # PATHSPEC...: in a clone what git knows, else what is there
 
 spdx() {
 	local file
-	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/|^Documentation/ABI/|\.(txt|svg)$' | while read -r file; do
+	files | grep -vE '^LICENSE$|^tests/(golden|fuzz/corpus)/|^Documentation/ABI/|^debian/(changelog|copyright|source/format)$|\.(txt|svg)$' | while read -r file; do
 		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' || echo "$file"
 	done | grep . && return 1
 	[ -z "$(grep -rL 'WITH Linux-syscall-note' include/uapi)" ]

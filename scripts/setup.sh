@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [demo|check] - install what Tern's demo or its checks need.
+# setup.sh [demo|check|deb] - install what Tern's demo, its checks or its package need.
 #
 # On Debian 12 whatever is missing is installed with apt. Elsewhere nothing is
 # installed: the missing commands are named. Silent if nothing is missing.
@@ -19,7 +19,8 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 check=("${demo[@]}" mmdebstrap:mmdebstrap perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-14-dev clang-format:clang-format
 	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
-	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl)
+	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl udev:udevadm)
+deb=(dpkg-dev:dpkg-buildpackage debhelper:dh dh-dkms:dh_dkms make:make)
 
 die() {
 	printf 'setup: %s\n' "$*" >&2
@@ -50,6 +51,7 @@ check_memory() { # MIB
 
 # What is in the cache already does not need its room a second time.
 cache_is_filled() {
+	[ "$1" != deb ] || return 0
 	compgen -G "$cache/kernel-6.1-*" >/dev/null &&
 		compgen -G "$cache/kernel-6.12-*" >/dev/null &&
 		{ [ "$1" = demo ] || {
@@ -109,7 +111,8 @@ main() {
 	case ${1:-demo} in
 	demo) packages=("${demo[@]}") memory_mib=4096 ;;
 	check) packages=("${check[@]}") memory_mib=7168 ;; # two VMs at once
-	*) die "usage: setup.sh [demo|check]" ;;
+	deb) packages=("${deb[@]}") memory_mib=0 ;;
+	*) die "usage: setup.sh [demo|check|deb]" ;;
 	esac
 
 	check_memory "$memory_mib"

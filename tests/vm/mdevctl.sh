@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# mdevctl.sh MODULE - a device made by mdevctl, with attributes. What mdevctl
-# keeps goes to /etc/mdevctl.d: for a VM whose files are lost at its end.
+# mdevctl.sh MODULE LOADS - a device made by mdevctl, with attributes: by hand, and by
+# mdevctl's udev rule each time that the module is loaded. What mdevctl keeps goes to
+# /etc/mdevctl.d: for a VM whose files are lost at its end.
 
-module=$1
+module=$1 loads=$2
 parent=tern type=tern-mem
 uuid=7e100000-0000-4000-8000-0000000000a2
 device=/sys/bus/mdev/devices/$uuid
@@ -29,7 +30,7 @@ mdevctl_silent() {
 }
 
 define() {
-	mdevctl_silent define --uuid $uuid --parent $parent --type $type && [ ! -e $device ]
+	mdevctl_silent define --auto --uuid $uuid --parent $parent --type $type && [ ! -e $device ]
 }
 
 # The attributes of one device; those that differ from what a new one has.
@@ -68,6 +69,40 @@ stop() {
 	mdevctl_silent stop --uuid $uuid && [ ! -e $device ]
 }
 
+# In Debian 12 the rule names /usr/sbin/mdevctl (Documentation/limits.rst).
+udevd() {
+	[ -e /usr/sbin/mdevctl ] || ln -s ../bin/mdevctl /usr/sbin/mdevctl
+	/lib/systemd/systemd-udevd --daemon && udevadm control --ping
+}
+
+only_device() {
+	[ "$(echo /sys/bus/mdev/devices/*)" = $device ] && has_attributes
+}
+
+no_device() {
+	[ -z "$(ls /sys/bus/mdev/devices)" ] && [ ! -e /sys/class/mdev_bus/tern ]
+}
+
+# After settle, udevd has handled the events and run the programs of its rules.
+loaded() {
+	local n
+	for n in $(seq "$loads"); do
+		insmod "$module" && udevadm settle && only_device &&
+			rmmod tern && udevadm settle && no_device || {
+			echo "load $n of $loads; devices:" /sys/bus/mdev/devices/*
+			return 1
+		}
+	done
+}
+
+# All that the kernel may log of them is what mdev logs of a parent and of a device.
+quiet() {
+	dmesg | sed "1,/$marker/d" >$log.kernel
+	[ "$(grep -c 'Adding to iommu group' $log.kernel)" -eq "$loads" ] &&
+		! grep -vE "MDEV: (Registered|Unregistering)|$uuid: (Adding to|Removing from) iommu group" \
+			$log.kernel
+}
+
 # A value that the device refuses: mdevctl says so and leaves no device behind.
 refused() {
 	mdevctl_silent modify --uuid $uuid --addattr tern/memory_mib --value 3 &&
@@ -81,7 +116,7 @@ undefine() {
 # shellcheck disable=SC2046 # names
 modprobe -a vfio_iommu_type1 $(modinfo -F depends "$module" | tr , ' ') &&
 	insmod "$module" || exit 1
-echo 1..8
+echo 1..11
 check "types: the type, with its name and how many can be made" \
 	eval "mdevctl types --parent $parent | grep -A 3 $type | grep -q 'Available instances: 64'"
 check "define: no device yet" define
@@ -89,6 +124,14 @@ check "modify: three attributes" add_attributes
 check "start: a device with these attributes" start
 check "list: the attributes are in its definition" listed
 check "stop: the device was removed" stop
+rmmod tern
+marker="mdevctl.sh: $loads loads"
+echo "$marker" >/dev/kmsg
+check "start-parent-mdevs: udevd runs" udevd
+check "start-parent-mdevs: one device with its attributes in each of $loads loads" loaded
+check "start-parent-mdevs: the kernel's log of these loads is quiet" quiet
+udevadm control --exit
+insmod "$module"
 check "start: an attribute that is refused leaves no device" refused
 check "undefine: nothing is left" undefine
 rmmod tern

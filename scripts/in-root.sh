@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# in-root.sh ROOT SHARED COMMAND... - run COMMAND as root in the system ROOT (cache.sh deb),
+# without a network. SHARED is its /mnt. All else that it writes is lost: ROOT is the lower
+# layer of an overlay.
+
+set -euo pipefail
+
+[ "$(id -u)" -eq 0 ] || {
+	echo 'in-root: packages can only be installed by root' >&2
+	exit 1
+}
+layers=$(mktemp -d -p "$2")
+trap 'rm -rf "$layers"' EXIT
+mkdir "$layers"/{upper,work,merged}
+# shellcheck disable=SC2016 # for that shell
+unshare -m -n -p -f --kill-child sh -euc '
+	lower=$1 layers=$2 shared=$3
+	shift 3
+	mount -t overlay -o "lowerdir=$lower,upperdir=$layers/upper,workdir=$layers/work" \
+		overlay "$layers/merged"
+	mkdir -p "$layers/merged/mnt"
+	mount --bind "$shared" "$layers/merged/mnt"
+	mount -t proc proc "$layers/merged/proc"
+	exec chroot "$layers/merged" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+' sh "$(readlink -e "$1")" "$layers" "$(readlink -e "$2")" "${@:3}"
