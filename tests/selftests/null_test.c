@@ -64,6 +64,9 @@ TEST_F(null, has_one_vector_and_no_memory)
 	EXPECT_EQ(errno, EINVAL);
 	ASSERT_EQ(dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX), &ids, 4), 4);
 	EXPECT_EQ(ids, 0x7e1f1234);
+	/* The table of MSI-X is where the capability says: in BAR1. */
+	ASSERT_EQ(dev_read(&self->a, region_base(VFIO_PCI_CONFIG_REGION_INDEX) + 0x4c, &ids, 4), 4);
+	EXPECT_EQ(ids, 1);
 	ASSERT_EQ(ioctl(self->a.fd, VFIO_DEVICE_GET_IRQ_INFO, &irqs), 0);
 	EXPECT_EQ(irqs.count, 1);
 	/* The close disconnects it: else its eventfd leaks. */
