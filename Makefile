@@ -63,7 +63,7 @@ coverage:	## how much of src/core the host tests run; what of src/ the selftests
 fuzz:	## new inputs for the stream's reader and loader: SECONDS=60
 	@$(MAKE) --no-print-directory -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),60)
 
-check-build:	## tern.ko on both kernels, with W=1 and sparse
+check-build:	## tern.ko on the kernels of four suites, with W=1 and sparse
 	@scripts/check-build.sh
 
 check-uml:	## the selftests on User Mode Linux with KASAN: seconds
@@ -83,8 +83,7 @@ check-migration:	## two QEMUs and a guest that checks every page
 
 check-v2:	## what of v2 needs KVM: QEMU 10.0 on Linux 6.12, and the newest of both
 	@status=0; \
-	scripts/check-migration.sh 6.12/10.0 load,rounds,newer || status=1; \
-	scripts/check-migration.sh 6.12/10.0 ways --way 'S-3 P-3' || status=1; \
+	scripts/check-migration.sh 6.12/10.0 load,rounds,newer,ways --way 'S-3 P-3' || status=1; \
 	scripts/check-migration.sh trixie-backports rounds || status=1; \
 	exit $$status
 
@@ -111,7 +110,7 @@ ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and a sample of each way on 6
 	scripts/check-migration.sh 6.1/10.0 || status=1; \
 	exit $$status
 
-newer-hosts:	## the kernels and the QEMUs of trixie, its backports and sid
+newer-hosts:	## the kernels of trixie and sid, and the QEMUs of trixie and its backports
 	@status=0; \
 	scripts/check-vm.sh trixie sid || status=1; \
 	for suite in trixie trixie-backports; do \

@@ -33,8 +33,8 @@ esac
 for part in kernel:${host%/*} qemu:${host#*/}; do
 	case $part in
 	*:trixie* | *:sid)
-		scripts/cache.sh "${part%:*}" "${part#*:}" >/dev/null 2>build/fetch.log && continue
-		printf '1..1\nok - migration on %s # SKIP %s\n' "$host" "$(tail -n 1 build/fetch.log)"
+		scripts/cache.sh "${part%:*}" "${part#*:}" >/dev/null 2>build/fetch-migration.log && continue
+		printf '1..1\nok - migration on %s # SKIP %s\n' "$host" "$(tail -n 1 build/fetch-migration.log)"
 		echo '0 passed, 0 failed, 1 skipped'
 		exit
 		;;

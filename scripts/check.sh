@@ -34,7 +34,7 @@ beside() { # "OTHERS" "PARTS"
 	echo "== $1: begun, and shown at the end"
 	set -m # a process group, to end all of it at once
 	# shellcheck disable=SC2086 # one word each
-	parts $1 >build/others.log 2>&1 &
+	parts $1 </dev/null >build/others.log 2>&1 &
 	other=$!
 	set +m
 	trap 'kill -- -$other 2>/dev/null' EXIT
@@ -43,6 +43,10 @@ beside() { # "OTHERS" "PARTS"
 	tail -n +1 -F --pid "$other" build/others.log 2>/dev/null
 	wait "$other"
 	trap - EXIT
+	# A part whose shell was killed has no result: that is a failure.
+	for target in $1; do
+		grep -q "^$target " $results || echo "$target 0 0 1 0" >>$results
+	done
 }
 
 echo "== fetching kernels and kselftest, unless they are there"

@@ -20,7 +20,7 @@ check=("${demo[@]}" mmdebstrap:mmdebstrap perl:perl pciutils:lspci socat:socat s
 	clang:clang libclang-rt-14-dev clang-format:clang-format
 	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
 	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl udev:udevadm)
-deb=(dpkg-dev:dpkg-buildpackage debhelper:dh dh-dkms:dh_dkms make:make)
+deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
 
 die() {
 	printf 'setup: %s\n' "$*" >&2

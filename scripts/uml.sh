@@ -53,6 +53,11 @@ mount -t hostfs -o "$out" none /out
 		mkdir -p /host/$folder
 		mount -t tmpfs tmpfs /host/$folder
 	done
+	# What lies in a folder that is empty now.
+	for folder in $needed; do
+		mkdir -p "/host$folder"
+		mount -t hostfs -o "ro,$folder" none "/host$folder"
+	done
 	mkdir /host/run/out
 	mount --bind /out /host/run/out
 }
@@ -79,6 +84,17 @@ poweroff -f
 INIT
 }
 
+# The folders of the tree and of the cache that are below one which is empty there.
+needed() {
+	local folder
+	for folder in "$PWD" "$scripts/.." "${TERN_CACHE:-$HOME/.cache/tern}"; do
+		folder=$(readlink -e "$folder")
+		case $folder/ in
+		/tmp/* | /run/* | /dev/shm/*) echo "$folder" ;;
+		esac
+	done
+}
+
 make_root() {
 	local applet
 	rm -rf "$out/root" "$out"/{dmesg,status,leaks,console}
@@ -89,10 +105,10 @@ make_root() {
 	done
 	cp "$entry/modules/mdev.ko" "$out/root/modules/"
 	[ ${#files[@]} -eq 0 ] || cp -- "${files[@]}" "$out/root/files/"
-	printf '%s=%q\n' out "$out" host "$host" >"$out/root/job/settings"
+	printf '%s=%q\n' out "$out" host "$host" needed "$(needed)" >"$out/root/job/settings"
 	printf '%q ' "$@" >"$out/root/job/command"
 	[ -z "$host" ] || {
-		printf 'export HOME=%q PATH=%q\ncd %q\n' "$HOME" "$PATH" "$PWD"
+		printf 'export HOME=%q PATH=%q\ncd %q || exit 1\n' "$HOME" "$PATH" "$PWD"
 		cat "$out/root/job/command"
 	} >"$out/.command"
 	init_script >"$out/root/init"
@@ -103,10 +119,13 @@ make_root() {
 run_kernel() {
 	# A shell of its own, which says nothing of a signal. What a kernel that panicked leaves
 	# running must not keep the lock.
-	(exec {lock}>&-; timeout -k 5 "$timeout" "$entry/linux" mem="${mem}M" root=/dev/root rootfstype=hostfs \
+	(exec {lock}>&-; exec timeout -k 5 "$timeout" "$entry/linux" mem="${mem}M" root=/dev/root rootfstype=hostfs \
 		rootflags="$out/root" ro init=/init quiet panic=-1 \
 		con=null con0=null,fd:3 con1=null,fd:1 \
-		3>"$out/console" 2>>"$out/console" </dev/null) 2>/dev/null || uml_status=$?
+		3>"$out/console" 2>>"$out/console" </dev/null) 2>/dev/null &
+	uml=$!
+	wait "$uml" || uml_status=$?
+	uml=''
 }
 
 judge() {
@@ -156,6 +175,14 @@ mkdir -p "$out"
 out=$(readlink -e "$out")
 exec {lock}>"$out/.lock"
 flock -n "$lock" || die "another kernel is using $out"
+
+# A kernel that continues would write its results into the next run's folder.
+stop() {
+	[ -z "${uml:-}" ] || kill "$uml" 2>/dev/null || true
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 entry=$("$scripts/cache.sh" uml "$kernel")
 uml_status=0

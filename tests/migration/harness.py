@@ -178,7 +178,11 @@ def scenarios(args, protocol):
     if args.qemu:
         found += [("newer", newer.count(protocol), newer.newer)]
     found += [("ways", ways.count(args), lambda *lab: ways.ways(*lab, args))]
-    return [each for each in found if not args.only or each[0] in args.only.split(",")]
+    names = args.only.split(",") if args.only else [each[0] for each in found]
+    unknown = set(names) - {each[0] for each in found}
+    if unknown or (args.way and not ways.count(args)):
+        raise SystemExit(f"no such scenario or way: {', '.join(unknown) or args.way}")
+    return [each for each in found if each[0] in names]
 
 
 def run(tap, lab, wanted):

@@ -8,8 +8,10 @@ leaks=/sys/kernel/debug/kmemleak
 echo scan >$leaks
 # An object whose checksum has changed since the scan before is not reported: look twice.
 echo scan >$leaks
-if [ -s $leaks ] && grep -q '^unreferenced' $leaks; then
-	sed 's/^/# /' $leaks
+# A file of debugfs has no size.
+cat $leaks >/tmp/leaks
+if [ -s /tmp/leaks ]; then
+	sed 's/^/# /' /tmp/leaks
 	echo "not ok - no leak"
 	exit 1
 fi

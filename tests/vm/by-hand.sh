@@ -37,7 +37,7 @@ PATH=$qemu/usr/bin:$PATH
 session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 1)"
 
 # The test of Documentation/ci.rst.
-sed -n '/^\.\. your-test.sh/,/^Run it:/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
+sed -n '/^\.\. your-test.sh/,/^Run it::/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
 [ -s /tmp/your-test.sh ] && PATH=/usr/bin:/usr/sbin timeout 300 \
 	bash /tmp/your-test.sh "$tree/tern.ko" >/tmp/your-test.log 2>&1
 status=$?
