@@ -117,6 +117,8 @@ class Attempt:
             self._migration.cancel(uri)
         else:
             self._source.excuse(*ON_A_CLOSED_SOCKET)
+            # So slowly that the device's first byte does not come before the cancel.
+            self._migration.limit(TRICKLE, PATIENT_MS, exact=True)
             self._migration.begin(uri)
             end = time.monotonic() + SECONDS_MAX
             while self._source.mdev.read("state") == "running" and time.monotonic() < end:
