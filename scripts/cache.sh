@@ -227,13 +227,17 @@ checker_valid() {
 	CHECK
 }
 
-fetch_suite_kernel() { # SUITE
-	local apt version
+# The version of a package in another suite.
+candidate_in() ( # SUITE PACKAGE
 	apt=$(mktemp -d)
-	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$apt'" EXIT
-	other_apt "$apt" "$1"
-	version=$(APT_CONFIG=$apt/apt.conf candidate linux-image-amd64)
+	trap 'rm -rf "$apt"' EXIT
+	other_apt "$apt" "$1" || exit
+	APT_CONFIG=$apt/apt.conf candidate "$2"
+)
+
+fetch_suite_kernel() { # SUITE
+	local version
+	version=$(candidate_in "$1" linux-image-amd64)
 	[ -n "$version" ] || cache_die "no linux-image-amd64 in $1"
 	cache_entry "kernel-$1-$version" build_root "$1" "$version"
 }
@@ -354,16 +358,12 @@ build_deb() { # SUITE
 }
 
 fetch_deb() { # SUITE
-	local apt versions=''
+	local suite versions=''
 	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
-	apt=$(mktemp -d)
-	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$apt'" EXIT
 	for suite in "$1" "$1-backports"; do
-		other_apt "$apt/$suite" "$suite"
-		versions+=-$(APT_CONFIG=$apt/$suite/apt.conf candidate linux-headers-amd64)
+		versions+=-$(candidate_in "$suite" linux-headers-amd64)
 	done
-	versions+=-$(APT_CONFIG=$apt/$1/apt.conf candidate dh-dkms)
+	versions+=-$(candidate_in "$1" dh-dkms)
 	[[ ! $versions =~ --|-$ ]] || cache_die "$1 lacks a kernel's headers or dh-dkms ($versions)"
 	cache_entry "deb-$1$versions" build_deb "$1"
 }
@@ -433,12 +433,8 @@ build_qemu_root() { # SUITE VERSION
 }
 
 fetch_suite_qemu() { # SUITE
-	local apt version
-	apt=$(mktemp -d)
-	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$apt'" EXIT
-	other_apt "$apt" "$1"
-	version=$(APT_CONFIG=$apt/apt.conf candidate qemu-system-x86)
+	local version
+	version=$(candidate_in "$1" qemu-system-x86)
 	[ -n "$version" ] || cache_die "no qemu-system-x86 in $1"
 	cache_entry "qemu-$1-${version#*:}" build_qemu_root "$1" "$version"
 }
