@@ -268,33 +268,16 @@ void tern_interrupts_disconnect(struct tern_interrupts *irqs)
 }
 
 /**
- * tern_interrupts_intx_connected() - has INTx an eventfd?
- * @irqs: the interrupts
- */
-bool tern_interrupts_intx_connected(struct tern_interrupts *irqs)
-{
-	return READ_ONCE(irqs->intx.trigger);
-}
-
-/**
  * tern_interrupts_mask_intx() - mask INTx, or unmask it
  * @irqs: the interrupts
  * @masked: whether
- *
- * Return: 0; -EINVAL if INTx has no eventfd.
  */
-int tern_interrupts_mask_intx(struct tern_interrupts *irqs, bool masked)
+void tern_interrupts_mask_intx(struct tern_interrupts *irqs, bool masked)
 {
-	int ret = -EINVAL;
-
 	spin_lock(&irqs->lock);
-	if (irqs->intx.trigger) {
-		irqs->intx.masked = masked;
-		deliver_intx_locked(irqs);
-		ret = 0;
-	}
+	irqs->intx.masked = masked;
+	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);
-	return ret;
 }
 
 static void test_locked(struct tern_interrupts *irqs, struct eventfd_ctx *trigger)

@@ -190,14 +190,21 @@ static void disable_index(struct tern_device *dev, u32 index)
 
 /*
  * As vfio-pci has it, the first call with eventfds enables an index, even if each of
- * them is -1. The index stays enabled until all of it is disabled. The request
- * interrupt is enabled while it has an eventfd.
+ * them is -1. The index stays enabled until all of it is disabled. INTx and MSI-X are
+ * not enabled at a time. The request interrupt is enabled while it has an eventfd.
  */
 static bool is_enabled(struct tern_device *dev, u32 index)
 {
 	if (index == VFIO_PCI_REQ_IRQ_INDEX)
 		return dev->req_trigger;
 	return dev->irqs_enabled & BIT(index);
+}
+
+static bool is_other_enabled(const struct tern_device *dev, u32 index)
+{
+	const u32 pins = BIT(VFIO_PCI_INTX_IRQ_INDEX) | BIT(VFIO_PCI_MSIX_IRQ_INDEX);
+
+	return BIT(index) & pins && dev->irqs_enabled & pins & ~BIT(index);
 }
 
 /* The errnos are vfio-pci's, which VMMs are written against. */
@@ -208,6 +215,8 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 
 	/* Only MSI-X has ranges, and so an empty one. */
 	if (!hdr->count && type != VFIO_IRQ_SET_DATA_NONE && hdr->index != VFIO_PCI_MSIX_IRQ_INDEX)
+		return -EINVAL;
+	if (is_other_enabled(dev, hdr->index))
 		return -EINVAL;
 	if (type == VFIO_IRQ_SET_DATA_EVENTFD)
 		return set_eventfds(dev, hdr, data);
@@ -226,44 +235,38 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 	return 0;
 }
 
-static int set_watch(struct tern_device *dev, struct tern_watch *watch, int fd)
-{
-	if (fd != -1 && !tern_interrupts_intx_connected(&dev->fn->irqs))
-		return -EINVAL;
-	return tern_watch_start(watch, fd);
-}
-
-/* Mask INTx or unmask it: now, or whenever an eventfd is signalled. */
+/*
+ * Mask INTx or unmask it: now, or whenever an eventfd is signalled. An eventfd that
+ * masks it is what vfio-pci lacks.
+ */
 static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data,
 		    bool masked)
 {
-	if (hdr->index != VFIO_PCI_INTX_IRQ_INDEX || !hdr->count)
+	u32 type = hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
+
+	if (!is_enabled(dev, VFIO_PCI_INTX_IRQ_INDEX) || !hdr->count)
 		return -EINVAL;
-	switch (hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
-	case VFIO_IRQ_SET_DATA_NONE:
-		return tern_interrupts_mask_intx(&dev->fn->irqs, masked);
-	case VFIO_IRQ_SET_DATA_BOOL:
-		return *(const u8 *)data ? tern_interrupts_mask_intx(&dev->fn->irqs, masked) : 0;
-	case VFIO_IRQ_SET_DATA_EVENTFD:
-		return set_watch(dev, masked ? &dev->mask : &dev->unmask, *(const s32 *)data);
-	default:
-		return -EINVAL;
-	}
+	if (type == VFIO_IRQ_SET_DATA_EVENTFD)
+		return tern_watch_start(masked ? &dev->mask : &dev->unmask, *(const s32 *)data);
+	if (type == VFIO_IRQ_SET_DATA_NONE || *(const u8 *)data)
+		tern_interrupts_mask_intx(&dev->fn->irqs, masked);
+	return 0;
 }
 
 static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data)
 {
+	u32 action = hdr->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK;
+
 	lockdep_assert_held(&dev->irqs_mutex);
-	switch (hdr->flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
-	case VFIO_IRQ_SET_ACTION_TRIGGER:
+	if (action == VFIO_IRQ_SET_ACTION_TRIGGER)
 		return set_triggers(dev, hdr, data);
-	case VFIO_IRQ_SET_ACTION_MASK:
-		return set_mask(dev, hdr, data, true);
-	case VFIO_IRQ_SET_ACTION_UNMASK:
-		return set_mask(dev, hdr, data, false);
-	default:
-		return -EINVAL;
+	if (hdr->index == VFIO_PCI_INTX_IRQ_INDEX) {
+		if (action == VFIO_IRQ_SET_ACTION_MASK)
+			return set_mask(dev, hdr, data, true);
+		if (action == VFIO_IRQ_SET_ACTION_UNMASK)
+			return set_mask(dev, hdr, data, false);
 	}
+	return -ENOTTY;
 }
 
 /**
@@ -273,9 +276,9 @@ static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, con
  *
  * Works in every migration state: where interrupts go is the host's business.
  *
- * Return: 0; -EFAULT, -EINVAL, -EBADF or -ENOMEM with nothing changed. An index that is not
- * enabled can be neither tested nor disabled (-EINVAL). Context: may
- * sleep.
+ * Return: 0; -EFAULT, -EINVAL, -EBADF, -ENOMEM, or -ENOTTY for an action that the index
+ * does not have; nothing has changed then. An index that is not enabled can be neither
+ * tested nor masked nor disabled (-EINVAL). Context: may sleep.
  */
 int tern_irqs_set(struct tern_device *dev, void __user *arg)
 {

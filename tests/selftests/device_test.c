@@ -372,7 +372,7 @@ TEST_F(device, refused_set_irqs_changes_nothing)
 	EXPECT_EQ(set_irqs(&self->d, fds, VFIO_PCI_MSIX_IRQ_INDEX, 0, 4, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK,
 			   VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, fd),
-		  -EINVAL);
+		  -ENOTTY);
 	bar0_write(&self->d, TERN_REG_DOORBELL, 0);
 	EXPECT_EQ(signals(fd), 1);
 	/* Loopback, and the end of them all. */

@@ -252,6 +252,7 @@ TEST_F(irq, INT_4_intx_leaves_no_vector_pending)
 	ASSERT_EQ(set_trigger(&self->a, VECTORS, 4, -1), 0);
 	ring(&self->a, 4);
 	EXPECT_EQ(pending_bits(&self->a), 1 << 4);
+	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), 0);
 	ASSERT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
 	EXPECT_EQ(signals(self->line_a), 1);
 	EXPECT_EQ(pending_bits(&self->a), 0);
@@ -281,9 +282,13 @@ TEST_F(irq, INT_1_wrong_mask_calls_are_refused)
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 0, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 1, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 2, 0), -EINVAL);
-	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VECTORS, 0, 1, 0), -EINVAL);
-	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, 0), -EINVAL);
-	EXPECT_EQ(set_irqs(&self->a, NONE | MASK | UNMASK, LINE, 0, 1, 0), -EINVAL);
+	/* An action that the index does not have, or none, or two. */
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VECTORS, 0, 1, 0), -ENOTTY);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, VECTORS, 0, 1, 0), -ENOTTY);
+	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, VFIO_PCI_REQ_IRQ_INDEX, 0, 1, 0), -ENOTTY);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK | UNMASK, LINE, 0, 1, 0), -ENOTTY);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK | TRIGGER, LINE, 0, 1, 0), -ENOTTY);
+	EXPECT_EQ(set_irqs(&self->a, NONE, VECTORS, 0, 1, 0), -ENOTTY);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, VFIO_PCI_NUM_IRQS, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, ~0U, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, 999), -EBADF);
@@ -291,13 +296,38 @@ TEST_F(irq, INT_1_wrong_mask_calls_are_refused)
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->a.fd), -EINVAL);
 	ring(&self->a, 0);
 	EXPECT_EQ(signals(self->line_a), 1);
-	/* Not connected there is nothing to mask or to test. */
+	/* Enabled without an eventfd it can be masked; disabled there is nothing to mask. */
+	ASSERT_EQ(set_trigger(&self->a, LINE, 0, -1), 0);
+	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), 0);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
 	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
 	EXPECT_EQ(set_irqs(&self->a, NONE | MASK, LINE, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | UNMASK, LINE, 0, 1, 0), -EINVAL);
+	EXPECT_EQ(set_irqs(&self->a, BOOL | UNMASK, LINE, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 1, 0), -EINVAL);
 	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, self->line_b), -EINVAL);
-	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), 0);
+	EXPECT_EQ(set_irqs(&self->a, EVENTFD | UNMASK, LINE, 0, 1, -1), -EINVAL);
+}
+
+/* As on vfio-pci, which has one kind of interrupt at a time. */
+TEST_F(irq, V1_21_intx_and_vectors_exclude_each_other)
+{
+	int vector = eventfd(0, EFD_NONBLOCK);
+
+	EXPECT_EQ(set_trigger(&self->a, VECTORS, 1, vector), -EINVAL);
+	EXPECT_EQ(set_trigger(&self->a, VECTORS, 1, -1), -EINVAL);
+	ring(&self->a, 1);
+	EXPECT_EQ(signals(vector), 0);
+	EXPECT_EQ(signals(self->line_a), 1);
+	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, LINE, 0, 0, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VECTORS, 1, vector), 0);
+	EXPECT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), -EINVAL);
+	EXPECT_EQ(signals(self->line_a), 0);
+	/* The request interrupt is beside both. */
+	EXPECT_EQ(set_trigger(&self->a, VFIO_PCI_REQ_IRQ_INDEX, 0, vector), 0);
+	ASSERT_EQ(set_irqs(&self->a, NONE | TRIGGER, VECTORS, 0, 0, 0), 0);
+	EXPECT_EQ(set_trigger(&self->a, LINE, 0, self->line_a), 0);
+	close(vector);
 }
 
 /*
