@@ -7,10 +7,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-mkdir -p build/vm/mdevctl
-status=0
-scripts/vm.sh --kernel 6.1 --out build/vm/mdevctl -- bash tests/vm/mdevctl.sh \
-	"$(scripts/build-module.sh 6.1)" "${1:-30}" | tee build/vm/mdevctl/tap || status=$?
-[ "$status" -eq 0 ] ||
-	echo "not ok - the VM: status $status (see build/vm/mdevctl)" | tee -a build/vm/mdevctl/tap
+scripts/vm-tap.sh mdevctl --kernel 6.1 -- bash tests/vm/mdevctl.sh \
+	"$(scripts/build-module.sh 6.1)" "${1:-30}"
 scripts/tap.sh build/vm/mdevctl/tap

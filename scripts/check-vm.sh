@@ -27,13 +27,8 @@ make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 
 taps=()
 run() { # NAME VM-OPTION... -- COMMAND...
-	local out=build/vm/$1 status=0
-	shift
-	mkdir -p "$out"
-	scripts/vm.sh --out "$out" "$@" | tee "$out/tap" || status=$?
-	[ "$status" -eq 0 ] ||
-		echo "not ok - the VM: status $status (see $out)" | tee -a "$out/tap"
-	taps+=("$out/tap")
+	scripts/vm-tap.sh "$@"
+	taps+=("build/vm/$1/tap")
 }
 
 for kernel; do
@@ -60,7 +55,7 @@ done
 }
 
 # A physical device that has BAR2 pinned: on 6.1, later kernels do not allow it.
-run pinned --kernel 6.1 --edu -- bash tests/vm/pinned.sh \
+run pinned --kernel 6.1 --physical -- bash tests/vm/pinned.sh \
 	"$(scripts/build-module.sh 6.1)" "$top/build/selftests/pinned_test"
 
 # Signatures enforced, as with Secure Boot.
