@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-limits.sh - what Documentation/limits.rst states of QEMU 7.2 and 10.0, run in a
-# VM (tests/migration/limits.py).
+# check-limits.sh - what Documentation/limits.rst states of QEMU, of mdev, and of MSI-X
+# without KVM, run in VMs (tests/migration/limits.py; tests/vm).
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,4 +11,12 @@ status=0
 for host in 6.1/7.2 6.12/10.0; do
 	scripts/check-migration.sh "$host" limits || status=1
 done
+scripts/vm-tap.sh mdev-race --kernel 6.1 -- bash tests/vm/mdev-race.sh \
+	"$(scripts/build-module.sh 6.1)"
+qemus=(qemu-system-x86_64)
+for version in 10.0 trixie-backports; do
+	qemus+=("$(scripts/cache.sh qemu $version)/usr/bin/qemu-system-x86_64")
+done
+scripts/vm-tap.sh qemu-msix --kernel 6.1 --physical -- python3 tests/vm/qemu_msix.py "${qemus[@]}"
+scripts/tap.sh build/vm/{mdev-race,qemu-msix}/tap || status=1
 exit $status

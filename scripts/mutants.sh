@@ -49,7 +49,7 @@ suite() { # DIR SUITE [PROGRAM [OPTION...]]
 		;;
 	vm-edu)
 		(cd "$1" && module=$(scripts/build-module.sh 6.1) &&
-			"$top/scripts/vm.sh" --edu --timeout 120 --out "$1/vm" -- \
+			"$top/scripts/vm.sh" --physical --timeout 120 --out "$1/vm" -- \
 				bash tests/vm/pinned.sh "$module" "$top/build/selftests/$3")
 		;;
 	*)

@@ -15,7 +15,8 @@
 #	--link DIR/N		one end, 1 or 2, of a network between two VMs: it has
 #				a socket DIR/N, and in the VM eth0 is 10.0.0.N
 #	--numa			half of the memory is another node's
-#	--edu			a machine with an IOMMU, and QEMU's "edu" for a physical device
+#	--physical		a machine with an IOMMU, and QEMU's "edu" and "nvme" for physical
+#				devices
 #	--append ARGS		more for the kernel's command line
 #
 # The VM sees the machine's files at their own paths; what it writes there goes
@@ -33,7 +34,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' edu='' link='' append=''
+kernel=6.1 mem=2048 cpus='' timeout=600 out='' log='' kvm='' numa='' physical='' link='' append=''
 
 die() {
 	printf 'vm: %s\n' "$*" >&2
@@ -197,8 +198,9 @@ run_qemu() {
 		-object "memory-backend-ram,id=near,size=$((mem / 2))M" -numa "node,memdev=near,cpus=0-$((cpus - 1))"
 		-object "memory-backend-ram,id=far,size=$((mem / 2))M" -numa "node,memdev=far"
 	)
-	[ -z "$edu" ] || arguments+=(
+	[ -z "$physical" ] || arguments+=(
 		-machine "q35,kernel-irqchip=split" -device intel-iommu -device edu
+		-device "nvme,serial=physical"
 	)
 	[ -z "$link" ] || arguments+=(
 		-netdev "dgram,id=link,local.type=unix,local.path=$link,remote.type=unix,remote.path=${link%/*}/$((3 - ${link##*/}))"
@@ -259,8 +261,8 @@ while [ $# -gt 0 ]; do
 		shift
 		continue
 		;;
-	--edu)
-		edu=yes append+=' intel_iommu=on'
+	--physical)
+		physical=yes append+=' intel_iommu=on no_timer_check'
 		shift
 		continue
 		;;
@@ -269,7 +271,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--link DIR/N] [--numa] [--edu] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: vm.sh [--kernel 6.1|6.12] [--mem MIB] [--cpus N] [--timeout SEC] [--out DIR] [--log FILE] [--kvm] [--link DIR/N] [--numa] [--physical] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/vm/${kernel##*/}-$(basename "$1")}

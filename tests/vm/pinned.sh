@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# pinned.sh MODULE PROGRAM - run pinned_test in a VM that has QEMU's "edu" (vm.sh --edu).
+# pinned.sh MODULE PROGRAM - run pinned_test in a VM that has QEMU's "edu" (vm.sh --physical).
 # Only on 6.1: later kernels refuse to pin memory whose stores are tracked (-EFAULT).
 
 module=$1 program=$2
