@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 status=0
-for host in 6.1/7.2 6.12/10.0; do
+for host in 6.1/7.2 6.12/10.0 trixie-backports; do
 	scripts/check-migration.sh "$host" limits || status=1
 done
 scripts/vm-tap.sh mdev-race --kernel 6.1 -- bash tests/vm/mdev-race.sh \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What Documentation/limits.rst states of QEMU 7.2 and of QEMU 10.0."""
+"""What Documentation/limits.rst states of QEMU 7.2, 10.0 and 11.1."""
 
 import json
 import pathlib
@@ -117,6 +117,20 @@ def post_copy_is_refused(tap, lab, guest, folder):
     check_goes_on(guest)
 
 
+def cpr_transfer_is_refused(tap, lab, folder):
+    guest = boot(lab, SHARED_RAM)
+    channels = [channel(folder, kind) for kind in ("main", "cpr")]
+    guest.vmm.qmp.command("migrate-set-parameters", mode="cpr-transfer")
+    refused(
+        tap,
+        lambda: guest.vmm.qmp.command("migrate", channels=channels),
+        "CPR does not support vfio mdev",
+    )
+    guest.vmm.qmp.command("migrate-set-parameters", mode="normal")
+    check_goes_on(guest)
+    lab.end(guest)
+
+
 def viommu_is_refused(tap, lab):
     mdev = lab.mdev(**MEMORY)
     try:
@@ -194,16 +208,23 @@ def limits_v1(tap, lab, folder):
 
 
 def limits_v2(tap, lab, folder):
+    qemu = f"QEMU {lab.protocol.version}"
     guest = boot(lab)
-    with tap.test("QEMU 10.0: background-snapshot is refused, with the reason"):
+    with tap.test(f"{qemu}: background-snapshot is refused, with the reason"):
         background_snapshot_is_refused(tap, lab, guest, folder)
-    with tap.test("QEMU 10.0: post-copy is refused, with the reason"):
+    with tap.test(f"{qemu}: post-copy is refused, with the reason"):
         post_copy_is_refused(tap, lab, guest, folder)
     lab.end(guest)
-    with tap.test("QEMU 10.0: cpr-transfer of a guest with shared memory: no page is lost"):
-        cpr_transfer_is_whole(tap, lab, folder)
-    with tap.test("QEMU 10.0: a device behind a virtual IOMMU is refused, with the reason"):
-        viommu_is_refused(tap, lab)
+    if qemu == "QEMU 10.0":
+        with tap.test(f"{qemu}: cpr-transfer of a guest with shared memory: no page is lost"):
+            cpr_transfer_is_whole(tap, lab, folder)
+        with tap.test(f"{qemu}: a device behind a virtual IOMMU is refused, with the reason"):
+            viommu_is_refused(tap, lab)
+        return
+    with tap.test(f"{qemu}: cpr-transfer is refused, with the reason"):
+        cpr_transfer_is_refused(tap, lab, folder)
+    with tap.test(f"{qemu}: a device behind a virtual IOMMU migrates: no page is lost"):
+        viommu_migrates(lab)
 
 
 def limits(tap, lab):

@@ -86,7 +86,8 @@ class V2(V1):
         if machine.migrates:
             self.option += ",enable-migration=on"
         said = subprocess.check_output([binary, "--version"], text=True)
-        version = int(re.search(r"version (\d+)\.", said)[1])
+        self.version = re.search(r"version (\d+\.\d+)\.", said)[1]
+        version = int(self.version.partition(".")[0])
         self.excused = [] if logs_dma else [self._untracked]
         self.msix_without_kvm = version >= 11
         # Whether new initial data delays the switchover.
