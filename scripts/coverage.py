@@ -151,7 +151,8 @@ def main():
         return check()
     module, hits_file = sys.argv[1:]
     base, found, end = sites(module)
-    hits = {base + int(h) for h in pathlib.Path(hits_file).read_text().split()}
+    hits = {base + int(hit) for hit in re.findall(r"^-?\d+$", pathlib.Path(hits_file).read_text(),
+                                                  re.MULTILINE)}
     # What lies behind is of other sections: init, exit, and what is unlikely.
     hits = {h for h in hits if h <= end}
     ordered = sorted(found | hits)

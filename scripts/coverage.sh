@@ -43,17 +43,10 @@ else
 	exit 1
 fi
 
-# The module with a call at the head of each block (tests/coverage), and all selftests.
+# All selftests.
 cd ../..
 module=$out/module
-mkdir -p "$module"
-rsync -a --delete Kbuild src include "$module/"
-rsync -a tests/coverage "$module/tests/"
-make -C "$(scripts/cache.sh uml debug)/kdir" M="$module" ARCH=um -j "$(nproc)" TEST_MODELS=1 \
-	COVERAGE=1 modules >"$out/module.log" 2>&1 || {
-	tail -n 20 "$out/module.log"
-	exit 1
-}
+scripts/traced-module.sh "$module"
 mapfile -t jobs < <(scripts/check-uml.sh jobs all)
 make -s -C tests/selftests KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
 	OUTPUT="$(mkdir -p build/selftests && readlink -e build/selftests)" >build/selftests.log 2>&1

@@ -26,6 +26,7 @@ import dataclasses
 import difflib
 import fnmatch
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -39,6 +40,7 @@ import time
 
 import mutate_judge
 import mutate_places
+import mutate_reach
 from mutate_places import Place, words
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -264,9 +266,15 @@ class Programs:
         return self.sorted(base, self.host_tests, str)
 
     def uml(self, base):
-        """The jobs for a file: with a look for leaks once the likely ones have run."""
-        jobs = self.sorted(base, self.jobs, lambda job: job.split()[0])
-        if "fault_life_test" not in self.order.get(base, []):
+        """The jobs for a file, in their order."""
+        return self.sorted(base, self.jobs, lambda job: job.split()[0])
+
+    def judges(self, place, reach):
+        """The jobs for a change: with a look for leaks once the likely ones have run."""
+        jobs = self.uml(place.base)
+        if reach:
+            jobs = reach.jobs(place, jobs)
+        if "fault_life_test" not in self.order.get(place.base, []):
             jobs = [f"{job} -T {LOADS}" if job.startswith("fault_life_test") else job
                     for job in jobs]
         return [*jobs[:LIKELY], "leaks.sh", *jobs[LIKELY:]]
@@ -326,8 +334,10 @@ def tree_hash():
 class Run:
     """The workers and what they share."""
 
-    def __init__(self, folder, results, draw, equivalent):
+    def __init__(self, folder, results, draw, equivalent, traced=None):
         self.folder = folder
+        self.traced = traced
+        self.reach = None
         self.results = results
         self.draw = draw
         self.known = results.status()
@@ -339,15 +349,19 @@ class Run:
         self.total = 0
         self.failed = False
 
-    def work(self, number, worker, count):
-        """Judge places until the slots are empty. The tests must pass without any change."""
+    def measure(self, number, worker, count):
+        """The tests must pass without any change. What each of them has run."""
+        failure = worker.measure(self.programs.host("")[number::count],
+                                 self.programs.uml("")[number::count], count, self.traced)
+        if failure:
+            raise SystemExit(f"without any change: {failure} (see {worker.log})")
+        print(f"# without any change the tests pass ({number + 1} of {count}), "
+              f"{time.monotonic() - self.began:.0f} s", flush=True)
+        return worker.hits()
+
+    def work(self, worker):
+        """Judge places until the slots are empty."""
         try:
-            failure = worker.measure(self.programs.host("")[number::count],
-                                     self.programs.uml("")[number::count], count)
-            if failure:
-                raise SystemExit(f"without any change: {failure} (see {worker.log})")
-            print(f"# without any change the tests pass ({number + 1} of {count}), "
-                  f"{time.monotonic() - self.began:.0f} s", flush=True)
             while not self.failed:
                 self.fill(worker, self.slots.get_nowait())
         except queue.Empty:
@@ -377,7 +391,7 @@ class Run:
             if built != "builds":
                 return built, None
             by = worker.host(self.programs.host(place.base)) if place.path.startswith(CORE) else None
-            by = by or worker.uml(self.programs.uml(place.base))
+            by = by or worker.uml(self.programs.judges(place, self.reach))
         finally:
             worker.restore(place)
         return (KILLED, by) if by else (SURVIVED, None)
@@ -393,8 +407,13 @@ class Run:
         for slot in slots:
             self.slots.put(slot)
         with concurrent.futures.ThreadPoolExecutor(len(workers)) as pool:
-            futures = [pool.submit(self.work, number, worker, len(workers))
-                       for number, worker in enumerate(workers)]
+            hits = collections.defaultdict(set)
+            for part in pool.map(self.measure, itertools.count(), workers,
+                                 itertools.repeat(len(workers))):
+                for job, offsets in part.items():
+                    hits[job] |= offsets
+            self.reach = mutate_reach.Reach(self.traced / "tern.ko", hits)
+            futures = [pool.submit(self.work, worker) for worker in workers]
             try:
                 for future in futures:
                     future.result()
@@ -600,7 +619,10 @@ def main():
         results.forget(SURVIVED)
     began = time.monotonic()
     draw = Draw(places, asked.n, asked.seed)
-    Run(OUT / name, results, draw, equivalent).run(workers_in(OUT / name, WORKERS, module, kdir))
+    workers = workers_in(OUT / name, WORKERS, module, kdir)
+    traced = OUT / name / "traced"
+    subprocess.run([workers[0].tree / "scripts/traced-module.sh", traced], check=True)
+    Run(OUT / name, results, draw, equivalent, traced).run(workers)
     report(results, equivalent)
     print(f"# {(time.monotonic() - began) / 60:.1f} min")
     return 0

@@ -95,12 +95,16 @@ class Worker:
         self.seconds = {"host": 600, "uml": 600}
         self.unchanged = {}
 
-    def measure(self, host, jobs, parts):
+    def measure(self, host, jobs, parts, traced):
         """Run tests without any change: this worker's part of them. The first failure, or None.
 
-        What a change may take is so much longer than all parts.
+        What a change may take is so much longer than all parts. @traced is a folder with
+        the module that tells what each job has run: hits() has that afterwards.
         """
-        for name, run, programs in ("host", self.host, host), ("uml", self.uml, jobs):
+        modules = [traced / name for name in ("tern.ko", "tests/coverage/tern_trace.ko")]
+        (self.folder / "uml/hits").unlink(missing_ok=True)
+        for name, run, programs in (("host", self.host, host),
+                                    ("uml", lambda jobs: self.uml(jobs, modules), jobs)):
             began = time.monotonic()
             failure = run(programs)
             if failure:
@@ -169,9 +173,19 @@ class Worker:
         failed = [line for line in lines if HOST_FAILED.match(line)]
         return "host: " + (failed or [f"status {done.returncode}"])[0].strip()
 
-    def uml(self, jobs):
+    def hits(self):
+        """What each job of measure() has run: offsets, for mutate_reach."""
+        found = {}
+        for line in (self.folder / "uml/hits").read_text().splitlines():
+            if line.startswith("# "):
+                offsets = found.setdefault(line.removeprefix("# "), set())
+            else:
+                offsets.add(int(line))
+        return found
+
+    def uml(self, jobs, modules=None):
         """The first failure of the selftests on User Mode Linux, or None."""
-        if not (self.again("tern.o") and self.again("tern.ko")):
+        if not modules and not (self.again("tern.o") and self.again("tern.ko")):
             return "uml: the module does not link"
         out = self.folder / "uml"
         (out / "console").unlink(missing_ok=True)
@@ -179,8 +193,9 @@ class Worker:
         arguments = [self.tree / "scripts/uml.sh", "--out", out, "--timeout", str(int(seconds) + 60)]
         for program in {job.split()[0] for job in jobs}:
             arguments += ["--add", self.program(program)]
-        arguments += ["--add", self.module / "tern.ko",
-                      "--add", self.tree / "tests/uml/selftests.sh",
+        for module in modules or [self.module / "tern.ko"]:
+            arguments += ["--add", module]
+        arguments += ["--add", self.tree / "tests/uml/selftests.sh",
                       "--", "sh", "./selftests.sh", *jobs]
         kernel = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   stdin=subprocess.DEVNULL, start_new_session=True)

@@ -4,11 +4,13 @@
  * its init and exit are kept, too, and those of an init that fails.
  *
  * The parameter "coverage" gives the blocks that have run and were not given yet, as
- * offsets from __sanitizer_cov_trace_pc(), one line each; nothing when all are given.
+ * offsets from __sanitizer_cov_trace_pc(), one line each; nothing when all are given. A
+ * write forgets them all: from then on it is what has run since.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "trace.h"
@@ -29,9 +31,15 @@ static int get(char *buf, const struct kernel_param *param)
 	return len;
 }
 
-static const struct kernel_param_ops ops = { .get = get };
+static int set(const char *val, const struct kernel_param *param)
+{
+	memset(tern_trace, TERN_TRACE_NOT_RUN, sizeof(tern_trace));
+	return 0;
+}
 
-module_param_cb(coverage, &ops, NULL, 0400);
+static const struct kernel_param_ops ops = { .get = get, .set = set };
+
+module_param_cb(coverage, &ops, NULL, 0600);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Which blocks of tern.ko have run");
