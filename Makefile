@@ -133,7 +133,11 @@ check-mdevctl:	## mdevctl's udev rule starts a device, in each of 30 loads of th
 limits:	## what limits.rst states of QEMU 7.2 and 10.0
 	@scripts/check-limits.sh
 
-check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, deb, check-mdevctl or check-mtty
+libvirt:	## virsh migrates a domain between two libvirtd: 9.0 with QEMU 7.2, 11.3 with QEMU 10.0
+	@scripts/setup.sh check
+	@scripts/check-libvirt.sh
+
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, libvirt, deb, check-mdevctl or check-mtty
 	@$(MAKE) --no-print-directory $(patsubst deb,check-deb,$(or $(PART),mutants))
 
 help:	## this list
@@ -142,4 +146,4 @@ help:	## this list
 
 .PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-iommufd check-migration check-v2 mutants mutate \
-	ways ways-v2 newer-hosts limits check-deb check-mdevctl check-mtty check-long help
+	ways ways-v2 newer-hosts limits libvirt check-deb check-mdevctl check-mtty check-long help

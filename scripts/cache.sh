@@ -21,6 +21,8 @@
 #	build/       with what builds a package of a DKMS module
 #	fresh/       with nothing of the kind; in its apt's cache dkms, and the headers of
 #		three kernels: the suite's, its backports', and the suite's for clouds
+# cache.sh libvirt bookworm|bookworm-backports - the libvirt and the QEMU of that suite, as a
+#	configured system in root/
 # cache.sh mtty - a directory with mtty.ko, Linux's sample of a device that migrates, for
 #	Debian's 6.12
 # cache.sh prefetch  - what make check needs of these
@@ -368,6 +370,23 @@ fetch_deb() { # SUITE
 	cache_entry "deb-$1$versions" build_deb "$1"
 }
 
+build_libvirt() { # SUITE VERSION
+	cache_note "fetching libvirt $2 and the QEMU of $1 (about 150 MiB)"
+	printf 'Package: src:libvirt src:qemu src:seabios\nPin: release n=%s\nPin-Priority: 600\n' "$1" >pin
+	configured_root "${1%-backports}" root libvirt-daemon-system,qemu-system-x86,mdevctl \
+		--setup-hook="cp '$PWD/pin' \"\$1/etc/apt/preferences.d/suite\""
+	rm pin
+}
+
+fetch_libvirt() { # SUITE
+	local libvirt qemu
+	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+	libvirt=$(candidate_in "$1" libvirt-daemon-system)
+	qemu=$(candidate_in "$1" qemu-system-x86)
+	[ "${libvirt:+1}${qemu:+1}" = 11 ] || cache_die "$1 lacks libvirt or QEMU ($libvirt, $qemu)"
+	cache_entry "libvirt-$1-$libvirt-${qemu#*:}" build_libvirt "$1" "$libvirt"
+}
+
 build_mtty() { # KDIR
 	local deb tree=linux-source-6.12
 	cache_note "fetching Linux's source, for mtty ($(download_mib "$tree") MiB)"
@@ -481,6 +500,7 @@ cache_main() {
 	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
 	'deb bookworm' | 'deb trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
+	'libvirt bookworm' | 'libvirt bookworm-backports') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -494,10 +514,11 @@ cache_main() {
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
 	fetch-deb\ *) fetch_deb "$2" ;;
+	fetch-libvirt\ *) fetch_libvirt "$2" ;;
 	fetch-mtty) fetch_mtty ;;
 	fetch-qemu\ 10.0) fetch_qemu "$2" ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0|trixie|trixie-backports|sid | deb bookworm|trixie | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0|trixie|trixie-backports|sid | deb bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
 	esac
 }
 
