@@ -22,6 +22,8 @@
 #	build/       with what builds a package of a DKMS module
 #	fresh/       with nothing of the kind; in its apt's cache dkms, and the headers of
 #		three kernels: the suite's, its backports', and the suite's for clouds
+# cache.sh host bookworm|trixie - in root/, a system of that suite with its updates, its
+#	security updates and its backports in apt's sources, and nothing but apt and make
 # cache.sh mtty - a directory with mtty.ko, Linux's sample of a device that migrates, for
 #	Debian's 6.12
 # cache.sh prefetch  - what make check needs of these
@@ -376,19 +378,24 @@ fetch_uml() {
 	cache_entry "uml-$1-$version-$config" build_uml "$1"
 }
 
-# A system whose packages are configured: only root can make one.
-configured_root() { # SUITE DIRECTORY PACKAGES MMDEBSTRAP-OPTION...
-	sources "$1" "$1-backports" | mmdebstrap --quiet --mode=root --variant=apt \
+only_root() { # SUITE
+	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+}
+
+# A system whose packages are configured.
+configured_root() { # "SUITE MORE-SUITES" DIRECTORY PACKAGES MMDEBSTRAP-OPTION...
+	# shellcheck disable=SC2086 # one word each
+	sources $1 | mmdebstrap --quiet --mode=root --variant=apt \
 		--architectures=amd64 --include="$3" --aptopt="$(apt-config dump Acquire)" \
-		--aptopt='APT::Install-Recommends "false"' "${@:4}" "$1" "$2" -
+		--aptopt='APT::Install-Recommends "false"' "${@:4}" "${1%% *}" "$2" -
 }
 
 build_deb() { # SUITE
 	cache_note "fetching $1's dkms, debhelper, and headers of three kernels (about 300 MiB)"
-	configured_root "$1" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
+	configured_root "$1 $1-backports" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
 	# What apt fetches here, it later installs without a network.
 	# shellcheck disable=SC2016 # $1 is the root, and the hook's own
-	configured_root "$1" fresh apt --skip=cleanup/apt --customize-hook='
+	configured_root "$1 $1-backports" fresh apt --skip=cleanup/apt --customize-hook='
 		set -e
 		fetch() {
 			chroot "$1" apt-get -qq --download-only -o APT::Sandbox::User=root \
@@ -403,13 +410,26 @@ build_deb() { # SUITE
 
 fetch_deb() { # SUITE
 	local suite versions=''
-	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+	only_root "$1"
 	for suite in "$1" "$1-backports"; do
 		versions+=-$(candidate_in "$suite" linux-headers-amd64)
 	done
 	versions+=-$(candidate_in "$1" dh-dkms)
 	[[ ! $versions =~ --|-$ ]] || cache_die "$1 lacks a kernel's headers or dh-dkms ($versions)"
 	cache_entry "deb-$1$versions" build_deb "$1"
+}
+
+build_host() { # SUITE
+	cache_note "installing a system of $1 (about 100 MiB)"
+	configured_root "$1 $1-updates $1-backports $1-security" root ca-certificates,make
+}
+
+fetch_host() { # SUITE
+	local version
+	only_root "$1"
+	version=$(candidate_in "$1" base-files)
+	[ -n "$version" ] || cache_die "no base-files in $1"
+	cache_entry "host-$1-$version" build_host "$1"
 }
 
 build_mtty() { # KDIR
@@ -514,7 +534,7 @@ cache_main() {
 	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
 	'qemu 7.2') if installed_qemu 7.2; then echo /; else fetch_or_newest "$@"; fi ;;
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
-	'deb bookworm' | 'deb trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
+	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -530,11 +550,12 @@ cache_main() {
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
 	fetch-deb\ *) fetch_deb "$2" ;;
+	fetch-host\ *) fetch_host "$2" ;;
 	fetch-mtty) fetch_mtty ;;
 	fetch-qemu\ 7.2) fetch_qemu 7.2 bookworm ;;
 	fetch-qemu\ 10.0) fetch_qemu 10.0 bookworm-backports ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 7.2|10.0|trixie|trixie-backports|sid | deb bookworm|trixie | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | mtty | prefetch' ;;
 	esac
 }
 
