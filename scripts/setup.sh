@@ -16,10 +16,11 @@ cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
 	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole
-	mmdebstrap:mmdebstrap util-linux:flock rsync:rsync apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
+	mmdebstrap:mmdebstrap mount:mount util-linux:flock rsync:rsync apt:apt-get
+	dpkg:dpkg-deb gnuplot-nox:gnuplot)
 check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-dev clang-format:clang-format
-	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
+	patch:patch procps:pgrep shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
 	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm)
 deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
 
