@@ -126,6 +126,10 @@ check-deb:	## the package in fresh systems of bookworm and trixie, as root: minu
 	@scripts/setup.sh check
 	@scripts/check-deb.sh
 
+check-hosts:	## make demo in fresh systems of bookworm and trixie, as root: minutes
+	@scripts/setup.sh check
+	@scripts/check-hosts.sh
+
 check-mdevctl:	## mdevctl's udev rule starts a device, in each of 30 loads of the module
 	@scripts/setup.sh check
 	@scripts/check-mdevctl.sh
@@ -137,8 +141,8 @@ libvirt:	## virsh migrates a domain between two libvirtd: 9.0 with QEMU 7.2, 11.
 	@scripts/setup.sh check
 	@scripts/check-libvirt.sh
 
-check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, libvirt, deb, check-mdevctl or check-mtty
-	@$(MAKE) --no-print-directory $(patsubst deb,check-deb,$(or $(PART),mutants))
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, libvirt, deb, hosts, check-mdevctl or check-mtty
+	@$(MAKE) --no-print-directory $(patsubst hosts,check-hosts,$(patsubst deb,check-deb,$(or $(PART),mutants)))
 
 help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
@@ -146,4 +150,4 @@ help:	## this list
 
 .PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-iommufd check-migration check-v2 mutants mutate \
-	ways ways-v2 newer-hosts limits libvirt check-deb check-mdevctl check-mtty check-long help
+	ways ways-v2 newer-hosts limits libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

@@ -84,14 +84,15 @@ session() {
 }
 
 guest() {
-	local module kernel
+	local module kernel qemu
 	echo "== stores of a guest, in a VM" >&2
 	module=$(scripts/build-module.sh 6.1)
 	kernel=$(scripts/cache.sh kernel 6.1)
+	qemu=$(scripts/cache.sh qemu 7.2)
 	scripts/guest.sh "$out/guest.cpio" "$out/guest_stores"
 	scripts/vm.sh --kvm --mem 1536 --out "$out/vm-guest" -- python3 tests/bench/guest_bench.py \
 		--module "$module" --kernel "$kernel/boot/vmlinux" --initrd "$out/guest.cpio" \
-		--logs /run/out/logs
+		--qemu "$qemu/usr/bin/qemu-system-x86_64" --logs /run/out/logs
 }
 
 moves() {

@@ -12,9 +12,10 @@
 # cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
 #	tests/uml's configuration (minutes, the first time); a directory with
 #	linux, modules/, kdir and release as above
-# cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; a directory
-#	with usr/bin/qemu-system-x86_64, which finds the rest beside itself and the
-#	libraries of the QEMU 7.2 that is installed
+# cache.sh qemu 7.2 - QEMU 7.2 of bookworm, which speaks v1; a directory with
+#	usr/bin/qemu-system-x86_64. If QEMU 7.2 is installed, that is /
+# cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; the same. On
+#	bookworm it runs on the libraries of the QEMU 7.2 that is installed
 # cache.sh qemu trixie|trixie-backports|sid - the QEMU of another suite, with the libraries
 #	that it needs; the same
 # cache.sh deb bookworm|trixie - two configured systems of that suite, as directories:
@@ -23,9 +24,13 @@
 #		three kernels: the suite's, its backports', and the suite's for clouds
 # cache.sh libvirt bookworm|bookworm-backports - the libvirt and the QEMU of that suite, as a
 #	configured system in root/
+# cache.sh host bookworm|trixie - in root/, a system of that suite with its updates, its
+#	security updates and its backports in apt's sources, and nothing but apt and make
 # cache.sh mtty - a directory with mtty.ko, Linux's sample of a device that migrates, for
 #	Debian's 6.12
 # cache.sh prefetch  - what make check needs of these
+#
+# 6.1, 6.12 and Linux's source are bookworm's on a machine of another suite, too.
 #
 # Each prints the path of what it fetched or had already. Nothing is installed:
 # packages are downloaded and unpacked under ${TERN_CACHE:-~/.cache/tern}.
@@ -174,14 +179,56 @@ fetch_kernel() {
 		$(depends_on "$headers" 'linux-headers|linux-kbuild|linux-compiler')
 }
 
-# Suites for apt or mmdebstrap, from where bookworm comes.
-sources() { # SUITE...
-	local site
+# From where this machine has its own Debian: the site of the archive that has this label.
+site() { # Debian|Debian-Security
 	# shellcheck disable=SC2016 # apt's variable
-	site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-		'Codename: bookworm' | head -n 1)
-	[ -n "$site" ] || cache_die "no bookworm among apt's sources"
-	printf "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site %s main\n" "$@"
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
+		'Origin: Debian' "Label: $1" | head -n 1
+}
+
+# Suites for apt or mmdebstrap.
+sources() { # SUITE...
+	local suite label site
+	for suite; do
+		label=Debian
+		[[ $suite != *-security ]] || label=Debian-Security
+		site=$(site "$label")
+		[ -n "$site" ] || cache_die "no $label in apt's lists: it must be among the sources (run scripts/setup.sh)"
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $suite main"
+	done
+}
+
+# apt for other suites from now on, with a state of its own: the machine's sources stay as
+# they are, and what is installed is no candidate.
+use_apt_of() { # SUITE...
+	local apt
+	apt=$(mktemp -d)
+	# shellcheck disable=SC2064 # this folder
+	trap "rm -rf '$apt'" EXIT
+	mkdir "$apt"/{lists,archives}
+	touch "$apt/status"
+	sources "$@" >"$apt/sources.list"
+	cat >"$apt/apt.conf" <<-CONF
+		Dir::Etc::SourceList "$apt/sources.list";
+		Dir::Etc::SourceParts "-";
+		Dir::State::Lists "$apt/lists";
+		Dir::State::Status "$apt/status";
+		Dir::Cache::Archives "$apt/archives";
+		Dir::Cache::PkgCache "";
+		Dir::Cache::SrcPkgCache "";
+	CONF
+	export APT_CONFIG=$apt/apt.conf
+	apt-get -qq update -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any || exit
+}
+
+is_bookworm() {
+	# shellcheck source=/dev/null
+	(. /etc/os-release && [ "${VERSION_CODENAME:-}" = bookworm ])
+}
+
+# A machine of another suite has no kernel 6.1, and calls 6.12 by another name.
+use_bookworm() {
+	is_bookworm || use_apt_of bookworm bookworm-security
 }
 
 # Packages of a suite with all that they need, in root/. What is named comes from this
@@ -194,6 +241,7 @@ unpack_root() { # SUITE NAMES PACKAGE,...
 	sources "${suites[@]}" | mmdebstrap --quiet --variant=extract --architectures=amd64 \
 		--include="$3" --aptopt="$(apt-config dump Acquire)" \
 		--setup-hook="cp '$PWD/pin' \"\$1/etc/apt/preferences.d/suite\"" \
+		--setup-hook='cd "$1" && mkdir -p usr/lib usr/lib64 && ln -s usr/lib usr/lib64 .' \
 		"${suites[0]}" root -
 	rm pin
 }
@@ -231,10 +279,8 @@ checker_valid() {
 
 # The version of a package in another suite.
 candidate_in() ( # SUITE PACKAGE
-	apt=$(mktemp -d)
-	trap 'rm -rf "$apt"' EXIT
-	other_apt "$apt" "$1" || exit
-	APT_CONFIG=$apt/apt.conf candidate "$2"
+	use_apt_of "$1"
+	candidate "$2"
 )
 
 fetch_suite_kernel() { # SUITE
@@ -334,19 +380,24 @@ fetch_uml() {
 	cache_entry "uml-$1-$version-$config" build_uml "$1"
 }
 
-# A system whose packages are configured: only root can make one.
-configured_root() { # SUITE DIRECTORY PACKAGES MMDEBSTRAP-OPTION...
-	sources "$1" "$1-backports" | mmdebstrap --quiet --mode=root --variant=apt \
+only_root() { # SUITE
+	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+}
+
+# A system whose packages are configured.
+configured_root() { # "SUITE MORE-SUITES" DIRECTORY PACKAGES MMDEBSTRAP-OPTION...
+	# shellcheck disable=SC2086 # one word each
+	sources $1 | mmdebstrap --quiet --mode=root --variant=apt \
 		--architectures=amd64 --include="$3" --aptopt="$(apt-config dump Acquire)" \
-		--aptopt='APT::Install-Recommends "false"' "${@:4}" "$1" "$2" -
+		--aptopt='APT::Install-Recommends "false"' "${@:4}" "${1%% *}" "$2" -
 }
 
 build_deb() { # SUITE
 	cache_note "fetching $1's dkms, debhelper, and headers of three kernels (about 300 MiB)"
-	configured_root "$1" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
+	configured_root "$1 $1-backports" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
 	# What apt fetches here, it later installs without a network.
 	# shellcheck disable=SC2016 # $1 is the root, and the hook's own
-	configured_root "$1" fresh apt --skip=cleanup/apt --customize-hook='
+	configured_root "$1 $1-backports" fresh apt --skip=cleanup/apt --customize-hook='
 		set -e
 		fetch() {
 			chroot "$1" apt-get -qq --download-only -o APT::Sandbox::User=root \
@@ -361,7 +412,7 @@ build_deb() { # SUITE
 
 fetch_deb() { # SUITE
 	local suite versions=''
-	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+	only_root "$1"
 	for suite in "$1" "$1-backports"; do
 		versions+=-$(candidate_in "$suite" linux-headers-amd64)
 	done
@@ -373,18 +424,31 @@ fetch_deb() { # SUITE
 build_libvirt() { # SUITE VERSION
 	cache_note "fetching libvirt $2 and the QEMU of $1 (about 150 MiB)"
 	printf 'Package: src:libvirt src:qemu src:seabios\nPin: release n=%s\nPin-Priority: 600\n' "$1" >pin
-	configured_root "${1%-backports}" root libvirt-daemon-system,qemu-system-x86,mdevctl \
+	configured_root "${1%-backports} ${1%-backports}-backports" root libvirt-daemon-system,qemu-system-x86,mdevctl \
 		--setup-hook="cp '$PWD/pin' \"\$1/etc/apt/preferences.d/suite\""
 	rm pin
 }
 
 fetch_libvirt() { # SUITE
 	local libvirt qemu
-	[ "$(id -u)" -eq 0 ] || cache_die "a system of $1 can only be installed by root"
+	only_root "$1"
 	libvirt=$(candidate_in "$1" libvirt-daemon-system)
 	qemu=$(candidate_in "$1" qemu-system-x86)
 	[ "${libvirt:+1}${qemu:+1}" = 11 ] || cache_die "$1 lacks libvirt or QEMU ($libvirt, $qemu)"
 	cache_entry "libvirt-$1-$libvirt-${qemu#*:}" build_libvirt "$1" "$libvirt"
+}
+
+build_host() { # SUITE
+	cache_note "installing a system of $1 (about 100 MiB)"
+	configured_root "$1 $1-updates $1-backports $1-security" root ca-certificates,make
+}
+
+fetch_host() { # SUITE
+	local version
+	only_root "$1"
+	version=$(candidate_in "$1" base-files)
+	[ -n "$version" ] || cache_die "no base-files in $1"
+	cache_entry "host-$1-$version" build_host "$1"
 }
 
 build_mtty() { # KDIR
@@ -409,27 +473,10 @@ fetch_mtty() {
 	cache_entry "mtty-$version-$(<"$kernel/release")" build_mtty "$kernel/kdir"
 }
 
-# apt for another suite, with a state of its own: the machine's sources stay as they are.
-other_apt() { # DIR SUITE
-	mkdir -p "$1"/{lists,archives}
-	sources "$2" >"$1/sources.list"
-	cat >"$1/apt.conf" <<-CONF
-		Dir::Etc::SourceList "$1/sources.list";
-		Dir::Etc::SourceParts "-";
-		Dir::State::Lists "$1/lists";
-		Dir::Cache::Archives "$1/archives";
-		Dir::Cache::PkgCache "";
-		Dir::Cache::SrcPkgCache "";
-	CONF
-	APT_CONFIG=$1/apt.conf apt-get -qq update -o APT::Sandbox::User="$(id -un)" \
-		-o APT::Update::Error-Mode=any
-}
-
-build_qemu() { # APT-DIR VERSION...
+build_qemu() { # VERSION
 	local packages=(qemu-system-x86 qemu-system-common qemu-system-data) deb
-	export APT_CONFIG=$1/apt.conf
-	packages=("${packages[@]/%/=$2}")
-	cache_note "fetching QEMU $2 ($(download_mib "${packages[@]}") MiB)"
+	packages=("${packages[@]/%/=$1}")
+	cache_note "fetching QEMU $1 ($(download_mib "${packages[@]}") MiB)"
 	download "${packages[@]}"
 	for deb in *.deb; do dpkg-deb -x "$deb" .; done
 	rm ./*.deb
@@ -444,7 +491,7 @@ build_qemu_root() { # SUITE VERSION
 	cat >usr/bin/qemu-system-x86_64 <<-'WRAPPER'
 	#!/bin/sh
 	root=$(dirname "$(readlink -f "$0")")/../../root/usr
-	exec "$root/lib64/ld-linux-x86-64.so.2" --argv0 qemu-system-x86_64 \
+	exec "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --argv0 qemu-system-x86_64 \
 		--library-path "$root/lib/x86_64-linux-gnu" "$root/bin/qemu-system-x86_64" \
 		-L "$root/share/qemu" -L "$root/share/seabios" "$@"
 	WRAPPER
@@ -458,18 +505,24 @@ fetch_suite_qemu() { # SUITE
 	cache_entry "qemu-$1-${version#*:}" build_qemu_root "$1" "$version"
 }
 
-fetch_qemu() {
-	local apt version
-	apt=$(mktemp -d)
-	# shellcheck disable=SC2064 # this folder
-	trap "rm -rf '$apt'" EXIT
-	other_apt "$apt" bookworm-backports
-	version=$(APT_CONFIG=$apt/apt.conf candidate qemu-system-x86)
+# A QEMU of a suite of bookworm, by its version.
+fetch_qemu() { # VERSION SUITE
+	local version
+	use_apt_of "$2"
+	version=$(candidate qemu-system-x86)
 	case $version in
-	1:"$1".*) ;;
-	*) cache_die "bookworm-backports has QEMU '$version', not $1" ;;
+	1:"$1".* | 1:"$1"+*) ;;
+	*) cache_die "$2 has QEMU '$version', not $1" ;;
 	esac
-	cache_entry "qemu-$1-${version#*:}" build_qemu "$apt" "$version"
+	if is_bookworm; then
+		cache_entry "qemu-$1-${version#*:}" build_qemu "$version"
+	else
+		APT_CONFIG='' cache_entry "qemu-$1-${version#*:}-root" build_qemu_root "$2" "$version"
+	fi
+}
+
+installed_qemu() { # VERSION
+	[[ $(qemu-system-x86_64 --version 2>/dev/null) == *"version $1."* ]]
 }
 
 # Fetch in a process of its own, where errors count; without success an older
@@ -498,8 +551,9 @@ cache_main() {
 	case "$*" in
 	'kernel 6.1' | 'kernel 6.12' | kselftest) fetch_or_newest "$@" ;;
 	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
+	'qemu 7.2') if installed_qemu 7.2; then echo /; else fetch_or_newest "$@"; fi ;;
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
-	'deb bookworm' | 'deb trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
+	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
 	'libvirt bookworm' | 'libvirt bookworm-backports') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
@@ -508,17 +562,21 @@ cache_main() {
 		fetch_or_newest uml debug
 		fetch_or_newest uml plain
 		fetch_or_newest qemu 10.0
+		cache_main qemu 7.2
 		;;
+	fetch-kernel\ 6* | fetch-kselftest | fetch-uml\ * | fetch-mtty) use_bookworm ;;&
 	fetch-kernel\ 6*) fetch_kernel "$2" ;;
 	fetch-kernel\ *) fetch_suite_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
 	fetch-uml\ *) fetch_uml "$2" ;;
 	fetch-deb\ *) fetch_deb "$2" ;;
 	fetch-libvirt\ *) fetch_libvirt "$2" ;;
+	fetch-host\ *) fetch_host "$2" ;;
 	fetch-mtty) fetch_mtty ;;
-	fetch-qemu\ 10.0) fetch_qemu "$2" ;;
+	fetch-qemu\ 7.2) fetch_qemu 7.2 bookworm ;;
+	fetch-qemu\ 10.0) fetch_qemu 10.0 bookworm-backports ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 10.0|trixie|trixie-backports|sid | deb bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
 	esac
 }
 

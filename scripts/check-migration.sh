@@ -48,12 +48,10 @@ uml/*) module=$(scripts/build-module.sh uml-debug) ;;
 esac
 initrd=$(scripts/migration-guest.sh)
 guest=$(scripts/cache.sh kernel 6.1)
+qemu=$(scripts/cache.sh qemu "${host#*/}")
 harness=(python3 tests/migration/harness.py --module "$module"
-	--kernel "$guest/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs)
-case $host in
-*/7.2) ;;
-*) harness+=(--qemu "$(scripts/cache.sh qemu "${host#*/}")/usr/bin/qemu-system-x86_64") ;;
-esac
+	--kernel "$guest/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs
+	--qemu "$qemu/usr/bin/qemu-system-x86_64")
 case $host in uml/*) harness+=(--iommufd) ;; esac
 taps=()
 timeout=2400

@@ -72,6 +72,7 @@ mkdir -p "$tree"
 cp -r Kbuild Makefile src include scripts "$tree/"
 make -s -C "$tree" modules KDIR="$kdir" >build/by-hand.log 2>&1
 run by-hand --kernel 6.1 --kvm --cpus 1 -- \
-	bash tests/vm/by-hand.sh "$top" "$tree" "$kdir" "$(scripts/cache.sh qemu 10.0)"
+	bash tests/vm/by-hand.sh "$top" "$tree" "$kdir" \
+	"$(scripts/cache.sh qemu 7.2)" "$(scripts/cache.sh qemu 10.0)"
 
 scripts/tap.sh "${taps[@]}"

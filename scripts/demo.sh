@@ -36,9 +36,10 @@ echo "A guest with $memory MiB of device memory writes $rate MiB/s, and migrates
 module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
+qemu=$(scripts/cache.sh qemu 7.2)
 
 scripts/vm.sh --kvm --mem "$ram" --timeout 1800 --out "$out/vm" -- \
 	python3 tests/migration/demo.py --module "$module" --kernel "$kernel/boot/vmlinux" \
-	--initrd "$initrd" --logs /run/out/logs --result /run/out/result.json \
+	--qemu "$qemu/usr/bin/qemu-system-x86_64" --initrd "$initrd" --logs /run/out/logs --result /run/out/result.json \
 	--memory-mib "$memory" --rate-mibs "$rate" 2>&1 |
 	python3 tests/migration/show.py --result "$out/vm/result.json" --out "$out"

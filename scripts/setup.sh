@@ -3,7 +3,7 @@
 #
 # setup.sh [demo|check|deb] - install what Tern's demo, its checks or its package need.
 #
-# On Debian 12 whatever is missing is installed with apt. Elsewhere nothing is
+# On Debian 12 and 13 whatever is missing is installed with apt. Elsewhere nothing is
 # installed: the missing commands are named. Silent if nothing is missing.
 
 set -euo pipefail
@@ -11,15 +11,17 @@ set -euo pipefail
 need_disk_mib=8192
 cache=${TERN_CACHE:-${HOME:?}/.cache/tern}
 
-# package[:command]; a package without a command has none to look for elsewhere.
+# package[:command]; a package without a command has none to look for elsewhere. Each has
+# the same name in Debian 12 and 13. pahole brings the libelf that kernel headers need.
 demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	xz-utils:xz zstd:zstd busybox-static:busybox python3:python3
-	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole libelf1
-	util-linux:flock rsync:rsync apt:apt-get dpkg:dpkg-deb gnuplot-nox:gnuplot)
-check=("${demo[@]}" mmdebstrap:mmdebstrap perl:perl pciutils:lspci socat:socat sparse:sparse
-	clang:clang libclang-rt-14-dev clang-format:clang-format
-	shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
-	python3-docutils:rst2html python3-clang-14 python3-pyflakes mdevctl:mdevctl udev:udevadm)
+	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole
+	mmdebstrap:mmdebstrap mount:mount util-linux:flock rsync:rsync apt:apt-get
+	dpkg:dpkg-deb gnuplot-nox:gnuplot)
+check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
+	clang:clang libclang-rt-dev clang-format:clang-format
+	patch:patch procps:pgrep shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
+	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm)
 deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
 
 die() {
@@ -37,9 +39,9 @@ as_root() {
 	fi
 }
 
-is_debian_12() {
+is_debian_12_or_13() {
 	# shellcheck source=/dev/null
-	(. /etc/os-release 2>/dev/null && [ "${ID:-} ${VERSION_ID:-}" = "debian 12" ])
+	(. /etc/os-release 2>/dev/null && [[ "${ID:-} ${VERSION_ID:-}" =~ ^debian\ 1[23]$ ]])
 }
 
 check_memory() { # MIB
@@ -118,10 +120,10 @@ main() {
 	check_memory "$memory_mib"
 	cache_is_filled "${1:-demo}" || check_disk
 
-	if ! is_debian_12; then
+	if ! is_debian_12_or_13; then
 		mapfile -t missing < <(missing_commands "${packages[@]}")
 		[ "${#missing[@]}" -eq 0 ] ||
-			die "not Debian 12, so install these yourself: ${missing[*]}"
+			die "not Debian 12 or 13, so install these yourself: ${missing[*]}"
 		return
 	fi
 

@@ -6,6 +6,7 @@ import contextlib
 import pathlib
 import subprocess
 
+import protocol
 from attempt import Attempt
 from host import Here
 from killed import Killed
@@ -15,7 +16,6 @@ from mdev import Mdev
 from migration import Failed
 from move import Move
 from pause import Pause
-from protocol import V1, V2
 from refusal import Refusal
 from vmm import Guest, Qemu
 
@@ -35,7 +35,7 @@ def arguments(description):
     parser.add_argument("--module", required=True, help="tern.ko")
     parser.add_argument("--kernel", required=True, help="the guest's kernel")
     parser.add_argument("--initrd", required=True, help="the guest's initramfs")
-    parser.add_argument("--qemu", help="one that speaks v2 (the installed 7.2, and v1)")
+    parser.add_argument("--qemu", default="qemu-system-x86_64", help="7.2 speaks v1 (the installed one)")
     parser.add_argument("--iommufd", action="store_true", help="iommufd and no KVM")
     parser.add_argument("--logs", required=True, help="a folder for what the QEMUs say")
     return parser
@@ -59,7 +59,7 @@ class Lab:
         self.here = Here()
         self.others = []  # machines, which end when nothing is asked for any more
         self.here.load_module(args.module)
-        self.protocol = V2(args.qemu, self.machine, logs_dma()) if args.qemu else V1()
+        self.protocol = protocol.of(args.qemu, self.machine, logs_dma())
         self.intx = not (self.machine.kvm or self.protocol.msix_without_kvm)
 
     def clear(self):

@@ -11,11 +11,14 @@ import subprocess
 BEGUN, STOPPED, ENDED = "begun", "stopped", "ended"
 
 
+def major(version):
+    return int(version.partition(".")[0])
+
+
 class V1:
     """QEMU 7.2: the migration region."""
 
     name = "v1"
-    binary = "qemu-system-x86_64"
     option = "x-enable-migration=on"
     traces = "vfio_save_buffer", "vfio_migration_set_state"
     capabilities = ()
@@ -31,6 +34,9 @@ class V1:
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
     _state = re.compile(r"vfio_migration_set_state .* state (\d+)$")
     _meaning = {"3": BEGUN, "2": STOPPED, "0": STOPPED, "1": ENDED}
+
+    def __init__(self, binary):
+        self.binary = binary
 
     @classmethod
     def events(cls, text):
@@ -80,19 +86,18 @@ class V2(V1):
     _state = re.compile(r"vfio_migration_set_device_state .* state (\w+)$")
     _meaning = {"PRE_COPY": BEGUN, "STOP_COPY": STOPPED, "STOP": STOPPED, "RUNNING": ENDED}
 
-    def __init__(self, binary, machine, logs_dma):
-        self.binary = binary
+    def __init__(self, binary, version, machine, logs_dma):
+        super().__init__(binary)
         self.option = "migration-events=on" + machine.device
         if machine.migrates:
             self.option += ",enable-migration=on"
-        said = subprocess.check_output([binary, "--version"], text=True)
-        self.version = re.search(r"version (\d+\.\d+)\.", said)[1]
-        version = int(self.version.partition(".")[0])
+        self.version = version
         self.excused = [] if logs_dma else [self._untracked]
-        self.msix_without_kvm = version >= 11
+        newer = major(version) >= 11
+        self.msix_without_kvm = newer
         # Whether new initial data delays the switchover.
-        self.acknowledges_again = version >= 11
-        if version >= 11:
+        self.acknowledges_again = newer
+        if newer:
             self.excused.append(self._no_dma_buf)
             self.traces = (*self.traces, *self._acknowledged)
 
@@ -103,6 +108,13 @@ class V2(V1):
             for match in re.finditer(r"^(\w+) .*?(STOP_COPY)?$", text, re.MULTILINE)
             if match[1] in self._steps and (match[2] or match[1] in self._acknowledged)
         ]
+
+
+def of(binary, machine, logs_dma):
+    """The protocol of a QEMU: 7.2 is the last one that speaks v1."""
+    said = subprocess.check_output([binary, "--version"], text=True)
+    version = re.search(r"version (\d+\.\d+)\.", said)[1]
+    return V1(binary) if major(version) < 8 else V2(binary, version, machine, logs_dma)
 
 
 class Trace:

@@ -298,7 +298,7 @@ static int fork_and_store(struct run *r, uint64_t round)
 
 static const struct {
 	int advice, error;
-} advices[] = {
+} kinds[] = {
 	{ MADV_NORMAL, 0 },
 	{ MADV_RANDOM, 0 },
 	{ MADV_SEQUENTIAL, 0 },
@@ -329,13 +329,13 @@ static int advise_everything(struct run *r, uint64_t round)
 	unsigned int i;
 	int ret, error;
 
-	for (i = 0; i < ARRAY_SIZE(advices); i++) {
-		error = advices[i].error;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		error = kinds[i].error;
 		if (error == AS_THE_WINDOW)
-			error = madvise(r->a.map, PAGE, advices[i].advice) ? errno : 0;
-		ret = advise(r, advices[i].advice);
+			error = madvise(r->a.map, PAGE, kinds[i].advice) ? errno : 0;
+		ret = advise(r, kinds[i].advice);
 		if (ret != error)
-			return 1000 * advices[i].advice + ret;	/* both must be seen */
+			return 1000 * kinds[i].advice + ret;	/* both must be seen */
 	}
 	return 0;
 }

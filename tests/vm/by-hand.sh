@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# by-hand.sh TOP TREE KDIR QEMU - the README's session by hand, word for word, in a
+# by-hand.sh TOP TREE KDIR QEMU7 QEMU10 - the README's session by hand, word for word, in a
 # copy of the tree; and with the other option, and the QEMU that speaks v2.
 
-top=$1 tree=$2 kdir=$3 qemu=$4
+top=$1 tree=$2 kdir=$3
+v1=$4/usr/bin:$PATH v2=$5/usr/bin:$PATH
 bad=0
 say() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
@@ -26,19 +27,20 @@ session() { # FILE NAME
 	status=$?
 	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
 	say $status "$2"
-	[ ! -e /sys/module/tern ] && ! pgrep qemu-system >/dev/null
+	[ ! -e /sys/module/tern ] && ! pgrep -f qemu-system- >/dev/null
 	say $? "nothing of it is left"
 }
 
+PATH=$v1
 session /tmp/by-hand "the README's session by hand"
 # As the README says: the option, and a QEMU.
 sed 's/x-enable-migration=on/enable-migration=on/' /tmp/by-hand >/tmp/by-hand-v2
-PATH=$qemu/usr/bin:$PATH
+PATH=$v2
 session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 1)"
 
 # The test of Documentation/ci.rst.
 sed -n '/^\.\. your-test.sh/,/^Run it::/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
-[ -s /tmp/your-test.sh ] && PATH=/usr/bin:/usr/sbin timeout 300 \
+[ -s /tmp/your-test.sh ] && PATH=$v1 timeout 300 \
 	bash /tmp/your-test.sh "$tree/tern.ko" >/tmp/your-test.log 2>&1
 status=$?
 [ $status -eq 0 ] || sed 's/^/# /' /tmp/your-test.log
