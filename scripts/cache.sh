@@ -12,6 +12,8 @@
 # cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
 #	tests/uml's configuration (minutes, the first time); a directory with
 #	linux, modules/, kdir and release as above
+# cache.sh uml smp - the same as debug, of the newest kernel in trixie-backports, with two
+#	processors
 # cache.sh qemu 7.2 - QEMU 7.2 of bookworm, which speaks v1; a directory with
 #	usr/bin/qemu-system-x86_64. If QEMU 7.2 is installed, that is /
 # cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; the same. On
@@ -43,6 +45,7 @@ configs=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../tests/uml
 
 # User Mode Linux 6.12 has room for 2696 bytes of a processor's extended state. With
 # AMX there are 11008, and the host takes all of it or nothing: not even init starts.
+# Newer ones ask the host how many bytes there are.
 uml_room='s/(HOST_FP_SIZE, 2696)/(HOST_FP_SIZE, 16384)/'
 
 # Its flush_tlb_mm() looks at an address space without its lock, when memory is
@@ -330,9 +333,19 @@ prune_kernel_tree() {
 	rm -r tree
 }
 
-# $1: debug or plain
-build_uml() {
-	local deb tree=linux-source-6.12 wanted
+# The faults of a tree in folder tree/ that stand in the way.
+mend_uml() { # VARIANT
+	[ "$1" = smp ] || sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
+	sed -i '/^CFLAGS_signal.o /s/=4096/=32768/' tree/arch/um/os-Linux/Makefile # with it
+	[ "$1" = smp ] || grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
+		cache_die "this source keeps a processor's state in another way"
+	sed -i "$uml_flush" tree/arch/um/kernel/tlb.c
+	[ "$(grep -c rcu_read_ tree/arch/um/kernel/tlb.c)" -eq 2 ] ||
+		cache_die "this source flushes an address space in another way"
+}
+
+build_uml() { # VARIANT SOURCE-PACKAGE
+	local deb tree=$2 wanted
 	cache_note "fetching Linux's source ($(download_mib "$tree") MiB)"
 	download "$tree"
 	cache_note "unpacking it"
@@ -342,13 +355,7 @@ build_uml() {
 			xz -T0 -dc | tar -x -C tree --strip-components=1
 		rm "$deb"
 	done
-	sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
-	sed -i '/^CFLAGS_signal.o /s/=4096/=32768/' tree/arch/um/os-Linux/Makefile # with it
-	grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
-		cache_die "this source keeps a processor's state in another way"
-	sed -i "$uml_flush" tree/arch/um/kernel/tlb.c
-	[ "$(grep -c rcu_read_ tree/arch/um/kernel/tlb.c)" -eq 2 ] ||
-		cache_die "this source flushes an address space in another way"
+	mend_uml "$1"
 	uml_config "$1" >wanted
 	wanted=$PWD/wanted
 	make -s -C tree ARCH=um KCONFIG_ALLCONFIG="$wanted" allnoconfig
@@ -367,17 +374,29 @@ build_uml() {
 }
 
 uml_config() { # VARIANT
-	cat "$configs/plain.config"
-	[ "$1" = plain ] || cat "$configs/$1.config"
+	local files=(plain)
+	case $1 in
+	plain) files+=(6.12) ;;
+	debug) files+=(6.12 debug) ;;
+	smp) files+=(debug smp) ;;
+	esac
+	files=("${files[@]/#/$configs/}")
+	cat "${files[@]/%/.config}"
 }
 
-fetch_uml() {
+uml_entry() { # VARIANT SOURCE-PACKAGE
 	local version config
-	version=$(candidate linux-source-6.12)
-	[ -n "$version" ] ||
-		cache_die "no linux-source-6.12 in apt's lists (run scripts/setup.sh)"
+	version=$(candidate "$2")
+	[ -n "$version" ] || cache_die "no $2 in apt's lists (run scripts/setup.sh)"
 	config=$({ uml_config "$1" | grep '^CONFIG_' && echo "$uml_room$uml_flush"; } | sha256sum | cut -c -12)
-	cache_entry "uml-$1-$version-$config" build_uml "$1"
+	cache_entry "uml-$1-$version-$config" build_uml "$@"
+}
+
+fetch_uml() { # VARIANT
+	case $1 in
+	smp) use_apt_of trixie-backports && uml_entry smp "$(depends_on linux-source 'linux-source-[0-9]')" ;;
+	*) use_bookworm && uml_entry "$1" linux-source-6.12 ;;
+	esac
 }
 
 only_root() { # SUITE
@@ -553,8 +572,9 @@ cache_main() {
 	'kernel trixie' | 'kernel trixie-backports' | 'kernel sid') fetch_or_newest "$@" ;;
 	'qemu 7.2') if installed_qemu 7.2; then echo /; else fetch_or_newest "$@"; fi ;;
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
-	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | 'uml debug' | 'uml plain' | mtty) fetch_or_newest "$@" ;;
+	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | mtty) fetch_or_newest "$@" ;;
 	'libvirt bookworm' | 'libvirt bookworm-backports') fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain' | 'uml smp') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -564,7 +584,7 @@ cache_main() {
 		fetch_or_newest qemu 10.0
 		cache_main qemu 7.2
 		;;
-	fetch-kernel\ 6* | fetch-kselftest | fetch-uml\ * | fetch-mtty) use_bookworm ;;&
+	fetch-kernel\ 6* | fetch-kselftest | fetch-mtty) use_bookworm ;;&
 	fetch-kernel\ 6*) fetch_kernel "$2" ;;
 	fetch-kernel\ *) fetch_suite_kernel "$2" ;;
 	fetch-kselftest) fetch_kselftest ;;
@@ -576,7 +596,7 @@ cache_main() {
 	fetch-qemu\ 7.2) fetch_qemu 7.2 bookworm ;;
 	fetch-qemu\ 10.0) fetch_qemu 10.0 bookworm-backports ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain|smp | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
 	esac
 }
 

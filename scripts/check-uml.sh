@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-uml.sh [plain|faults|jobs [all]] - the selftests on User Mode Linux with KASAN,
+# check-uml.sh [plain|faults|smp|jobs [all]] - the selftests on User Mode Linux with KASAN,
 # lockdep and kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
+# "smp" runs them on a newer kernel with two processors, and attack_test besides.
 # "faults" runs only what takes longest of fault injection, which is left out otherwise.
 # "jobs" prints what would be run, one job per line; "jobs all" leaves out nothing.
 
@@ -34,6 +35,8 @@ if [ "${1:-}" = jobs ]; then
 	exit
 fi
 
+kernel=debug
+[ "${1:-}" != smp ] || kernel=smp
 kselftest=$(scripts/cache.sh kselftest)
 mkdir -p "$selftests" build/uml
 make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
@@ -41,7 +44,7 @@ make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 	cat build/selftests.log
 	exit 1
 }
-module=$(scripts/build-module.sh uml-debug)
+module=$(scripts/build-module.sh "uml-$kernel")
 built=$(date +%s%N)
 
 run() { # NAME JOB...: in a kernel of its own
@@ -50,7 +53,7 @@ run() { # NAME JOB...: in a kernel of its own
 	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh "$module"; do
 		arguments+=(--add "$program")
 	done
-	scripts/uml.sh --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \
+	scripts/uml.sh --kernel "$kernel" --timeout 600 --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \
 		>"build/uml/$name.tap" 2>&1
 }
 
@@ -67,6 +70,14 @@ fi
 if [ "${1:-}" = faults ]; then
 	first=("$faults")
 	second=("$life")
+fi
+
+if [ "$kernel" = smp ]; then
+	status=0
+	run smp "${first[@]}" "${second[@]}" attack_test || status=$?
+	cat build/uml/smp.tap
+	scripts/tap.sh build/uml/smp.tap
+	exit $status
 fi
 
 # Two kernels at once: each has one processor, and half of the work.

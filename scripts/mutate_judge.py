@@ -99,7 +99,7 @@ class Worker:
         """Run tests without any change: this worker's part of them. The first failure, or None.
 
         What a change may take is so much longer than all parts. @traced is a folder with
-        the module that tells what each job has run: hits() has that afterwards.
+        the module that keeps what each job has run: hits() has that afterwards.
         """
         modules = [traced / name for name in ("tern.ko", "tests/coverage/tern_trace.ko")]
         (self.folder / "uml/hits").unlink(missing_ok=True)

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# uml.sh [OPTIONS] -- COMMAND... - run COMMAND as root in User Mode Linux 6.12:
+# uml.sh [OPTIONS] -- COMMAND... - run COMMAND as root in User Mode Linux:
 # a kernel that is a process of this machine, up in half a second. Its output
 # and exit status become ours.
 #
-#	--kernel debug|plain	with KASAN, lockdep, kmemleak and fault injection
-#				(debug), or fast, for figures
+#	--kernel debug|plain|smp	with KASAN, lockdep, kmemleak and fault injection
+#				(debug); fast, for figures (plain); as debug, of a newer
+#				Linux, with two processors (smp)
 #	--mem MIB		memory (1024)
 #	--timeout SEC		give up after this long (300)
 #	--out DIR		shared read-write, /out inside (build/uml/NAME)
@@ -15,7 +16,7 @@
 #				and DIR at /run/out; /tmp and /run are its own
 #
 # Without --host it sees busybox and the files given, and nothing else of the
-# machine. One processor; no KVM, no PCI bus, no type1 container (IOMMUFD's stands in). Any
+# machine. One processor, with smp two; no KVM, no PCI bus, no type1 container (IOMMUFD's stands in). Any
 # kernel warning makes the run fail, and so does an end without a status. The
 # kernel's log is left in OUT/dmesg, its console in OUT/console.
 
@@ -121,7 +122,7 @@ run_kernel() {
 	# running must not keep the lock.
 	(exec {lock}>&-; exec timeout -k 5 "$timeout" "$entry/linux" mem="${mem}M" root=/dev/root rootfstype=hostfs \
 		rootflags="$out/root" ro init=/init quiet panic=-1 \
-		con=null con0=null,fd:3 con1=null,fd:1 \
+		con=null con0=null,fd:3 con1=null,fd:1 "${options[@]}" \
 		3>"$out/console" 2>>"$out/console" </dev/null) 2>/dev/null &
 	uml=$!
 	wait "$uml" || uml_status=$?
@@ -167,7 +168,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|smp] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/uml/$kernel-$(basename "$1")}
@@ -185,6 +186,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 entry=$("$scripts/cache.sh" uml "$kernel")
+options=()
+[ "$kernel" != smp ] || options=(ncpus=2 seccomp=on)
 uml_status=0
 make_root "$@"
 run_kernel

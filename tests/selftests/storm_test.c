@@ -127,7 +127,8 @@ static long vectors(struct storm *s, unsigned int round)
 
 static long disable(struct storm *s, uint32_t index)
 {
-	return set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, index, 0, 0, -1);
+	return set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, index, 0, 0,
+			-1);
 }
 
 /* One kind after the other: both at a time are refused. */
