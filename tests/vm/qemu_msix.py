@@ -54,8 +54,8 @@ class Guest:
         self.do("out" + size, hex(0xCFC + offset % 4), hex(value))
 
     def end(self):
-        """Close the line: QEMU ends, unless it has already. Its status."""
-        self._qemu.stdin.close()
+        """Ask QEMU to end, unless it has already. Its status."""
+        self._qemu.terminate()
         return self._qemu.wait()
 
 
@@ -90,7 +90,7 @@ def status(qemu, address):
     try:
         enable_msix(guest)
     except EOFError:
-        pass
+        return guest.end() or "an early end"
     return guest.end()
 
 
