@@ -113,10 +113,10 @@ class Attempt:
     def _begin_and_end(self, path, one_breath):
         before = self._source.traced().sessions
         uri = f"unix:{path}"
+        self._source.excuse(*ON_A_CLOSED_SOCKET)
         if one_breath:
             self._migration.cancel(uri)
         else:
-            self._source.excuse(*ON_A_CLOSED_SOCKET)
             # So slowly that the device's first byte does not come before the cancel.
             self._migration.limit(TRICKLE, PATIENT_MS, exact=True)
             self._migration.begin(uri)
