@@ -134,7 +134,7 @@ check-mdevctl:	## mdevctl's udev rule starts a device, in each of 30 loads of th
 	@scripts/setup.sh check
 	@scripts/check-mdevctl.sh
 
-limits:	## what limits.rst states of QEMU 7.2 and 10.0
+limits:	## what limits.rst states of QEMU 7.2, 10.0 and 11.1, and of mdev
 	@scripts/check-limits.sh
 
 libvirt:	## virsh migrates a domain between two libvirtd: 9.0 with QEMU 7.2, 11.3 with QEMU 10.0

@@ -335,7 +335,7 @@ prune_kernel_tree() {
 
 # The faults of a tree in folder tree/ that stand in the way.
 mend_uml() { # VARIANT
-	[ "$1" = smp ] || sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
+	sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
 	sed -i '/^CFLAGS_signal.o /s/=4096/=32768/' tree/arch/um/os-Linux/Makefile # with it
 	[ "$1" = smp ] || grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
 		cache_die "this source keeps a processor's state in another way"

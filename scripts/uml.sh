@@ -16,8 +16,8 @@
 #				and DIR at /run/out; /tmp and /run are its own
 #
 # Without --host it sees busybox and the files given, and nothing else of the
-# machine. One processor, with smp two; no KVM, no PCI bus, no type1 container (IOMMUFD's stands in). Any
-# kernel warning makes the run fail, and so does an end without a status. The
+# machine. One processor, with smp two; no KVM, no PCI bus, no type1 container (IOMMUFD's
+# stands in). Any kernel warning makes the run fail, and so does an end without a status. The
 # kernel's log is left in OUT/dmesg, its console in OUT/console.
 
 # shellcheck disable=SC2317 # functions that are called by name

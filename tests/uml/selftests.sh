@@ -24,11 +24,13 @@ insmod tern.ko || exit 1
 keep_hits load
 for job; do
 	echo "# job: $job"
+	began=$(date +%s)
 	# Its own lines count; a failure that it did not say counts too.
 	eval "./$job" || {
 		echo "not ok - $job"
 		bad=1
 	}
+	echo "# took $(($(date +%s) - began)) s"
 	keep_hits "$job"
 done
 [ "$(cat /sys/module/tern/refcnt)" = 0 ] || {
