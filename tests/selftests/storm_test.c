@@ -16,7 +16,7 @@
 
 /* Rounds of the slowest thread; more where threads really run at the same time. */
 #define ROUNDS		12
-#define ROUNDS_MANY	200
+#define ROUNDS_MANY	50
 
 struct storm {
 	struct dev d;
