@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# selftests.sh TOP MODULE KSFT [RUNNER] - what check-vm runs in the VM. With RUNNER all
-# programs once more, as a kernel developer runs them.
+# selftests.sh TOP MODULE KSFT [PROGRAMS] - what check-vm runs in the VM. With PROGRAMS
+# these once more, as a kernel developer runs them: all, if it is empty.
 
-top=$1 module=$2 ksft=$3 runner=${4:-}
+top=$1 module=$2 ksft=$3
 bad=0
 say() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
@@ -42,18 +42,21 @@ grep -v '^#' "$elsewhere" | sed 's/^/# not here: /'
 sh "$top/tests/selftests/module_test.sh" || say $? "module_test.sh"
 
 plan=5
-[ -z "$runner" ] || plan=6
+[ $# -lt 4 ] || plan=6
 echo "1..$plan"
 # By lib.mk's runner. It ends a test after 45 s by default. An emulated processor that
 # other VMs share may need more: dma_test has timed out.
-if [ -n "$runner" ]; then
+if [ $# -ge 4 ]; then
+	some=()
+	# shellcheck disable=SC2086 # a word each
+	[ -z "$4" ] || some=(TEST_GEN_PROGS="$(printf "$top/build/selftests/%s " $4)")
 	kselftest_override_timeout=600 make -s -C "$top/tests/selftests" KSFT="$ksft" \
-		OUTPUT="$top/build/selftests" run_tests >/tmp/run_tests 2>&1
+		OUTPUT="$top/build/selftests" "${some[@]}" run_tests >/tmp/run_tests 2>&1
 	# No program is skipped, either.
 	"$top/scripts/tap.sh" /tmp/run_tests >/tmp/counted && grep -q ' 0 skipped$' /tmp/counted
 	status=$?
 	[ $status -eq 0 ] || sed 's/^/# /' /tmp/run_tests /tmp/counted
-	say $status "make run_tests, with lib.mk: each program and the script"
+	say $status "make run_tests, with lib.mk: ${4:-each program} and the script"
 fi
 
 [ "$(cat /sys/module/tern/refcnt)" = 0 ]
