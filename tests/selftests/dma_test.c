@@ -1100,6 +1100,17 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 	}
 	ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0);
 	EXPECT_EQ(dma_wait(&self->b), DONE);
+
+	/* But each error that a transfer ends with is a possible one. */
+	for (i = 1; i <= TERN_DMA_ERROR_MEMORY; i++) {
+		const uint32_t failed = TERN_DMA_FAILED | i << 8;
+
+		((struct tern_dma_state *)(head + 1))->status = failed;
+		seal_record(&self->s, head);
+		ASSERT_EQ(set_state(&self->b, STOP), 0);
+		ASSERT_EQ(load_by(&self->b, &self->s, MIB), 0) TH_LOG("error %u", i);
+		EXPECT_EQ(bar0_read(&self->b, TERN_DMA_STATUS), failed);
+	}
 }
 
 /* A transfer whose first piece is blocked in a fault of such memory. 0 or -errno. */
@@ -1292,6 +1303,47 @@ TEST_F(dma, V2_3_P19_stalled_reader_blocks_only_its_file)
 	ASSERT_EQ(let_go(&c), 0);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
 	EXPECT_EQ(stalled.ret, -ENODEV);
+	close(stalled.fd);
+	end_caught(&c);
+}
+
+static void *write_there(void *arg)
+{
+	struct stalled *s = arg;
+
+	s->ret = write(s->fd, s->buf, MIB);
+	if (s->ret < 0)
+		s->ret = -errno;
+	return NULL;
+}
+
+/* V2-3 P-19: the same of a writer. What it copied is loaded into no later session. */
+TEST_F(dma, V2_3_P19_stalled_writer_blocks_only_its_file)
+{
+	static uint8_t page[PAGE];
+	struct stalled stalled;
+	struct caught c;
+	pthread_t thread;
+	int other, flags;
+
+	ASSERT_EQ(catch_faults(&c, MIB), 0);
+	stalled.buf = c.p;
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &stalled.fd), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, write_there, &stalled), 0);
+	ASSERT_EQ(wait_for_fault(&c), 0);
+	flags = fcntl(stalled.fd, F_GETFL);
+	ASSERT_EQ(fcntl(stalled.fd, F_SETFL, flags | O_NONBLOCK), 0);
+	EXPECT_EQ(write(stalled.fd, page, 1) == -1 ? errno : 0, EAGAIN);
+	ASSERT_EQ(reset_by(&self->b, false), 0);
+	ASSERT_EQ(go_open(&self->b, S_RESUMING, &other), 0);
+	ASSERT_EQ(let_go(&c), 0);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(stalled.ret, -ENODEV);
+	/* The new session is at its beginning. */
+	ASSERT_EQ(save_by(&self->a, &self->s, MIB), 0);
+	EXPECT_EQ(write_all(other, &self->s, MIB), 0);
+	close(other);
+	EXPECT_EQ(go(&self->b, S_RUNNING), 0);
 	close(stalled.fd);
 	end_caught(&c);
 }
