@@ -270,14 +270,14 @@ class Programs:
         return self.sorted(base, self.jobs, lambda job: job.split()[0])
 
     def judges(self, place, reach):
-        """The jobs for a change: with a look for leaks once the likely ones have run."""
-        jobs = self.uml(place.base)
-        if reach:
-            jobs = reach.jobs(place, jobs)
-        if "fault_life_test" not in self.order.get(place.base, []):
-            jobs = [f"{job} -T {LOADS}" if job.startswith("fault_life_test") else job
-                    for job in jobs]
-        return [*jobs[:LIKELY], "leaks.sh", *jobs[LIKELY:]]
+        """The jobs for a change, in rounds: each looks for leaks once the likely ones have run."""
+        known = self.uml(place.base)
+        rounds = [reach.jobs(place, known), reach.others(place, known)] if reach else [known]
+        for jobs in filter(None, rounds):
+            if "fault_life_test" not in self.order.get(place.base, []):
+                jobs = [f"{job} -T {LOADS}" if job.startswith("fault_life_test") else job
+                        for job in jobs]
+            yield [*jobs[:LIKELY], "leaks.sh", *jobs[LIKELY:]]
 
 
 # The results
@@ -391,7 +391,8 @@ class Run:
             if built != "builds":
                 return built, None
             by = worker.host(self.programs.host(place.base)) if place.path.startswith(CORE) else None
-            by = by or worker.uml(self.programs.judges(place, self.reach))
+            for jobs in self.programs.judges(place, self.reach):
+                by = by or worker.uml(jobs)
         finally:
             worker.restore(place)
         return (KILLED, by) if by else (SURVIVED, None)

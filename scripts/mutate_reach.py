@@ -5,6 +5,9 @@
 The module is built with a call at the head of each block (tests/coverage), and a job's hits
 are the calls that it made. An instruction belongs to the block whose call is the last one
 before it. So a line is run by the jobs that hit a block of one of its instructions.
+
+The compiler moves instructions out of their blocks, so that is a guess. It is right in most
+cases and cheap; what survives it is given to the other jobs that run the function.
 """
 
 import bisect
@@ -32,6 +35,7 @@ class Reach:
     """Built from a traced module and the hits of its jobs: {job: offsets}."""
 
     def __init__(self, module, hits):
+        self.folder = module.parent
         base, found, end = coverage.sites(module)
         # What lies behind is of other sections. A hit elsewhere is a block, too.
         blocks = {job: {base + hit for hit in offsets if base + hit <= end}
@@ -58,3 +62,14 @@ class Reach:
                 return known
             reached |= self.lines[place.path, line]
         return known if "load" in reached else [job for job in known if job in reached]
+
+    def others(self, place, known):
+        """Those of @known that jobs() leaves out, and that run the function of @place."""
+        text = (self.folder / place.path).read_text("latin-1")
+        # A function begins and ends with a brace in the first column.
+        first = text.count("\n", 0, text.rfind("\n{\n", 0, place.start)) + 1
+        last = text.count("\n", 0, text.find("\n}\n", place.start)) + 1
+        reached = set().union(*(self.lines.get((place.path, line), ())
+                                for line in range(first, last + 1)))
+        left = set(known).difference(self.jobs(place, known))
+        return [job for job in known if job in left & reached]
