@@ -105,11 +105,8 @@ static int (*name##_theirs)(struct vm_area_desc *desc);			\
 									\
 static int name(struct vm_area_desc *desc)				\
 {									\
-	int ret;							\
+	int ret = name##_theirs(desc);					\
 									\
-	if (!vma_desc_test(desc, VMA_SHARED_BIT))			\
-		return -EINVAL;						\
-	ret = name##_theirs(desc);					\
 	if (ret)							\
 		return ret;						\
 	desc->vm_ops = ours(desc->vm_ops);				\

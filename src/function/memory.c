@@ -109,15 +109,12 @@ static const struct vm_operations_struct *our_vm_ops(const struct vm_operations_
 /*
  * All mappings are made here or, where shmem prepares a mapping before it is made, in
  * memory_mmap_prepare(). Not all come by the device: remap_file_pages() replaces one by
- * another of the same file.
+ * another of the same file. All are shared.
  */
 static int memory_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	int ret;
+	int ret = shmem_mmap(file, vma);
 
-	if (!(vma->vm_flags & VM_SHARED))
-		return -EINVAL;
-	ret = shmem_mmap(file, vma);
 	if (ret)
 		return ret;
 	vma->vm_ops = our_vm_ops(vma->vm_ops);
