@@ -163,7 +163,7 @@ def scenarios(args, protocol):
     if args.load:
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
     if args.only == "limits":
-        return [("limits", limits.TESTS[protocol.name], limits.limits)]
+        return [("limits", limits.count(protocol), limits.limits)]
     v1 = protocol.name == "v1"
     # What the engine does is the same for both protocols. User Mode Linux runs all of it,
     # by v2; a guest with KVM takes minutes where KVM is emulated.

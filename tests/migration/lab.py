@@ -111,10 +111,14 @@ class Lab:
         guest.other.vmm = vmm.second
         self.loop.watch_bytes(vmm.second.control, guest.other.feed)
 
-    def boot(self, mdev, ram_mib, linux=True, intx=False, more=()):
-        """A guest with the device: Linux and stamp.c, or the BIOS and nothing."""
+    def boot(self, mdev, ram_mib, linux=True, intx=False, words="", more=()):
+        """A guest with the device: Linux and stamp.c, or the BIOS and nothing.
+
+        words: for Linux's command line
+        more: for QEMU's
+        """
         guest = Guest(self.loop)
-        guest.boot = [*self._command_line(ram_mib, linux, intx), *more]
+        guest.boot = [*self._command_line(ram_mib, linux, intx, words), *more]
         guest.vmm = self._qemu(mdev, guest)
         if linux:
             guest.pages = int(guest.wait(r"ready (\d+)")[1])
@@ -192,11 +196,12 @@ class Lab:
         if guest.vmm.second:
             guest.vmm.second.mdev.remove()
 
-    def _command_line(self, ram_mib, linux, intx=False):
+    def _command_line(self, ram_mib, linux, intx=False, words=""):
         command = [*self._boot, "-m", str(ram_mib)]
         intx = intx or self.intx
         if linux:
-            command += [*self._linux, "-append", LINUX + (" options=intx=1" if intx else "")]
+            words = [LINUX, words, "options=intx=1" if intx else ""]
+            command += [*self._linux, "-append", " ".join(filter(None, words))]
         if intx:
             command += [word for each in INTX for word in ("-global", each)]
         return command

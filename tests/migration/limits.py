@@ -15,13 +15,17 @@ from usual import BANDWIDTH, FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT
 from vmm import Unexpected
 
 DOWNTIME_MS = 1000
+MAPPED = "vfio_iommu_map_notify"
 VIOMMU = ("-machine", "q35", "-device", "intel-iommu,caching-mode=on")
 UNSUPPORTED = "VFIO migration is not supported"
 SHARED_RAM = (
     *("-object", f"memory-backend-memfd,id=ram,share=on,size={RAM_MIB}M"),
     *("-machine", "memory-backend=ram,aux-ram-share=on"),
 )
-TESTS = {"v1": 4, "v2": 4}
+
+
+def count(protocol):
+    return 4 if protocol.name == "v2" and protocol.version == "10.0" else 5
 
 
 def ended(tap, status, output):
@@ -48,8 +52,8 @@ def channel(folder, kind):
     return {"channel-type": kind, "addr": address}
 
 
-def boot(lab, more=()):
-    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, more=more)
+def boot(lab, more=(), words=""):
+    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, words=words, more=more)
     guest.fill(guest.pages * 3 // 4)
     guest.load(**LOAD)
     guest.goes_on()
@@ -147,9 +151,15 @@ def viommu_is_refused(tap, lab):
         raise AssertionError("QEMU did not refuse it")
 
 
-def viommu_migrates(lab):
-    """The guest does not use the IOMMU: the device's addresses are the guest's."""
-    guest = boot(lab, VIOMMU)
+def viommu_migrates(tap, lab, translates):
+    """If the guest does not use the IOMMU, the device's addresses are the guest's."""
+    if translates:
+        guest = boot(lab, (*VIOMMU, "-trace", MAPPED), "intel_iommu=on")
+        mapped = guest.vmm.trace_text().count(MAPPED)
+        tap.note(f"the guest has made or ended {mapped} mappings")
+        assert mapped > 100, "it does not use its IOMMU"
+    else:
+        guest = boot(lab, VIOMMU)
     for passes in 2, 0:
         move = lab.move(guest, lab.mdev(**MEMORY), bandwidth=BANDWIDTH, passes=passes)
         check_load(move, passes)
@@ -157,6 +167,13 @@ def viommu_migrates(lab):
         check_pages(guest, move)
         check_goes_on(guest)
     lab.end(guest)
+
+
+def viommus_migrate(tap, lab, qemu):
+    with tap.test(f"{qemu}: a device behind a virtual IOMMU migrates: no page is lost"):
+        viommu_migrates(tap, lab, translates=False)
+    with tap.test(f"{qemu}: the same if the guest uses that IOMMU"):
+        viommu_migrates(tap, lab, translates=True)
 
 
 def removal_aborts(tap, lab):
@@ -203,8 +220,7 @@ def limits_v1(tap, lab, folder):
         post_copy_aborts(tap, lab, boot(lab), folder)
     with tap.test("QEMU 7.2: removing an mdev that -only-migratable refused aborts QEMU"):
         removal_aborts(tap, lab)
-    with tap.test("QEMU 7.2: a device behind a virtual IOMMU migrates: no page is lost"):
-        viommu_migrates(lab)
+    viommus_migrate(tap, lab, "QEMU 7.2")
 
 
 def limits_v2(tap, lab, folder):
@@ -223,8 +239,7 @@ def limits_v2(tap, lab, folder):
         return
     with tap.test(f"{qemu}: cpr-transfer is refused, with the reason"):
         cpr_transfer_is_refused(tap, lab, folder)
-    with tap.test(f"{qemu}: a device behind a virtual IOMMU migrates: no page is lost"):
-        viommu_migrates(lab)
+    viommus_migrate(tap, lab, qemu)
 
 
 def limits(tap, lab):

@@ -73,6 +73,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -83,6 +84,7 @@
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 
+#include "guest/tern_irq.h"
 #include "tern/registers.h"
 
 #define PAGE		4096
@@ -990,40 +992,35 @@ static void run(void)
 	}
 }
 
-/* Where in guest memory a page of ours is; it stays there. */
-static uint64_t address_of(int pagemap, const volatile void *p)
+/* Where the device finds such a page of ours; it stays there. */
+static uint64_t address_of(const volatile void *p, size_t len)
 {
-	uint64_t entry;
+	struct tern_irq_map map = { .memory = (uintptr_t)p, .len = len };
 
-	if (pread(pagemap, &entry, 8, (uintptr_t)p / PAGE * 8) != 8 || !(entry & 1ULL << 63) ||
-	    !(entry & ((1ULL << 55) - 1)))
-		die("pagemap");
-	return (entry & ((1ULL << 55) - 1)) * PAGE;
+	if (ioctl(irq_fd, TERN_IRQ_MAP, &map))
+		die("TERN_IRQ_MAP");
+	return map.address;
 }
 
 static void make_slots(void)
 {
-	int pagemap = open_file("/proc/self/pagemap", O_RDONLY);
 	const size_t size = SLOTS * PAGE;
 	unsigned long i;
 	void *ram;
 
-	/* Compaction moves even pages that are locked, unless that is disabled. */
-	write_text("/proc/sys/vm/compact_unevictable_allowed", "0");
 	slot_pages = ram = mmap(NULL, size, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (ram == MAP_FAILED || madvise(ram, size, MADV_NOHUGEPAGE) || mlock(ram, size))
+	if (ram == MAP_FAILED || madvise(ram, size, MADV_NOHUGEPAGE))
 		die("guest memory for DMA");
 	memset(ram, 0, size);
 	for (i = 0; i < SLOTS; i++)
-		slots[i].address = address_of(pagemap, slot_at(i));
+		slots[i].address = address_of(slot_at(i), PAGE);
 	write_text("/proc/sys/vm/nr_hugepages", "4");
 	list = mmap(NULL, LIST_BYTES, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
 	if (list == MAP_FAILED)
 		die("a huge page");
-	list_address = address_of(pagemap, list);
-	close(pagemap);
+	list_address = address_of(list, LIST_BYTES);
 }
 
 static void open_line(const char *path)
@@ -1062,9 +1059,9 @@ int main(int argc, char **argv)
 	if (!generations)
 		die("no memory for the expected contents");
 
-	make_slots();
 	snprintf(path, sizeof(path), "/dev/tern-irq%u", number);
 	irq_fd = open_file(path, O_RDONLY);
+	make_slots();
 
 	/* The doorbell is to set bits only. */
 	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;

@@ -2,22 +2,26 @@
 /*
  * The guest's driver: has the device use guest memory, acknowledges the interrupts
  * that tell of a transfer's end, and counts them. /dev/tern-irqN gives the count of
- * the N-th device, as 32 bits, to its reader, and can be polled for a new one.
+ * the N-th device, as 32 bits, to its reader, and can be polled for a new one. It maps its
+ * user's memory for the device, through an IOMMU if the guest uses one.
  *
  * They come by an MSI-X vector, each of which counts; with intx=1 by INTx. A
  * driver that shares an INTx is called for the others' interrupts, and a VMM that takes the
  * level for an edge signals once too often: the status shows whether it is ours.
  */
 #include <linux/atomic.h>
+#include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
 #include <linux/uaccess.h>
 
 #include "tern/registers.h"
+#include "tern_irq.h"
 
 #define VECTORS	16
 #define VECTOR	15	/* what stamp.c has the device raise */
@@ -29,6 +33,7 @@ MODULE_PARM_DESC(intx, "the interrupt line, not MSI-X");
 struct counter {
 	struct miscdevice misc;
 	char name[16];
+	struct device *dev;
 	void __iomem *registers;
 	atomic_t count;
 	u32 seen;	/* the reader's; there is one */
@@ -73,10 +78,44 @@ static __poll_t count_poll(struct file *file, poll_table *table)
 	return atomic_read(&c->count) != c->seen ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
+/* Pinned and mapped for good: it is the guest's only program, and does not end before it. */
+static int map_for_dma(struct device *dev, struct tern_irq_map *map)
+{
+	struct page *page;
+	dma_addr_t address;
+
+	if (pin_user_pages_fast(map->memory, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
+		return -EFAULT;
+	if (map->len > page_size(compound_head(page)))
+		return -EINVAL;
+	address = dma_map_page(dev, page, offset_in_page(map->memory), map->len,
+			       DMA_BIDIRECTIONAL);
+	if (dma_mapping_error(dev, address))
+		return -ENOMEM;
+	map->address = address;
+	return 0;
+}
+
+static long count_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct tern_irq_map map;
+	int ret;
+
+	if (cmd != TERN_IRQ_MAP)
+		return -ENOTTY;
+	if (copy_from_user(&map, (void __user *)arg, sizeof(map)))
+		return -EFAULT;
+	ret = map_for_dma(to_counter(file)->dev, &map);
+	if (ret)
+		return ret;
+	return copy_to_user((void __user *)arg, &map, sizeof(map)) ? -EFAULT : 0;
+}
+
 static const struct file_operations count_fops = {
-	.owner	= THIS_MODULE,
-	.read	= count_read,
-	.poll	= count_poll,
+	.owner		= THIS_MODULE,
+	.read		= count_read,
+	.poll		= count_poll,
+	.unlocked_ioctl	= count_ioctl,
 };
 
 static int irq_of(struct pci_dev *pdev)
@@ -98,7 +137,8 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	c->misc.minor = MISC_DYNAMIC_MINOR;
 	c->misc.name = c->name;
 	c->misc.fops = &count_fops;
-	ret = pcim_enable_device(pdev);
+	c->dev = &pdev->dev;
+	ret = pcim_enable_device(pdev) ?: dma_set_mask(&pdev->dev, DMA_BIT_MASK(64));
 	if (ret)
 		return ret;
 	c->registers = pcim_iomap(pdev, 0, 0);
