@@ -69,7 +69,7 @@ def places(module, addresses):
     asked = "\n".join(hex(a) for a in addresses)
     text = run("addr2line", "-e", module, "-j", ".text", input=asked)
     for line in text.splitlines():
-        match = re.match(r"^.*?/(src/[^:]+):(\d+)", line)
+        match = re.match(r"^.*/(src/[^:]+):(\d+)", line)
         yield (match[1], int(match[2])) if match else None
 
 

@@ -103,6 +103,10 @@ class Worker:
         """
         modules = [traced / name for name in ("tern.ko", "tests/coverage/tern_trace.ko")]
         (self.folder / "uml/hits").unlink(missing_ok=True)
+        # The module that changes will be linked into.
+        failure = self.uml(["null_test"])
+        if failure:
+            return failure
         for name, run, programs in (("host", self.host, host),
                                     ("uml", lambda jobs: self.uml(jobs, modules), jobs)):
             began = time.monotonic()

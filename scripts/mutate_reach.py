@@ -25,7 +25,7 @@ def instructions(module):
     for line in coverage.run("objdump", "-dl", "--no-show-raw-insn", "-j", ".text",
                              module).splitlines():
         if match := LINE.match(line):
-            name = re.search(r"/(src/.*)", match[1])
+            name = re.match(r".*/(src/.*)", match[1])
             where = (name[1], int(match[2])) if name else None
         elif where and (match := coverage.INSN.match(line)):
             yield int(match[1], 16), *where
@@ -68,8 +68,10 @@ class Reach:
         text = (self.folder / place.path).read_text("latin-1")
         # A function begins and ends with a brace in the first column.
         first = text.count("\n", 0, text.rfind("\n{\n", 0, place.start)) + 1
-        last = text.count("\n", 0, text.find("\n}\n", place.start)) + 1
+        last = text.count("\n", 0, text.find("\n}\n", place.start)) + 2
         reached = set().union(*(self.lines.get((place.path, line), ())
                                 for line in range(first, last + 1)))
-        left = set(known).difference(self.jobs(place, known))
-        return [job for job in known if job in left & reached]
+        if "load" in reached:
+            reached.update(known)
+        left = reached.difference(self.jobs(place, known))
+        return [job for job in known if job in left]
