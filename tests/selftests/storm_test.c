@@ -131,17 +131,23 @@ static long disable(struct storm *s, uint32_t index)
 			-1);
 }
 
-/* One kind after the other: both at a time are refused. */
+/* Eight rounds of one kind, then of the other: both at the same time are refused. */
 static long triggers(struct storm *s, unsigned int round)
 {
 	const uint32_t mask = round % 2 ? VFIO_IRQ_SET_ACTION_MASK : VFIO_IRQ_SET_ACTION_UNMASK;
+	const bool line = round / 8 % 2;
+	long ret;
 
-	return set_trigger(&s->d, VFIO_PCI_MSIX_IRQ_INDEX, round % TERN_VECTORS,
-			   round % 5 ? s->irq : -1) ?:
-	       disable(s, VFIO_PCI_MSIX_IRQ_INDEX) ?:
-	       set_trigger(&s->d, VFIO_PCI_INTX_IRQ_INDEX, 0, round % 4 ? s->irq : -1) ?:
-	       set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | mask, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, -1) ?:
-	       disable(s, VFIO_PCI_INTX_IRQ_INDEX);
+	if (line)
+		ret = set_trigger(&s->d, VFIO_PCI_INTX_IRQ_INDEX, 0, round % 4 ? s->irq : -1) ?:
+		      set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | mask, VFIO_PCI_INTX_IRQ_INDEX, 0, 1,
+			       -1);
+	else
+		ret = set_trigger(&s->d, VFIO_PCI_MSIX_IRQ_INDEX, round % TERN_VECTORS,
+				  round % 5 ? s->irq : -1);
+	if (!ret && round % 8 == 7)
+		ret = disable(s, line ? VFIO_PCI_INTX_IRQ_INDEX : VFIO_PCI_MSIX_IRQ_INDEX);
+	return ret;
 }
 
 static long transfers(struct storm *s, unsigned int round)
@@ -269,7 +275,7 @@ static const struct thread threads[] = {
 	{ .name = "more mappings", .round = mappings, .unmaps = true },
 	{ .name = "config space", .round = config },
 	{ .name = "MSI-X table", .round = vectors },
-	{ .name = "triggers", .round = triggers, .known = KNOWN(EINVAL) },
+	{ .name = "triggers", .round = triggers },
 	{ .name = "DMA", .round = transfers },
 	{ .name = "states", .round = states,
 	  .known = KNOWN(EINVAL) | KNOWN(EIO) | KNOWN(EBUSY) },
@@ -364,6 +370,9 @@ static void end(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *self)
 		pthread_join(self->threads[i].id, NULL);
 	if (self->s.file >= 0)
 		close(self->s.file);
+	/* Whichever is enabled. */
+	disable(&self->s, VFIO_PCI_INTX_IRQ_INDEX);
+	disable(&self->s, VFIO_PCI_MSIX_IRQ_INDEX);
 	for (i = 0; i < THREADS; i++) {
 		struct thread *t = &self->threads[i];
 
