@@ -191,7 +191,7 @@ static void disable_index(struct tern_device *dev, u32 index)
 /*
  * As vfio-pci has it, the first call with eventfds enables an index, even if each of
  * them is -1. The index stays enabled until all of it is disabled. INTx and MSI-X are
- * not enabled at a time. The request interrupt is enabled while it has an eventfd.
+ * not enabled at the same time. The request interrupt is enabled while it has an eventfd.
  */
 static bool is_enabled(struct tern_device *dev, u32 index)
 {
@@ -202,12 +202,12 @@ static bool is_enabled(struct tern_device *dev, u32 index)
 
 static bool is_other_enabled(const struct tern_device *dev, u32 index)
 {
-	const u32 pins = BIT(VFIO_PCI_INTX_IRQ_INDEX) | BIT(VFIO_PCI_MSIX_IRQ_INDEX);
+	const u32 both = BIT(VFIO_PCI_INTX_IRQ_INDEX) | BIT(VFIO_PCI_MSIX_IRQ_INDEX);
 
-	return BIT(index) & pins && dev->irqs_enabled & pins & ~BIT(index);
+	return BIT(index) & both && dev->irqs_enabled & both & ~BIT(index);
 }
 
-/* The errnos are vfio-pci's, which VMMs are written against. */
+/* The errnos are vfio-pci's, which VMMs are written against: V1-21 lists what differs. */
 static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data)
 {
 	u32 type = hdr->flags & VFIO_IRQ_SET_DATA_TYPE_MASK, i;
@@ -236,8 +236,8 @@ static int set_triggers(struct tern_device *dev, const struct vfio_irq_set *hdr,
 }
 
 /*
- * Mask INTx or unmask it: now, or whenever an eventfd is signalled. An eventfd that
- * masks it is what vfio-pci lacks.
+ * Mask INTx or unmask it: now, or whenever an eventfd is signalled. vfio-pci has no
+ * eventfd that masks it.
  */
 static int set_mask(struct tern_device *dev, const struct vfio_irq_set *hdr, const void *data,
 		    bool masked)
@@ -278,7 +278,7 @@ static int set_irqs(struct tern_device *dev, const struct vfio_irq_set *hdr, con
  *
  * Return: 0; -EFAULT, -EINVAL, -EBADF, -ENOMEM, or -ENOTTY for an action that the index
  * does not have; nothing has changed then. An index that is not enabled can be neither
- * tested nor masked nor disabled (-EINVAL). Context: may sleep.
+ * tested nor masked nor disabled (-EINVAL), see V1-21. Context: may sleep.
  */
 int tern_irqs_set(struct tern_device *dev, void __user *arg)
 {
