@@ -101,8 +101,10 @@ mutate:	## break src/ by rule at N=200 places drawn by SEED=1, and list what no 
 	@scripts/mutate.py -n $(or $(N),200) --seed $(or $(SEED),1)
 
 ways:	## every way that a migration can go, all of each, between two hosts, too
-	@scripts/check-migration.sh 6.1/7.2 load,one-percent,rounds,cancelled,ways --long
-	@scripts/check-migration.sh 6.1/7.2 hosts
+	@status=0; \
+	scripts/check-migration.sh 6.1/7.2 load,one-percent,rounds,cancelled,ways --long || status=1; \
+	scripts/check-migration.sh 6.1/7.2 hosts || status=1; \
+	exit $$status
 
 ways-v2:	## the same with QEMU 10.0 on Linux 6.12; and a sample of each way on 6.1
 	@status=0; \

@@ -31,6 +31,7 @@ run() { # NAME VM-OPTION... -- COMMAND...
 	taps+=("build/vm/$1/tap")
 }
 
+ran=''
 for kernel; do
 	# A suite that cannot be fetched.
 	if [[ $kernel != 6.* ]] && ! scripts/cache.sh kernel "$kernel" >/dev/null 2>build/fetch-vm.log; then
@@ -45,7 +46,8 @@ for kernel; do
 	# One kernel is enough to show that lib.mk runs them. It runs them all where the
 	# kernels are named.
 	runner=()
-	[ "$kernel" != "$1" ] || runner=("${all:+device_test irq_test}")
+	[ "$ran" ] || runner=("${all:+device_test irq_test}")
+	ran=yes
 	run "selftests-$kernel" --kernel "$kernel" --numa -- bash tests/vm/selftests.sh \
 		"$top" "$module" "$kselftest/tools/testing/selftests" "${runner[@]}"
 done

@@ -165,7 +165,7 @@ def scenarios(args, protocol):
     if args.only == "limits":
         return [("limits", limits.count(protocol), limits.limits)]
     v1 = protocol.name == "v1"
-    # What the engine does is the same for both protocols. User Mode Linux runs all of it,
+    # What the engine does is the same for both protocols. User Mode Linux runs most of it,
     # by v2; a guest with KVM takes minutes where KVM is emulated.
     sample = v1 and not args.long
     points = len(cancelled.wanted(protocol, sample))

@@ -19,8 +19,8 @@ from pause import Pause
 from refusal import Refusal
 from vmm import Guest, Qemu
 
-# Two long searches of a booting Linux find nothing in such a guest. Its program gives the
-# device physical addresses, so it leaves an IOMMU alone.
+# Two long searches of a booting Linux find nothing in such a guest. A disk or a peer that
+# writes to the device is given physical addresses, so the guest leaves an IOMMU alone.
 LINUX = "console=ttyS0 quiet panic=-1 pci=noearly cryptomgr.notests intel_iommu=off"
 
 # QEMU 7.2 has KVM raise the line where it was routed as the machine was made, and does

@@ -172,7 +172,7 @@ def viommu_migrates(tap, lab, translates):
 def viommus_migrate(tap, lab, qemu):
     with tap.test(f"{qemu}: a device behind a virtual IOMMU migrates: no page is lost"):
         viommu_migrates(tap, lab, translates=False)
-    with tap.test(f"{qemu}: the same if the guest uses that IOMMU"):
+    with tap.test(f"{qemu}: a device whose guest uses its virtual IOMMU migrates: no page is lost"):
         viommu_migrates(tap, lab, translates=True)
 
 

@@ -78,20 +78,25 @@ static __poll_t count_poll(struct file *file, poll_table *table)
 	return atomic_read(&c->count) != c->seen ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-/* Pinned and mapped for good: it is the guest's only program, and does not end before it. */
+/* Pinned and mapped for good: the guest's programs do not end before the guest. */
 static int map_for_dma(struct device *dev, struct tern_irq_map *map)
 {
 	struct page *page;
 	dma_addr_t address;
+	size_t before, size;
 
 	if (pin_user_pages_fast(map->memory, 1, FOLL_WRITE | FOLL_LONGTERM, &page) != 1)
 		return -EFAULT;
-	if (map->len > page_size(compound_head(page)))
+	size = page_size(compound_head(page));
+	before = map->memory & (size - 1);
+	address = DMA_MAPPING_ERROR;
+	if (map->len <= size - before)
+		address = dma_map_page(dev, page, offset_in_page(map->memory), map->len,
+				       DMA_BIDIRECTIONAL);
+	if (dma_mapping_error(dev, address)) {
+		unpin_user_page(page);
 		return -EINVAL;
-	address = dma_map_page(dev, page, offset_in_page(map->memory), map->len,
-			       DMA_BIDIRECTIONAL);
-	if (dma_mapping_error(dev, address))
-		return -ENOMEM;
+	}
 	map->address = address;
 	return 0;
 }
