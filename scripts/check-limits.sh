@@ -15,7 +15,7 @@ scripts/vm-tap.sh mdev-race --kernel 6.1 -- bash tests/vm/mdev-race.sh \
 	"$(scripts/build-module.sh 6.1)"
 qemus=()
 for version in 7.2 10.0 trixie-backports; do
-	# A suite that cannot be fetched is told of by check-migration.sh.
+	# A suite that cannot be fetched is reported by check-migration.sh.
 	! root=$(scripts/cache.sh qemu $version) || qemus+=("$root/usr/bin/qemu-system-x86_64")
 done
 scripts/vm-tap.sh qemu-msix --kernel 6.1 --physical -- python3 tests/vm/qemu_msix.py "${qemus[@]}"
