@@ -141,7 +141,7 @@ static long triggers(struct storm *s, unsigned int round)
 	if (line)
 		ret = set_trigger(&s->d, VFIO_PCI_INTX_IRQ_INDEX, 0, round % 4 ? s->irq : -1) ?:
 		      set_irqs(&s->d, VFIO_IRQ_SET_DATA_NONE | mask,
-			       VFIO_PCI_INTX_IRQ_INDEX, 0, 1, -1);
+				       VFIO_PCI_INTX_IRQ_INDEX, 0, 1, -1);
 	else
 		ret = set_trigger(&s->d, VFIO_PCI_MSIX_IRQ_INDEX, round % TERN_VECTORS,
 				  round % 5 ? s->irq : -1);
