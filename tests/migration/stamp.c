@@ -868,7 +868,7 @@ static void obey(const char *line)
 		filled = 0;
 	} else if (sscanf(line, "dma %lu %lu", &n, &bytes) >= 1) {
 		dma_rate = n;
-		dma_entry = bytes >= 32 && PAGE % bytes == 0 ? bytes : PAGE;
+		dma_entry = bytes >= 8 && PAGE % bytes == 0 ? bytes : PAGE;
 		tell_dma = true;
 	} else if (sscanf(line, "power %lu", &n) == 1) {
 		set_power(n);

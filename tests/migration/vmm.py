@@ -93,8 +93,12 @@ class Guest:
         self._ask(f"set {working_set}", f"rate {rate}", f"dma {dma}")
 
     def transfer_slowly(self):
-        """One transfer after the other, each of thousands of short pieces."""
-        self.tell("dma 1000 32")
+        """One transfer after the other, each of thousands of short pieces.
+
+        One must take longer than QEMU takes to stop the guest's processor, which starts
+        no other one then.
+        """
+        self.tell("dma 1000 8")
         self.wait("dma 1000")
 
     def power(self, state):

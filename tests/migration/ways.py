@@ -227,7 +227,7 @@ class Ways:
         guest = self.guest()
         guest.transfer_slowly()
         saved = self._folder / "in-flight"
-        for _ in range(20):
+        for tries in range(1, 21):
             guest.goes_on()
             guest.vmm.save(saved, DOWNTIME_MS)
             under_way = Saved(saved).transfer_in_flight()
@@ -235,7 +235,8 @@ class Ways:
                 break
             guest.vmm.qmp.command("cont")
         assert under_way, "20 times no transfer was on its way"
-        self._tap.note(f"{under_way[0]} of {under_way[1]} bytes were done at the stop")
+        done, length = under_way
+        self._tap.note(f"{done} of {length} bytes were done at the stop ({tries} tries)")
         self._lab.end(guest)
         guest = self._lab.load(self._lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {saved}")
         check_verdict(guest.verify(), self._pages)
