@@ -78,6 +78,9 @@ faults:	## the faults that check-uml leaves out: all at once, and in the load of
 check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
 
+check-by-hand:	## the README's session by hand, and the test of ci.rst
+	@scripts/check-by-hand.sh
+
 check-migration:	## two QEMUs and a guest that checks every page
 	@scripts/check-migration.sh --without W-10,W-11,W-12
 
@@ -151,5 +154,5 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain faults check-vm check-iommufd check-migration check-v2 mutants mutate \
+	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd check-migration check-v2 mutants mutate \
 	ways ways-v2 newer-hosts limits libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

@@ -3,8 +3,7 @@
 #
 # check-vm.sh [KERNEL...] - the module and its selftests in a VM with stock Debian
 # kernels, by /dev/vfio and with no VMM. Without KERNEL it is 6.1, 6.12 and the newest
-# of backports; and then the README's session by hand, as it is printed there, with
-# QEMU 7.2 and 10.0. An unsigned module is loaded where the kernel enforces signatures.
+# of backports; and an unsigned module is loaded where the kernel enforces signatures.
 #
 # What the kernel complains of fails the run (vm.sh), and so does a test without a
 # result (tap.sh).
@@ -64,18 +63,5 @@ run pinned --kernel 6.1 --physical -- bash tests/vm/pinned.sh \
 # Signatures enforced, as with Secure Boot.
 run signature --kernel 6.12 --append module.sig_enforce=1 -- bash tests/vm/signature.sh \
 	"$(scripts/build-module.sh 6.12)" "unsigned module"
-
-# The tree in which the README's session is done, built here: an emulated machine
-# finds it made, and need not take minutes. One processor: with two, the guests
-# of an emulated machine hang now and then.
-kdir=$(readlink -e "$(scripts/cache.sh kernel 6.1)/kdir")
-tree=$top/build/by-hand
-rm -rf "$tree"
-mkdir -p "$tree"
-cp -r Kbuild Makefile src include scripts "$tree/"
-make -s -C "$tree" modules KDIR="$kdir" >build/by-hand.log 2>&1
-run by-hand --kernel 6.1 --kvm --cpus 1 -- \
-	bash tests/vm/by-hand.sh "$top" "$tree" "$kdir" \
-	"$(scripts/cache.sh qemu 7.2)" "$(scripts/cache.sh qemu 10.0)"
 
 scripts/tap.sh "${taps[@]}"

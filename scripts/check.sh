@@ -53,7 +53,7 @@ echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 printf 'fetch %d\n' $SECONDS >>$results
 parts lint docs check-host check-build check-uml check-uml-plain
-beside 'check-vm check-iommufd' 'check-migration check-v2'
+beside 'check-vm check-iommufd' 'check-migration check-v2 check-by-hand'
 
 echo
 awk -v total=$SECONDS '
