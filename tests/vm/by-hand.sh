@@ -23,7 +23,7 @@ sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >
 
 session() { # FILE NAME
 	local status
-	[ -s "$1" ] && timeout 300 bash -euo pipefail "$1" >/tmp/by-hand.log 2>&1
+	[ -s "$1" ] && timeout 600 bash -euo pipefail "$1" >/tmp/by-hand.log 2>&1
 	status=$?
 	[ $status -eq 0 ] || sed 's/^/# /' /tmp/by-hand.log
 	say $status "$2"
@@ -40,7 +40,7 @@ session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 
 
 # The test of Documentation/ci.rst.
 sed -n '/^\.\. your-test.sh/,/^Run it::/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
-[ -s /tmp/your-test.sh ] && PATH=$v1 timeout 300 \
+[ -s /tmp/your-test.sh ] && PATH=$v1 timeout 600 \
 	bash /tmp/your-test.sh "$tree/tern.ko" >/tmp/your-test.log 2>&1
 status=$?
 [ $status -eq 0 ] || sed 's/^/# /' /tmp/your-test.log
