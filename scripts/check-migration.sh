@@ -7,7 +7,8 @@
 # files.
 #
 #	KERNEL/QEMU	6.1/7.2, which speaks v1 (the default), 6.12/10.0 or 6.1/10.0,
-#			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM; or
+#			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM, and
+#			uml-smp/10.0, in its newer kernel with two processors; or
 #			trixie, trixie-backports or sid: that suite's kernel and its QEMU
 #	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
 #			VMs with a network between them, "limits" is of check-limits.sh
@@ -42,8 +43,11 @@ for part in kernel:${host%/*} qemu:${host#*/}; do
 done
 name=migration-${host%/*}
 [ "${host%/*}" = "${host#*/}" ] || name+=-${host#*/}
+uml=''
 case $host in
-uml/*) module=$(scripts/build-module.sh uml-debug) ;;
+uml/*) uml=debug ;;&
+uml-smp/*) uml=smp ;;&
+uml*) module=$(scripts/build-module.sh "uml-$uml") ;;
 *) module=$(scripts/build-module.sh "${host%/*}") ;;
 esac
 initrd=$(scripts/migration-guest.sh)
@@ -52,7 +56,7 @@ qemu=$(scripts/cache.sh qemu "${host#*/}")
 harness=(python3 tests/migration/harness.py --module "$module"
 	--kernel "$guest/boot/vmlinux" --initrd "$initrd" --logs /run/out/logs
 	--qemu "$qemu/usr/bin/qemu-system-x86_64")
-case $host in uml/*) harness+=(--iommufd) ;; esac
+[ -z "$uml" ] || harness+=(--iommufd)
 taps=()
 timeout=2400
 vm=()
@@ -61,9 +65,8 @@ vm=()
 in_vm() { # NAME OPTION... -- COMMAND...; does not come back
 	local out=build/vm/$1
 	shift
-	case $host in
-	uml/*) exec scripts/uml.sh --host --mem 3072 --timeout "$timeout" --out "$out" "$@" ;;
-	esac
+	[ -z "$uml" ] ||
+		exec scripts/uml.sh --kernel "$uml" --host --mem 3072 --timeout "$timeout" --out "$out" "$@"
 	exec scripts/vm.sh --kernel "${host%/*}" --kvm --mem 3072 --timeout "$timeout" --out "$out" "$@"
 }
 
