@@ -1258,14 +1258,15 @@ TEST_F(dma, P27_blocked_piece_blocks_no_exit)
 struct stalled {
 	int fd;
 	void *buf;
+	bool writes;
 	ssize_t ret;
 };
 
-static void *read_there(void *arg)
+static void *copy_there(void *arg)
 {
 	struct stalled *s = arg;
 
-	s->ret = read(s->fd, s->buf, MIB);
+	s->ret = s->writes ? write(s->fd, s->buf, MIB) : read(s->fd, s->buf, MIB);
 	if (s->ret < 0)
 		s->ret = -errno;
 	return NULL;
@@ -1279,7 +1280,7 @@ static void *read_there(void *arg)
 TEST_F(dma, V2_3_P19_stalled_reader_blocks_only_its_file)
 {
 	static uint8_t page[PAGE];
-	struct stalled stalled;
+	struct stalled stalled = { .writes = false };
 	struct caught c;
 	pthread_t thread;
 	int other, flags;
@@ -1288,7 +1289,7 @@ TEST_F(dma, V2_3_P19_stalled_reader_blocks_only_its_file)
 	stalled.buf = c.p;
 	paint(self->mem, MEMORY, 1);
 	ASSERT_EQ(go_open(&self->a, S_PRE_COPY, &stalled.fd), 0);
-	ASSERT_EQ(pthread_create(&thread, NULL, read_there, &stalled), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, copy_there, &stalled), 0);
 	ASSERT_EQ(wait_for_fault(&c), 0);
 	flags = fcntl(stalled.fd, F_GETFL);
 	ASSERT_EQ(fcntl(stalled.fd, F_SETFL, flags | O_NONBLOCK), 0);
@@ -1307,21 +1308,11 @@ TEST_F(dma, V2_3_P19_stalled_reader_blocks_only_its_file)
 	end_caught(&c);
 }
 
-static void *write_there(void *arg)
-{
-	struct stalled *s = arg;
-
-	s->ret = write(s->fd, s->buf, MIB);
-	if (s->ret < 0)
-		s->ret = -errno;
-	return NULL;
-}
-
 /* V2-3 P-19: the same of a writer. What it copied is loaded into no later session. */
 TEST_F(dma, V2_3_P19_stalled_writer_blocks_only_its_file)
 {
 	static uint8_t page[PAGE];
-	struct stalled stalled;
+	struct stalled stalled = { .writes = true };
 	struct caught c;
 	pthread_t thread;
 	int other, flags;
@@ -1329,7 +1320,7 @@ TEST_F(dma, V2_3_P19_stalled_writer_blocks_only_its_file)
 	ASSERT_EQ(catch_faults(&c, MIB), 0);
 	stalled.buf = c.p;
 	ASSERT_EQ(go_open(&self->b, S_RESUMING, &stalled.fd), 0);
-	ASSERT_EQ(pthread_create(&thread, NULL, write_there, &stalled), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, copy_there, &stalled), 0);
 	ASSERT_EQ(wait_for_fault(&c), 0);
 	flags = fcntl(stalled.fd, F_GETFL);
 	ASSERT_EQ(fcntl(stalled.fd, F_SETFL, flags | O_NONBLOCK), 0);
