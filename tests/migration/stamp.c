@@ -39,7 +39,8 @@
  *   set N	stamp pages of the first N of the order	"set N"
  *   fill N	stamp the first N of the order once	"filled N"
  *   dma N [BYTES]  N transfers a second, 0 to end them; by a list of entries of so
- *		many bytes, by default a page: the less, the longer it takes
+ *		many bytes, by default a page, or of more, so that the list has room:
+ *		the less, the longer it takes
  *						"dma N", once none is on its way
  *   verify	check all there is, once no transfer is on its way: a line "bad ..."
  *		for each bad page since the last time, then "moved N transfers, M
@@ -428,10 +429,20 @@ static unsigned long slot_of(unsigned long i)
 	return (transfer.slot + i * 37) % SLOTS;
 }
 
+/* Bytes of each entry: what was asked for, or as few as the list has room for. */
+static unsigned long entry_bytes(void)
+{
+	unsigned long bytes = dma_entry;
+
+	while (transfer.pages * PAGE / bytes * sizeof(*list) > LIST_BYTES)
+		bytes *= 2;
+	return bytes;
+}
+
 /* Books of what it will have moved are kept at its end: until then neither is. */
 static void begin_transfer(void)
 {
-	unsigned long i, k, entries = 0;
+	unsigned long i, k, bytes, entries = 0;
 	uint64_t offset;
 
 	/* A part of the device's memory, so that passes can come to an end. */
@@ -439,6 +450,7 @@ static void begin_transfer(void)
 	transfer.pages = peer ? SLOTS : DMA_PAGES;
 	transfer.slot = transfers * 101 % SLOTS;
 	transfer.to_device = !peer && transfers % 2;
+	bytes = entry_bytes();
 	for (i = 0; i < transfer.pages; i++) {
 		unsigned long n = slot_of(i), page = transfer.page + i;
 
@@ -450,9 +462,9 @@ static void begin_transfer(void)
 			slots[n].generation = generations[page] + 1;
 			write_stamp(slot_at(n), page, slots[n].generation);
 		}
-		for (k = 0; k < PAGE; k += dma_entry)
+		for (k = 0; k < PAGE; k += bytes)
 			list[entries++] = (struct tern_dma_entry){
-				.address = slots[n].address + k, .length = dma_entry,
+				.address = slots[n].address + k, .length = bytes,
 			};
 	}
 	__sync_synchronize();
