@@ -68,6 +68,7 @@ class Lab:
             qemu.kill()
         for mdev in self._mdevs:
             mdev.remove()
+        self.wrapper = []
 
     def leftovers(self):
         """What is there and should not be. Takes the module away."""
