@@ -58,8 +58,13 @@ def acknowledged(tap, lab):
     for capabilities in (), ("switchover_ack",):
         name = "with" if capabilities else "without"
         with tap.test(f"{name} switchover-ack: no page is lost"):
+            # With so much patience nothing but the acknowledgement delays the switchover.
             move = lab.move(
-                guest, lab.mdev(**SMALL), bandwidth=FAST, capabilities=capabilities
+                guest,
+                lab.mdev(**SMALL),
+                bandwidth=FAST,
+                capabilities=capabilities,
+                downtime_ms=PATIENCE_MS,
             )
             tap.note(f"{name}: {describe(move)}")
             if capabilities:
