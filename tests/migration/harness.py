@@ -69,10 +69,11 @@ def check_lspci(tap, lab, guest):
 
 def under_load(tap, lab, count):
     """Back and forth, then once more without pre-copy; then the checks are checked."""
-    memory = {"memory_mib": 64, "window_kib": WINDOW_KIB}
+    mib = lab.machine.memory_mib
+    memory = {"memory_mib": mib, "window_kib": WINDOW_KIB}
     guest = lab.boot(lab.mdev(**memory), RAM_MIB)
-    equal(guest.pages, 64 * MIB // 4096, "pages that the guest sees")
-    tap.took("a guest with 64 MiB boots")
+    equal(guest.pages, mib * MIB // 4096, "pages that the guest sees")
+    tap.took(f"a guest with {mib} MiB boots")
     guest.fill(guest.pages * 3 // 4)
     tap.took("it fills three quarters of them")
     with tap.test("V1-22 lspci -vv in the guest is as in lspci.txt"):

@@ -15,23 +15,26 @@ class Machine:
     device: of the vfio-pci device, beside those of the protocol
     migrates: whether QEMU needs an option to migrate although only the container logs DMA
     kvm: the guest's processor and its interrupts are KVM's
+    memory_mib: of a device where a scenario has a large one
     """
 
     vmm: tuple
     device: str
     migrates: bool
     kvm: bool
+    memory_mib: int
 
 
-KVM = Machine(("-accel", "kvm", "-cpu", "host"), "", True, True)
+KVM = Machine(("-accel", "kvm", "-cpu", "host"), "", True, True, 64)
 
-# User Mode Linux: no KVM, so that the guest is emulated; the device's cdev, and its log of
-# DMA.
+# User Mode Linux: no KVM, so that the guest is emulated, and slow; the device's cdev, and
+# its log of DMA.
 IOMMUFD = Machine(
     ("-accel", "tcg,thread=single", "-cpu", "max", "-object", "iommufd,id=iommufd0"),
     ",iommufd=iommufd0",
     False,
     False,
+    16,
 )
 
 

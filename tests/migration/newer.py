@@ -7,9 +7,7 @@ from usual import FAST, FULL_LOAD, MIB, RAM_MIB
 LARGE_MIB = 256
 # User Mode Linux maps each page of a process by itself; Linux allows 65530 mappings.
 LARGE_UML_MIB = 64
-SMALL = {"memory_mib": 64}
 PATIENCE_MS = 300000  # for all of it at an emulated processor's pace
-SNAPSHOT = 48 * MIB
 TESTS = 4
 
 # What a device's states must be, on either side, from the migration's beginning on.
@@ -51,8 +49,17 @@ def multifd(tap, lab):
     tap.took(f"{mib} MiB by multifd")
 
 
+def device(lab):
+    return lab.mdev(memory_mib=lab.machine.memory_mib)
+
+
+def snapshot(lab):
+    """Bytes, or more, of the first pass: so much is filled."""
+    return lab.machine.memory_mib * 3 // 4 * MIB
+
+
 def acknowledged(tap, lab):
-    guest = lab.boot(lab.mdev(**SMALL), RAM_MIB)
+    guest = lab.boot(device(lab), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
     guest.load(**FULL_LOAD)
     for capabilities in (), ("switchover_ack",):
@@ -61,16 +68,16 @@ def acknowledged(tap, lab):
             # With so much patience nothing but the acknowledgement delays the switchover.
             move = lab.move(
                 guest,
-                lab.mdev(**SMALL),
+                device(lab),
                 bandwidth=FAST,
                 capabilities=capabilities,
                 downtime_ms=PATIENCE_MS,
             )
             tap.note(f"{name}: {describe(move)}")
             if capabilities:
-                assert sum(move.pass_bytes) > SNAPSHOT, "the guest stopped before its snapshot"
+                assert sum(move.pass_bytes) > snapshot(lab), "the guest stopped before its snapshot"
             else:
-                assert sum(move.pass_bytes) < SNAPSHOT, "nothing was left to be waited for"
+                assert sum(move.pass_bytes) < snapshot(lab), "nothing was left to be waited for"
             check_pages(guest, move)
     lab.end(guest)
     tap.took("switchover-ack")
@@ -78,7 +85,7 @@ def acknowledged(tap, lab):
 
 def reinitialised(tap, lab):
     """The device has new initial data in mid-pre-copy, when all else is ready to leave."""
-    guest = lab.boot(lab.mdev(**SMALL), RAM_MIB)
+    guest = lab.boot(device(lab), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
     guest.load(**FULL_LOAD)
     given = []
@@ -90,7 +97,7 @@ def reinitialised(tap, lab):
     with tap.test("V2-15 reinit during pre-copy delays the switchover until it is acknowledged again"):
         move = lab.move(
             guest,
-            lab.mdev(**SMALL),
+            device(lab),
             bandwidth=FAST,
             passes=2,
             interrupt=again,
@@ -103,7 +110,7 @@ def reinitialised(tap, lab):
         equal(steps[last:], ["asked", "acknowledged", "stopped"], "the last steps")
         assert "acknowledged" in steps[:last], "the first snapshot was not acknowledged"
         again = sum(move.pass_bytes) - given[0]
-        assert again > SNAPSHOT, f"the guest stopped after {again} bytes of the new snapshot"
+        assert again > snapshot(lab), f"the guest stopped after {again} bytes of the new snapshot"
         check_pages(guest, move)
         check_goes_on(guest)
     lab.end(guest)

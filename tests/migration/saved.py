@@ -7,8 +7,8 @@ import pathlib
 from checks import check_goes_on, check_verdict, equal
 from usual import LOAD, MIB, RAM_MIB
 
-MEMORY = {"memory_mib": 64, "window_kib": 1024}
 DOWNTIME_MS = 1000
+WINDOW_KIB = 1024
 PAUSED_MS = 10000  # QEMU 10.0 has a device that is stopped send its all in that time
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 FACTS = "facts.json"
@@ -16,16 +16,20 @@ SAVE_TESTS = 3
 LOAD_TESTS = 3
 
 
+def device(lab):
+    return lab.mdev(memory_mib=lab.machine.memory_mib, window_kib=WINDOW_KIB)
+
+
 def save_all(tap, lab, folder):
     """Two files: of the guest as it ran, and of the same guest, paused."""
     folder.mkdir()
-    guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
+    guest = lab.boot(device(lab), RAM_MIB)
     guest.fill(guest.pages * 3 // 4)
     guest.load(**{**LOAD, "working_set": 1024})
-    tap.took("a guest with 64 MiB boots")
+    tap.took(f"a guest with {lab.machine.memory_mib} MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
     with tap.test("W-5 a running guest is saved to a file"):
-        facts["running"] = save(tap, guest, folder / "running", "running-saving", DOWNTIME_MS)
+        facts["running"] = save(tap, lab, guest, folder / "running", "running-saving", DOWNTIME_MS)
     with tap.test("V1-30 the saved guest continues on the source"):
         guest.vmm.qmp.command("cont")
         equal(guest.vmm.mdev.read("state"), "running", "the device's state")
@@ -33,14 +37,14 @@ def save_all(tap, lab, folder):
     guest.vmm.qmp.command("stop")
     with tap.test("P-35 a paused guest is saved to a file"):
         equal(guest.vmm.mdev.read("state"), "stopped", "the paused device's state")
-        facts["paused"] = save(tap, guest, folder / "paused", "stopped-saving", PAUSED_MS)
+        facts["paused"] = save(tap, lab, guest, folder / "paused", "stopped-saving", PAUSED_MS)
         equal(guest.vmm.mdev.number("passes"), 0, "passes of a device that was stopped")
     lab.end(guest)
     (folder / FACTS).write_text(json.dumps(facts))
     tap.took("two files")
 
 
-def save(tap, guest, path, state, downtime_ms):
+def save(tap, lab, guest, path, state, downtime_ms):
     """Have QEMU write the stream to that file; give what must be true of it."""
     vmm = guest.vmm
     seen = set()
@@ -50,7 +54,8 @@ def save(tap, guest, path, state, downtime_ms):
     size = path.stat().st_size
     given = sum(vmm.mdev.numbers("pass_bytes")) + vmm.mdev.number("stopped_bytes")
     tap.note(f"{path.name}: {size} bytes, {given} of them the device's")
-    assert size > given > 48 * MIB, f"{given} bytes of the device in a file of {size}"
+    filled = lab.machine.memory_mib * 3 // 4 * MIB
+    assert size > given > filled, f"{given} bytes of the device in a file of {size}"
     return {"stamps": guest.stamps, "size": size}
 
 
@@ -67,7 +72,7 @@ def load_all(tap, lab, folder):
 
 def load(tap, lab, path, pages, fact, paused):
     equal(path.stat().st_size, fact["size"], "size of the file")
-    guest = lab.load(lab.mdev(**MEMORY), RAM_MIB, f"exec:cat {path}")
+    guest = lab.load(device(lab), RAM_MIB, f"exec:cat {path}")
     if paused:
         equal(guest.vmm.qmp.command("query-status")["status"], "paused", "the guest")
         equal(guest.vmm.mdev.read("state"), "resuming", "the device, before it runs")
