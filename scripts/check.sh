@@ -28,23 +28,34 @@ parts() { # TARGET...
 	done
 }
 
-# Parts that each keep one processor busy, as an emulated machine does: OTHERS run beside
-# PARTS, and are shown after them.
-beside() { # "OTHERS" "PARTS"
-	echo "== $1: begun, and shown at the end"
+# Do what the queue still has.
+lane() {
+	local target lock
+	exec {lock}>build/check.lock
+	while flock "$lock" && read -r -u 3 target; do
+		flock -u "$lock"
+		part "$target" 3<&-
+	done
+	exec {lock}>&-
+}
+
+# Parts that keep one processor busy each, as an emulated machine does: two at once, the
+# longest ones first. What the second lane prints is shown at the end.
+queue() { # TARGET...
+	printf '%s\n' "$@" >build/check.queue
+	exec 3<build/check.queue
 	set -m # a process group, to end all of it at once
-	# shellcheck disable=SC2086 # one word each
-	parts $1 </dev/null >build/others.log 2>&1 &
+	lane </dev/null >build/others.log 2>&1 &
 	other=$!
 	set +m
 	trap 'kill -- -$other 2>/dev/null' EXIT
-	# shellcheck disable=SC2086
-	parts $2
+	lane
+	echo "== the other lane"
 	tail -n +1 -F --pid "$other" build/others.log 2>/dev/null
 	wait "$other"
 	trap - EXIT
 	# A part whose shell was killed has no result: that is a failure.
-	for target in $1; do
+	for target; do
 		grep -q "^$target " $results || echo "$target 0 0 1 0" >>$results
 	done
 }
@@ -53,7 +64,7 @@ echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 printf 'fetch %d\n' $SECONDS >>$results
 parts lint docs check-host check-build check-uml check-uml-plain
-beside 'check-vm check-iommufd' 'check-migration check-v2 check-by-hand'
+queue check-iommufd check-migration check-vm check-v2 check-by-hand
 
 echo
 awk -v total=$SECONDS '
