@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check-by-hand.sh - the README's session by hand, as it is printed there, with QEMU 7.2 and
-# 10.0; and the test of Documentation/ci.rst. In a VM with 6.1.
+# 10.0; and the two scripts of Documentation/ci.rst. In a VM with 6.1.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."

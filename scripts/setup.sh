@@ -21,7 +21,8 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-dev clang-format:clang-format
 	patch:patch procps:pgrep shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
-	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm)
+	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm
+	bubblewrap:bwrap)
 deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
 
 die() {

@@ -16,7 +16,7 @@ say() { # STATUS NAME
 	fi
 }
 
-echo 1..5
+echo 1..6
 ln -sfn "$kdir" "/lib/modules/$(uname -r)/build"
 cd "$tree" || exit 1
 sed -n '/<!-- by hand -->/,/^```$/p' "$top/README.md" | sed '/^<!--/d;/^```/d' >/tmp/by-hand
@@ -38,11 +38,16 @@ sed 's/x-enable-migration=on/enable-migration=on/' /tmp/by-hand >/tmp/by-hand-v2
 PATH=$v2
 session /tmp/by-hand-v2 "the same with $(qemu-system-x86_64 --version | head -n 1)"
 
-# The test of Documentation/ci.rst.
-sed -n '/^\.\. your-test.sh/,/^Run it::/p' "$top/Documentation/ci.rst" | sed -n 's/^    //p' >/tmp/your-test.sh
-[ -s /tmp/your-test.sh ] && PATH=$v1 timeout 600 \
-	bash /tmp/your-test.sh "$tree/tern.ko" >/tmp/your-test.log 2>&1
-status=$?
-[ $status -eq 0 ] || sed 's/^/# /' /tmp/your-test.log
-say $status "the test of Documentation/ci.rst"
+# What Documentation/ci.rst shows below such a comment.
+example() { # NAME END TITLE
+	local status
+	sed -n "/^\.\. $1/,/$2/p" "$top/Documentation/ci.rst" | sed -n 's/^    //p' >"/tmp/$1"
+	[ -s "/tmp/$1" ] && PATH=$v1 timeout 600 bash "/tmp/$1" "$tree/tern.ko" >/tmp/example.log 2>&1
+	status=$?
+	[ $status -eq 0 ] || sed 's/^/# /' /tmp/example.log
+	say $status "$3"
+}
+
+example your-test.sh '^Run it::' "the test of Documentation/ci.rst"
+example container.sh '^The container' "a VMM in a container, as in Documentation/ci.rst"
 exit $bad
