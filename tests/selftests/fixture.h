@@ -277,26 +277,14 @@ static inline int device_again(struct dev *d, struct setting given)
 	return device_configure(uuid, &given) ?: device_open(d, uuid, &given);
 }
 
-/* Make a device. One that is left from a test which a time limit ended goes first. */
-static inline int device_made(const char *uuid, const char *type)
+/* Make, configure, open and map a device. 0 or -errno. */
+static inline int device_on(struct dev *d, const char *uuid, struct setting given)
 {
 	char path[PATH_MAX];
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/create", type ?: MDEV_TYPE);
-	ret = write_file(path, uuid);
-	if (ret != -EEXIST)
-		return ret;
-	printf("# %s is left from an earlier test\n", uuid);
-	return mdev_remove(uuid) ?: write_file(path, uuid);
-}
-
-/* Make, configure, open and map a device. 0 or -errno. */
-static inline int device_on(struct dev *d, const char *uuid, struct setting given)
-{
-	int ret;
-
-	ret = step(uuid, "create", device_made(uuid, given.type));
+	snprintf(path, sizeof(path), "%s/create", given.type ?: MDEV_TYPE);
+	ret = step(uuid, "create", write_file(path, uuid));
 	ret = ret ?: device_configure(uuid, &given);
 	return ret ?: device_open(d, uuid, &given);
 }
