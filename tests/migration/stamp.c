@@ -1078,7 +1078,8 @@ int main(int argc, char **argv)
 	/* The doorbell is to set bits only. */
 	*reg(TERN_REG_IRQ_MASK) = VECTOR_BITS;
 	check_registers();
-	say("ready %lu\n", pages);
+	/* On a line of its own: a reset may have cut an earlier one short. */
+	say("\nready %lu\n", pages);
 	run();
 	return 0;
 }
