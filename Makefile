@@ -90,11 +90,16 @@ check-v2:	## what of v2 needs KVM: QEMU 10.0 on Linux 6.12; and the newest of bo
 	scripts/check-migration.sh trixie-backports rounds || status=1; \
 	exit $$status
 
-check-iommufd:	## all of v2 with QEMU 10.0 and some with 11.1 on iommufd, in User Mode Linux
+check-iommufd: check-iommufd-sessions check-iommufd-ways	## v2 with QEMU 10.0 and 11.1 on iommufd, in User Mode Linux
+
+check-iommufd-sessions:	## of it: to and fro, cancelled, lost, multifd
 	@status=0; \
-	scripts/check-migration.sh uml/10.0 --to-and-fro 20 --without W-17 || status=1; \
+	scripts/check-migration.sh uml/10.0 load,rounds,cancelled,save,newer --to-and-fro 20 || status=1; \
 	scripts/check-migration.sh uml/trixie-backports rounds || status=1; \
 	exit $$status
+
+check-iommufd-ways:	## of it: the ways that a migration can go
+	@scripts/check-migration.sh uml/10.0 ways --without W-17
 
 mutants:	## break each rule, and see a test notice
 	@scripts/mutants.sh
@@ -154,5 +159,6 @@ help:	## this list
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
-	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd check-migration check-v2 mutants mutate \
+	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd \
+	check-iommufd-sessions check-iommufd-ways check-migration check-v2 mutants mutate \
 	ways ways-v2 newer-hosts limits libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

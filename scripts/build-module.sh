@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
-# cache.sh (6.1, 6.12, trixie, trixie-backports, sid, uml-debug, uml-plain, uml-smp; 6.1 by default)
-# and print its path.
+# cache.sh (6.1, 6.12, trixie, trixie-backports, sid, uml-debug, uml-plain, uml-newer,
+# uml-smp; 6.1 by default) and print its path.
 #
 # Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,
 # in a folder of its own, and what the compiler has to say goes to stderr.
-# For uml-debug and uml-smp the test models are in it.
+# For uml-debug, uml-newer and uml-smp the test models are in it.
 
 set -euo pipefail
 
@@ -23,7 +23,7 @@ uml-*) entry=$("$scripts/cache.sh" uml "${kernel#uml-}") ;;
 *) entry=$("$scripts/cache.sh" kernel "$kernel") ;;
 esac
 models=()
-case $kernel in uml-debug | uml-smp) models=(TEST_MODELS=1) ;; esac
+case $kernel in uml-debug | uml-newer | uml-smp) models=(TEST_MODELS=1) ;; esac
 arch=
 [ ! -e "$entry/arch" ] || arch=ARCH=$(<"$entry/arch")
 

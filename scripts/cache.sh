@@ -12,8 +12,9 @@
 # cache.sh uml debug|plain - User Mode Linux 6.12, built from Debian's source with
 #	tests/uml's configuration (minutes, the first time); a directory with
 #	linux, modules/, kdir and release as above
-# cache.sh uml smp - the same as debug, of the newest kernel in trixie-backports, with two
-#	processors
+# cache.sh uml newer - the same as debug, of the newest kernel in trixie-backports. It runs
+#	processes under seccomp
+# cache.sh uml smp - of that kernel, too: with two processors, without lockdep and kmemleak
 # cache.sh qemu 7.2 - QEMU 7.2 of bookworm, which speaks v1; a directory with
 #	usr/bin/qemu-system-x86_64. If QEMU 7.2 is installed, that is /
 # cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; the same. On
@@ -337,8 +338,13 @@ prune_kernel_tree() {
 mend_uml() { # VARIANT
 	sed -i "$uml_room" tree/arch/x86/um/user-offsets.c
 	sed -i '/^CFLAGS_signal.o /s/=4096/=32768/' tree/arch/um/os-Linux/Makefile # with it
-	[ "$1" = smp ] || grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
-		cache_die "this source keeps a processor's state in another way"
+	case $1 in
+	newer | smp) ;; # sized when it starts
+	*)
+		grep -q 'HOST_FP_SIZE, 16384' tree/arch/x86/um/user-offsets.c ||
+			cache_die "this source keeps a processor's state in another way"
+		;;
+	esac
 	sed -i "$uml_flush" tree/arch/um/kernel/tlb.c
 	[ "$(grep -c rcu_read_ tree/arch/um/kernel/tlb.c)" -eq 2 ] ||
 		cache_die "this source flushes an address space in another way"
@@ -378,7 +384,8 @@ uml_config() { # VARIANT
 	case $1 in
 	plain) files+=(6.12) ;;
 	debug) files+=(6.12 debug) ;;
-	smp) files+=(debug smp) ;;
+	newer) files+=(7.3 debug) ;;
+	smp) files+=(7.3 smp) ;;
 	esac
 	files=("${files[@]/#/$configs/}")
 	cat "${files[@]/%/.config}"
@@ -394,7 +401,7 @@ uml_entry() { # VARIANT SOURCE-PACKAGE
 
 fetch_uml() { # VARIANT
 	case $1 in
-	smp) use_apt_of trixie-backports && uml_entry smp "$(depends_on linux-source 'linux-source-[0-9]')" ;;
+	newer | smp) use_apt_of trixie-backports && uml_entry "$1" "$(depends_on linux-source 'linux-source-[0-9]')" ;;
 	*) use_bookworm && uml_entry "$1" linux-source-6.12 ;;
 	esac
 }
@@ -574,12 +581,12 @@ cache_main() {
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
 	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | mtty) fetch_or_newest "$@" ;;
 	'libvirt bookworm' | 'libvirt bookworm-backports') fetch_or_newest "$@" ;;
-	'uml debug' | 'uml plain' | 'uml smp') fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain' | 'uml newer' | 'uml smp') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
 		fetch_or_newest kselftest
-		fetch_or_newest uml debug
+		[ "$(scripts/uml-kernel.sh)" = newer ] || fetch_or_newest uml debug
 		fetch_or_newest uml plain
 		fetch_or_newest qemu 10.0
 		cache_main qemu 7.2
@@ -596,7 +603,7 @@ cache_main() {
 	fetch-qemu\ 7.2) fetch_qemu 7.2 bookworm ;;
 	fetch-qemu\ 10.0) fetch_qemu 10.0 bookworm-backports ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain|smp | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain|newer|smp | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
 	esac
 }
 

@@ -7,8 +7,8 @@
 # files.
 #
 #	KERNEL/QEMU	6.1/7.2, which speaks v1 (the default), 6.12/10.0 or 6.1/10.0,
-#			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM, and
-#			uml-smp/10.0, in its newer kernel with two processors; or
+#			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM
+#			(uml-kernel.sh; uml-debug/10.0 or uml-smp/10.0: this one of cache.sh's); or
 #			trixie, trixie-backports or sid: that suite's kernel and its QEMU
 #	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
 #			VMs with a network between them, "limits" is of check-limits.sh
@@ -43,10 +43,12 @@ for part in kernel:${host%/*} qemu:${host#*/}; do
 done
 name=migration-${host%/*}
 [ "${host%/*}" = "${host#*/}" ] || name+=-${host#*/}
+# Its folder: the ways may run beside the other scenarios.
+[ "${1:-}" != ways ] || name+=-ways
 uml=''
 case $host in
-uml/*) uml=debug ;;&
-uml-smp/*) uml=smp ;;&
+uml/*) uml=$(scripts/uml-kernel.sh) ;;&
+uml-*) uml=${host%/*} uml=${uml#uml-} ;;&
 uml*) module=$(scripts/build-module.sh "uml-$uml") ;;
 *) module=$(scripts/build-module.sh "${host%/*}") ;;
 esac

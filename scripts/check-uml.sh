@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-uml.sh [plain|faults|smp|jobs [all]] - the selftests on User Mode Linux with KASAN,
+# check-uml.sh [plain|debug|faults|smp|jobs [all]] - the selftests on User Mode Linux with KASAN,
 # lockdep and kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
-# "smp" runs them on a newer kernel with two processors, and attack_test besides.
+# "debug" runs them on Linux 6.12 (uml-kernel.sh); "smp" on the newer kernel with two
+# processors, and attack_test besides.
 # "faults" runs only what takes longest of fault injection, which is left out otherwise.
 # "jobs" prints what would be run, one job per line; "jobs all" leaves out nothing.
 
@@ -35,8 +36,10 @@ if [ "${1:-}" = jobs ]; then
 	exit
 fi
 
-kernel=debug
-[ "${1:-}" != smp ] || kernel=smp
+case ${1:-} in
+debug | smp) kernel=$1 ;;
+*) kernel=$(scripts/uml-kernel.sh) ;;
+esac
 kselftest=$(scripts/cache.sh kselftest)
 mkdir -p "$selftests" build/uml
 make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \

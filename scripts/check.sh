@@ -39,8 +39,8 @@ lane() {
 	exec {lock}>&-
 }
 
-# Parts that keep one processor busy each, as an emulated machine does: two at once, the
-# longest ones first. What the second lane prints is shown at the end.
+# Parts that keep one processor busy each, as an emulated machine or User Mode Linux does:
+# two at once, the longest ones first. What the second lane prints is shown at the end.
 queue() { # TARGET...
 	printf '%s\n' "$@" >build/check.queue
 	exec 3<build/check.queue
@@ -63,11 +63,9 @@ queue() { # TARGET...
 echo "== fetching kernels and kselftest, unless they are there"
 scripts/cache.sh prefetch || exit 1
 printf 'fetch %d\n' $SECONDS >>$results
-parts lint docs check-host check-build check-uml check-uml-plain
-# Alone: beside a machine that is emulated on the other processor, a QEMU in User Mode
-# Linux takes four times as long, as it consists of system calls.
-parts check-iommufd
-queue check-migration check-vm check-v2 check-by-hand
+queue check-build lint check-host docs
+parts check-uml check-uml-plain
+queue check-iommufd-ways check-iommufd-sessions check-migration check-vm check-by-hand check-v2
 
 echo
 awk -v total=$SECONDS '

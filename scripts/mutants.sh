@@ -17,6 +17,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 work=$top/build/mutants
+uml=$(scripts/uml-kernel.sh)
 rm -rf "$work"
 mkdir -p "$work"
 
@@ -35,7 +36,7 @@ suite() { # DIR SUITE [PROGRAM [OPTION...]]
 	uml | uml-plain)
 		kernel=${2#uml}
 		kernel=${kernel#-}
-		kernel=${kernel:-debug}
+		kernel=${kernel:-$uml}
 		(cd "$1" && module=$(scripts/build-module.sh "uml-$kernel") &&
 			"$top/scripts/uml.sh" --kernel "$kernel" --timeout 200 --out "$1/uml" --add "$module" \
 				--add "$top/build/selftests/$3" -- \

@@ -59,7 +59,7 @@ cache_is_filled() {
 		compgen -G "$cache/kernel-6.12-*" >/dev/null &&
 		{ [ "$1" = demo ] || {
 			compgen -G "$cache/kselftest-*" >/dev/null &&
-				compgen -G "$cache/uml-debug-*" >/dev/null &&
+				compgen -G "$cache/uml-[dn]e*" >/dev/null &&
 				compgen -G "$cache/uml-plain-*" >/dev/null &&
 				compgen -G "$cache/qemu-10.0-*" >/dev/null
 		}; }

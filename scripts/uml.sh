@@ -5,9 +5,10 @@
 # a kernel that is a process of this machine, up in half a second. Its output
 # and exit status become ours.
 #
-#	--kernel debug|plain|smp	with KASAN, lockdep, kmemleak and fault injection
+#	--kernel debug|plain|newer|smp	with KASAN, lockdep, kmemleak and fault injection
 #				(debug); fast, for figures (plain); as debug, of a newer
-#				Linux, with two processors (smp)
+#				Linux (newer); that one with two processors, and without
+#				lockdep and kmemleak (smp)
 #	--mem MIB		memory (1024)
 #	--timeout SEC		give up after this long (300)
 #	--out DIR		shared read-write, /out inside (build/uml/NAME)
@@ -168,7 +169,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|smp] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|newer|smp] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
 shift
 
 out=${out:-$scripts/../build/uml/$kernel-$(basename "$1")}
@@ -187,7 +188,10 @@ trap 'exit 143' TERM HUP
 
 entry=$("$scripts/cache.sh" uml "$kernel")
 options=()
-[ "$kernel" != smp ] || options=(ncpus=2 seccomp=on)
+case $kernel in
+newer) options=(seccomp=on) ;;
+smp) options=(seccomp=on ncpus=2) ;;
+esac
 uml_status=0
 make_root "$@"
 run_kernel
