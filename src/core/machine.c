@@ -167,7 +167,7 @@ void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity,
  *
  * Return: 0, or one of:
  *
- * - -EINVAL: there is no such arc
+ * - -EINVAL: there is no such arc, or tern_machine_fail() was called
  * - -ENOMEM: a session or a load could not be begun
  * - -EIO: a load that is not whole was to run
  * - an error of the model's may_load()
@@ -180,7 +180,7 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
 	int ret;
 
 	tern_assert_held(mc->m->state_mutex);
-	if (!step)
+	if (!step || mc->error)
 		return -EINVAL;
 	for (; *step != TERN_STEP_END; step++) {
 		ret = steps[*step](mc);
@@ -228,17 +228,35 @@ void tern_machine_reset(struct tern_machine *mc)
 	tern_assert_held(mc->m->state_mutex);
 	mc->m->ops->stop(mc->m);
 	tern_machine_uninit(mc);
+	mc->error = false;
 	mc->m->ops->reset(mc->m);
 	mc->m->ops->start(mc->m);
 }
 
 /**
- * tern_machine_failed() - has a load gone wrong?
+ * tern_machine_fail() - the device fails in a way that only a reset repairs
  * @mc: the machine
  *
- * Return: true from the first bad byte until the load is left or reset.
+ * Guarantees that the device is stopped, that no session or load lives, and that no arc
+ * leads out of this before tern_machine_reset(). Context: state_mutex; may sleep.
+ */
+void tern_machine_fail(struct tern_machine *mc)
+{
+	tern_assert_held(mc->m->state_mutex);
+	mc->m->ops->stop(mc->m);
+	tern_machine_uninit(mc);
+	mc->phase = TERN_PHASE_STOPPED;
+	mc->error = true;
+}
+
+/**
+ * tern_machine_failed() - has a load gone wrong, or the device failed?
+ * @mc: the machine
+ *
+ * Return: true from the first bad byte until the load is left or reset, and from
+ * tern_machine_fail() to the reset.
  */
 bool tern_machine_failed(const struct tern_machine *mc)
 {
-	return mc->loader && tern_loader_error(mc->loader);
+	return mc->error || (mc->loader && tern_loader_error(mc->loader));
 }

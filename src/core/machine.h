@@ -16,6 +16,7 @@ struct tern_model;
  * @phase: where it is
  * @session: lives while tern_phase_saving()
  * @loader: lives in TERN_PHASE_LOADING
+ * @error: it is stopped, and only a reset leads out of that
  * @stats: of the last session
  *
  * All guarded by state_mutex, which is its owner's.
@@ -26,6 +27,7 @@ struct tern_machine {
 	enum tern_phase phase;
 	struct tern_session *session;
 	struct tern_loader *loader;
+	bool error;
 	struct tern_session_stats stats;
 };
 
@@ -36,6 +38,7 @@ void tern_machine_stage(struct tern_machine *mc, void *staging, size_t capacity,
 int tern_machine_go(struct tern_machine *mc, enum tern_phase to);
 int tern_machine_commit(struct tern_machine *mc);
 void tern_machine_reset(struct tern_machine *mc);
+void tern_machine_fail(struct tern_machine *mc);
 bool tern_machine_failed(const struct tern_machine *mc);
 
 #endif /* TERN_CORE_MACHINE_H */

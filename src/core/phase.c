@@ -109,3 +109,24 @@ bool tern_phase_saving(enum tern_phase phase)
 	return phase == TERN_PHASE_RUNNING_SAVING || phase == TERN_PHASE_QUIESCED_SAVING ||
 	       phase == TERN_PHASE_STOPPED_SAVING;
 }
+
+/**
+ * tern_phase_name() - how user space writes a phase
+ * @phase: the phase
+ *
+ * Return: a word; NULL if there is no such phase.
+ */
+const char *tern_phase_name(enum tern_phase phase)
+{
+	static const char *const names[TERN_PHASES] = {
+		[TERN_PHASE_RUNNING]		= "running",
+		[TERN_PHASE_RUNNING_SAVING]	= "running-saving",
+		[TERN_PHASE_QUIESCED]		= "quiesced",
+		[TERN_PHASE_QUIESCED_SAVING]	= "quiesced-saving",
+		[TERN_PHASE_STOPPED_SAVING]	= "stopped-saving",
+		[TERN_PHASE_STOPPED]		= "stopped",
+		[TERN_PHASE_LOADING]		= "resuming",
+	};
+
+	return (unsigned int)phase < TERN_PHASES ? names[phase] : NULL;
+}

@@ -60,5 +60,6 @@ enum tern_step {
 
 const enum tern_step *tern_phase_arc(enum tern_phase from, enum tern_phase to);
 bool tern_phase_saving(enum tern_phase phase);
+const char *tern_phase_name(enum tern_phase phase);
 
 #endif /* TERN_CORE_PHASE_H */

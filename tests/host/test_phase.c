@@ -222,6 +222,44 @@ static void test_commit(void)
 	feeder_uninit(&source);
 }
 
+/* From any phase; and only a reset leads out. */
+static void test_fail(void)
+{
+	enum tern_phase from, to;
+
+	for (from = 0; from < TERN_PHASES; from++) {
+		struct feeder f;
+
+		feeder_in(&f, from);
+		CHECK(!tern_machine_failed(&f.mc));
+		tern_machine_fail(&f.mc);
+		CHECK(tern_machine_failed(&f.mc));
+		check_machine(&f, TERN_PHASE_STOPPED);
+		/* What was loaded in part was wiped; what was being saved was not. */
+		CHECK(host_device_blank(f.dev) == is[from].loading);
+		for (to = 0; to < TERN_PHASES; to++)
+			CHECK_EQ(tern_machine_go(&f.mc, to), -EINVAL);
+		CHECK_EQ(tern_machine_commit(&f.mc), -EINVAL);
+		check_machine(&f, TERN_PHASE_STOPPED);
+		tern_machine_reset(&f.mc);
+		CHECK(!tern_machine_failed(&f.mc));
+		check_machine(&f, TERN_PHASE_RUNNING);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+		feeder_uninit(&f);
+	}
+}
+
+static void test_names(void)
+{
+	enum tern_phase a, b;
+
+	for (a = 0; a < TERN_PHASES; a++)
+		for (b = 0; b < a; b++)
+			CHECK(strcmp(tern_phase_name(a), tern_phase_name(b)), "%d and %d", a, b);
+	CHECK(!tern_phase_name(TERN_PHASES));
+	CHECK(!tern_phase_name(-1));
+}
+
 /* The law of the table: a step that can fail is the first of its arc. */
 static void test_law_of_the_table(void)
 {
@@ -246,6 +284,8 @@ static const struct tap_test tests[] = {
 	{ "phases: a failed arc changes nothing", test_failed_arc },
 	{ "V1-30 phases: running and stopping need no memory", test_must_not_fail },
 	{ "P-9 phases: only a whole stream is committed", test_commit },
+	{ "LAB-3 phases: only a reset leads out of an error", test_fail },
+	{ "phases: each has a name of its own", test_names },
 	{ "phases: a step that can fail is the first of its arc", test_law_of_the_table },
 };
 
