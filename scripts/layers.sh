@@ -6,7 +6,8 @@
 #   core      includes core, the stream's header, and of the kernel only env.h
 #   function  includes core, function, the kernel; any PCI function, and no model
 #   mem       a model: includes core, function and itself
-#   vfio      includes core, function and itself, and knows no model
+#   lab       includes core and itself: what a tester asks of a device
+#   vfio      includes core, function, lab and itself, and knows no model
 #   bus       includes all but models; bus/mdev.c alone names <linux/mdev.h>
 #   compat    alone asks for the kernel's version or what it has
 #   no word of a protocol's version in core, function and models
@@ -38,6 +39,8 @@ complain "core/env.h includes nothing of vfio, mm or user copies" "$(
 	grep -nE '<linux/(vfio|mdev|mm|uaccess|shmem_fs|fs|version)\.h>' src/core/env.h || true)"
 complain "function includes core, function and the kernel" "$(
 	includes src/function | grep -E ":(vfio|bus|compat|lab|$models)/" || true)"
+complain "lab includes core, lab and the kernel" "$(
+	includes src/lab | grep -E ":(vfio|bus|compat|function|$models)/" || true)"
 complain "models do not include vfio or a bus" "$(
 	includes "${model_folders[@]}" | grep -E ":(vfio|bus|lab)/" || true)"
 complain "vfio and bus include no model" "$(
@@ -52,7 +55,7 @@ complain "the protocols see struct tern_migration, not the device" "$(
 		src/vfio/status.[ch] src/vfio/migration.[ch] 2>/dev/null |
 		grep -v 'container_of(kref\|container_of(work\|to_delayed_work' || true)"
 complain "no model's name in core, function, vfio or bus" "$(
-	grep -rnwE "tern[-_]($models)(_[a-z_]+)?|TERN_MODEL_[A-Z]+" src/core src/function src/vfio src/bus |
+	grep -rnwE "tern[-_]($models)(_[a-z_]+)?|TERN_MODEL_[A-Z]+" src/core src/function src/lab src/vfio src/bus |
 		grep -v '_H$' || true)"
 complain "core has no tests of the kernel" "$(
 	grep -rnE '#\s*if(def|ndef)? .*(CONFIG_|LINUX_VERSION|TERN_HAS)' src/core || true)"

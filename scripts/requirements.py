@@ -28,9 +28,10 @@ REQUIRED = (
     + [f"P-{n}" for n in range(1, 37)]
     + [f"DMA-{n}" for n in range(1, 11)]
     + [f"INT-{n}" for n in range(1, 7)]
+    + [f"LAB-{n}" for n in range(1, 12)]
 )
 
-NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
+NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT|LAB)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
 
 # A test's first line in C: of kselftest's harness, or of tests/host/tap.h.
 HARNESS = re.compile(r"TEST\((\w+)\)|TEST_F(?:_TIMEOUT|_SIGNAL)?\((\w+, \w+)|TEST_SIGNAL\((\w+)")
@@ -41,7 +42,7 @@ SHELL = re.compile(r'\s*(?:say \S+|check) ("[^"]+")|.*\becho "ok - ([^"]+)"')
 
 def numbers(text):
     # In a name the numbers stand side by side: S1_S2, V1_4_P5.
-    for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d|(?:DMA|INT)_)|_(?=[a-z])", " ", text)):
+    for match in NUMBER.finditer(re.sub(r"_(?=[SPV]\d|(?:DMA|INT|LAB)_)|_(?=[a-z])", " ", text)):
         yield f"{match[1] or match[3]}-{match[2] or match[4]}"
 
 
@@ -127,7 +128,7 @@ def places(hits):
 
 
 def main():
-    page = re.findall(r"^((?:S|V[12]|P|DMA|INT)-\d+)$", pathlib.Path(PAGE).read_text(), re.MULTILINE)
+    page = re.findall(r"^((?:S|V[12]|P|DMA|INT|LAB)-\d+)$", pathlib.Path(PAGE).read_text(), re.MULTILINE)
     found = carried()
     wrong = [f"{key}: no test" for key in page if not found[key]]
     for key in page:

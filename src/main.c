@@ -6,9 +6,11 @@
 #include <linux/module.h>
 
 #include "bus/mdev.h"
+#include "vfio/attributes.h"
 
 static int __init tern_init(void)
 {
+	tern_attributes_init();
 	return tern_mdev_register();
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The attributes of a device, in its folder "tern". Two can be written while it is
- * closed, one while it migrates. The rest shows its state; a model adds its own. A number
- * that is refused changes nothing.
+ * The attributes of a device, in its folders "tern" and "inject". Of the first, two can be
+ * written while it is closed, one while it migrates. The rest shows its state; a model
+ * adds its own. What a tester asks for (lab/inject.c) can be written at any time. What is
+ * refused changes nothing.
  */
 #include <linux/device.h>
+#include <linux/init.h>
 #include <linux/sysfs.h>
 
 #include "vfio/attributes.h"
@@ -95,22 +97,12 @@ static ssize_t reinit_store(struct device *d, struct device_attribute *attr, con
 }
 static DEVICE_ATTR_WO(reinit);
 
-static const char *const phase_names[TERN_PHASES] = {
-	[TERN_PHASE_RUNNING]		= "running",
-	[TERN_PHASE_RUNNING_SAVING]	= "running-saving",
-	[TERN_PHASE_QUIESCED]		= "quiesced",
-	[TERN_PHASE_QUIESCED_SAVING]	= "quiesced-saving",
-	[TERN_PHASE_STOPPED_SAVING]	= "stopped-saving",
-	[TERN_PHASE_STOPPED]		= "stopped",
-	[TERN_PHASE_LOADING]		= "resuming",
-};
-
 static ssize_t show_state(struct tern_device *dev, char *buf)
 {
 	const struct tern_machine *mc = &dev->migration.machine;
 
 	return sysfs_emit(buf, "%s\n", tern_machine_failed(mc) ? "error" :
-			  phase_names[mc->phase]);
+			  tern_phase_name(mc->phase));
 }
 
 static ssize_t show_pending_bytes(struct tern_device *dev, char *buf)
@@ -174,6 +166,31 @@ WATCH(pass_bytes);
 WATCH(stopped_bytes);
 WATCH(late_marks);
 
+/* The folder "inject": an attribute for each rule, and one that counts. */
+static enum tern_rule rule_of(struct device_attribute *attr)
+{
+	return (unsigned long)container_of(attr, struct dev_ext_attribute, attr)->var;
+}
+
+static ssize_t rule_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return tern_inject_show(&device_of(d)->migration.inject, rule_of(attr), buf);
+}
+
+static ssize_t rule_store(struct device *d, struct device_attribute *attr, const char *buf,
+			  size_t count)
+{
+	int ret = tern_inject_set(&device_of(d)->migration.inject, rule_of(attr), buf);
+
+	return ret ?: count;
+}
+
+static ssize_t hits_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	return tern_inject_show_hits(&device_of(d)->migration.inject, buf);
+}
+static DEVICE_ATTR_RO(hits);
+
 static struct attribute *attributes[] = {
 	&dev_attr_precopy.attr,
 	&dev_attr_window_kib.attr,
@@ -192,8 +209,35 @@ static const struct attribute_group group = {
 	.attrs	= attributes,
 };
 
+static struct dev_ext_attribute rules[TERN_RULES];
+static struct attribute *inject_attributes[TERN_RULES + 2];
+
+static const struct attribute_group inject_group = {
+	.name	= "inject",
+	.attrs	= inject_attributes,
+};
+
 /**
- * tern_attributes_add() - give a device its folder "tern"
+ * tern_attributes_init() - before the first tern_attributes_add()
+ */
+void __init tern_attributes_init(void)
+{
+	enum tern_rule rule;
+
+	for (rule = 0; rule < TERN_RULES; rule++) {
+		rules[rule].attr = (struct device_attribute){
+			.attr = { .name = tern_rule_name(rule), .mode = 0644 },
+			.show = rule_show,
+			.store = rule_store,
+		};
+		rules[rule].var = (void *)(unsigned long)rule;
+		inject_attributes[rule] = &rules[rule].attr.attr;
+	}
+	inject_attributes[rule] = &dev_attr_hits.attr;
+}
+
+/**
+ * tern_attributes_add() - give a device its folders "tern" and "inject"
  * @parent: the device of the bus; its drvdata is the function
  * @fn: the function, whose model may have attributes of its own
  *
@@ -203,16 +247,27 @@ int tern_attributes_add(struct device *parent, struct tern_function *fn)
 {
 	int ret = sysfs_create_group(&parent->kobj, &group);
 
-	if (ret || !fn->ops->attributes)
+	if (ret)
 		return ret;
+	ret = sysfs_create_group(&parent->kobj, &inject_group);
+	if (ret)
+		goto err_remove_group;
+	if (!fn->ops->attributes)
+		return 0;
 	ret = sysfs_merge_group(&parent->kobj, fn->ops->attributes);
 	if (ret)
-		sysfs_remove_group(&parent->kobj, &group);
+		goto err_remove_inject;
+	return 0;
+
+err_remove_inject:
+	sysfs_remove_group(&parent->kobj, &inject_group);
+err_remove_group:
+	sysfs_remove_group(&parent->kobj, &group);
 	return ret;
 }
 
 /**
- * tern_attributes_remove() - remove it; none is being read or written on return
+ * tern_attributes_remove() - remove them; none is being read or written on return
  * @parent: the device of the bus
  * @fn: the function
  *
@@ -222,5 +277,6 @@ void tern_attributes_remove(struct device *parent, struct tern_function *fn)
 {
 	if (fn->ops->attributes)
 		sysfs_unmerge_group(&parent->kobj, fn->ops->attributes);
+	sysfs_remove_group(&parent->kobj, &inject_group);
 	sysfs_remove_group(&parent->kobj, &group);
 }

@@ -5,6 +5,7 @@
 struct device;
 struct tern_function;
 
+void tern_attributes_init(void);
 int tern_attributes_add(struct device *parent, struct tern_function *fn);
 void tern_attributes_remove(struct device *parent, struct tern_function *fn);
 

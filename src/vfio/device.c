@@ -92,7 +92,7 @@ static struct region find_region(struct tern_device *dev, unsigned int index)
 			.flags	= READ_WRITE,
 			.access	= access_config,
 		};
-	if (index == TERN_REGION_MIGRATION)
+	if (index == TERN_REGION_MIGRATION && dev->migration.offered & TERN_OFFER_V1)
 		return (struct region){
 			.size	= tern_region_size(&dev->migration),
 			.flags	= READ_WRITE | VFIO_REGION_INFO_FLAG_MMAP,
@@ -187,12 +187,18 @@ static int device_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
 	struct tern_device *dev = tern_device_of(vdev);
 	const struct tern_bar *bar;
 
-	if (index == TERN_REGION_MIGRATION)
+	if (index == TERN_REGION_MIGRATION && dev->migration.offered & TERN_OFFER_V1)
 		return tern_region_mmap(&dev->migration, vma, pgoff);
 	if (index >= TERN_BARS)
 		return -EINVAL;
 	bar = dev->fn->ops->bar(dev->fn, index);
 	return bar->mmap ? bar->mmap(dev->fn, vma, pgoff) : -EINVAL;
+}
+
+/* The last one is the migration region. */
+static u32 count_regions(const struct tern_device *dev)
+{
+	return dev->migration.offered & TERN_OFFER_V1 ? TERN_REGIONS : TERN_REGIONS - 1;
 }
 
 static int get_info(struct tern_device *dev, void __user *arg)
@@ -205,7 +211,7 @@ static int get_info(struct tern_device *dev, void __user *arg)
 	if (info.argsz < minsz)
 		return -EINVAL;
 	info.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET;
-	info.num_regions = TERN_REGIONS;
+	info.num_regions = count_regions(dev);
 	info.num_irqs = VFIO_PCI_NUM_IRQS;
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }
@@ -217,7 +223,7 @@ static int get_region_info(struct vfio_device *vdev, struct vfio_region_info *in
 	struct tern_device *dev = tern_device_of(vdev);
 	struct region r;
 
-	if (info->index >= TERN_REGIONS)
+	if (info->index >= count_regions(dev))
 		return -EINVAL;
 	r = find_region(dev, info->index);
 	info->size = r.size;
@@ -262,7 +268,9 @@ static int get_state(struct vfio_device *vdev, enum vfio_device_mig_state *state
 
 static int get_data_size(struct vfio_device *vdev, unsigned long *bytes)
 {
-	return tern_migfd_data_size(&tern_device_of(vdev)->migration, bytes);
+	struct tern_migration *mig = &tern_device_of(vdev)->migration;
+
+	return mig->offered & TERN_OFFER_DATA_SIZE ? tern_migfd_data_size(mig, bytes) : -ENOTTY;
 }
 
 static const struct vfio_migration_ops migration_ops = {
@@ -277,10 +285,22 @@ static int device_feature(struct vfio_device *vdev, u32 flags, void __user *arg,
 	return tern_compat_device_feature(vdev, flags, arg, argsz, get_data_size);
 }
 
+/* What a tester has the next open offer. */
+static void offer(struct tern_device *dev)
+{
+	u64 offered = tern_inject_offer(&dev->migration.inject);
+
+	dev->migration.offered = offered;
+	dev->vdev.mig_ops = offered & TERN_OFFER_V2 ? &migration_ops : NULL;
+	tern_dma_log_offer(dev, offered & TERN_OFFER_DMA_LOG);
+}
+
 static int __maybe_unused bind_iommufd(struct vfio_device *vdev, struct iommufd_ctx *ictx, u32 *id)
 {
-	int ret = tern_compat_bind_iommufd(vdev, ictx, id);
+	int ret;
 
+	offer(tern_device_of(vdev));
+	ret = tern_compat_bind_iommufd(vdev, ictx, id);
 	/* iommufd tracks no DMA of a device like this: without its own log nothing does. */
 	if (!ret)
 		tern_device_of(vdev)->migration.untracked = !vdev->log_ops;
@@ -301,6 +321,7 @@ static int open_device(struct vfio_device *vdev)
 	int ret;
 
 	mutex_lock(&mig->state_mutex);
+	offer(dev);
 	ret = tern_function_open(dev->fn);
 	if (ret)
 		goto out;

@@ -209,17 +209,26 @@ static const struct vfio_log_ops log_ops = {
 };
 
 /**
- * tern_dma_log_init() - offer the log, where the kernel can have it read
+ * tern_dma_log_init() - of a device that is not open
  * @dev: the device, before it is registered
- *
- * Where it can't, START would succeed and REPORT fail, and with it the migration:
- * there the container must do (P-23).
  */
 void tern_dma_log_init(struct tern_device *dev)
 {
 	mutex_init(&dev->dma_log.lock);
-	if (TERN_COMPAT_DMA_LOG_WORKS)
-		dev->vdev.log_ops = &log_ops;
+	tern_dma_log_offer(dev, true);
+}
+
+/**
+ * tern_dma_log_offer() - offer the log, where the kernel can have it read
+ * @dev: the device, closed or being opened
+ * @offered: false: don't
+ *
+ * Where it can't, START would succeed and REPORT fail, and with it the migration:
+ * there the container must do (P-23).
+ */
+void tern_dma_log_offer(struct tern_device *dev, bool offered)
+{
+	dev->vdev.log_ops = offered && TERN_COMPAT_DMA_LOG_WORKS ? &log_ops : NULL;
 }
 
 /**

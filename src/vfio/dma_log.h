@@ -21,6 +21,7 @@ struct tern_dma_log {
 };
 
 void tern_dma_log_init(struct tern_device *dev);
+void tern_dma_log_offer(struct tern_device *dev, bool offered);
 void tern_dma_log_close(struct tern_device *dev);
 void tern_dma_log_mark(struct tern_device *dev, u64 address, size_t len);
 

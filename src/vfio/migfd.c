@@ -85,7 +85,7 @@ struct tern_migfd {
 	struct delayed_work look;
 };
 
-/* vfio's state of each phase. There is no phase for its ERROR: no arc half fails. */
+/* vfio's state of each phase. Its ERROR is none of them: that is tern_machine_fail(). */
 static const enum vfio_device_mig_state states[TERN_PHASES] = {
 	[TERN_PHASE_RUNNING]		= VFIO_DEVICE_STATE_RUNNING,
 	[TERN_PHASE_RUNNING_SAVING]	= VFIO_DEVICE_STATE_PRE_COPY,
@@ -209,12 +209,36 @@ static int lock_current(struct tern_migfd *f)
 	return -ENODEV;
 }
 
+/* Have the pollers look again; when data may move, if that is later. */
+static void look_later(struct tern_migfd *f, enum tern_way way)
+{
+	u64 left = tern_inject_left(&f->mig->inject, way);
+
+	schedule_delayed_work(&f->look, left ? nsecs_to_jiffies(left) + 1 : LOOK_EVERY);
+}
+
 /* Serialise users of the file; -EAGAIN for O_NONBLOCK. */
 static int lock_io(struct tern_migfd *f, const struct file *file)
 {
 	if (!(file->f_flags & O_NONBLOCK))
 		return mutex_lock_interruptible(&f->io);
 	return mutex_trylock(&f->io) ? 0 : -EAGAIN;
+}
+
+/* For as long as a tester has asked. A poller is woken when the time has come. */
+static int wait_to_move(struct tern_migfd *f, const struct file *file, enum tern_way way)
+{
+	struct tern_inject *in = &f->mig->inject;
+	unsigned int epoch = tern_inject_epoch(in);
+	int ret;
+
+	/* A stale file says so at once. */
+	if (READ_ONCE(f->mig->migfd) != f)
+		return 0;
+	ret = tern_inject_wait(in, way, epoch, file->f_flags & O_NONBLOCK);
+	if (ret == -EAGAIN)
+		look_later(f, way);
+	return ret;
 }
 
 static bool is_stopped(const struct tern_migration *mig)
@@ -242,7 +266,7 @@ static ssize_t peek(struct tern_migfd *f, struct staging **st, size_t *at)
 	} else if (!ret && is_stopped(f->mig)) {
 		f->told_end = true;
 	} else if (!ret) {
-		schedule_delayed_work(&f->look, LOOK_EVERY);
+		look_later(f, TERN_WAY_READ);
 		ret = -ENOMSG;
 	}
 	tern_migration_unlock(f->mig);
@@ -261,28 +285,68 @@ static int consume(struct tern_migfd *f, size_t n)
 	return 0;
 }
 
+/* The end of what is read, before its time. */
+static int end_early(struct tern_migfd *f)
+{
+	int ret = lock_current(f);
+
+	if (ret)
+		return ret;
+	if (is_stopped(f->mig))
+		f->told_end = true;
+	else
+		ret = -ENOMSG;
+	mutex_unlock(&f->mig->state_mutex);
+	return ret;
+}
+
+/* Copy bytes out, one of them with a wrong bit if that was asked for. How many, or -errno. */
+static ssize_t give(struct tern_migfd *f, char __user *buf, const u8 *bytes, size_t n)
+{
+	struct tern_inject *in = &f->mig->inject;
+	size_t at;
+	u8 bits;
+	int ret;
+
+	n = tern_inject_cut(in, n);
+	if (!n)
+		return end_early(f);
+	n -= copy_to_user(buf, bytes, n);
+	bits = tern_inject_flip(in, n, &at);
+	if (bits && put_user(bytes[at] ^ bits, (u8 __user *)buf + at))
+		n = at;
+	if (!n)
+		return -EFAULT;
+	ret = consume(f, n);
+	if (ret)
+		return ret;
+	tern_inject_moved(in, TERN_WAY_READ, n);
+	return n;
+}
+
 static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
 	struct tern_migfd *f = file->private_data;
 	struct staging *st;
-	size_t at, n;
 	ssize_t ret;
+	size_t at;
 
 	if (pos)
 		return -ESPIPE;
 	if (!len)
 		return 0;
+	ret = wait_to_move(f, file, TERN_WAY_READ);
+	if (ret)
+		return ret;
 	ret = lock_io(f, file);
 	if (ret)
 		return ret;
 	ret = peek(f, &st, &at);
 	if (ret > 0) {
-		n = min_t(size_t, ret, len);
-		n -= copy_to_user(buf, st->bytes + at, n);
+		ret = tern_inject_room(&f->mig->inject, TERN_WAY_READ, min_t(size_t, ret, len));
+		if (ret > 0)
+			ret = give(f, buf, st->bytes + at, ret);
 		put_staging(st);
-		ret = n ? consume(f, n) : -EFAULT;
-		if (!ret)
-			ret = n;
 	}
 	mutex_unlock(&f->io);
 	return ret;
@@ -298,9 +362,9 @@ static __poll_t save_poll(struct file *file, struct poll_table_struct *table)
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	readable = is_stopped(f->mig) || tern_session_pending(f->mig->machine.session);
 	mutex_unlock(&f->mig->state_mutex);
-	if (readable)
+	if (readable && !tern_inject_left(&f->mig->inject, TERN_WAY_READ))
 		return EPOLLIN | EPOLLRDNORM;
-	schedule_delayed_work(&f->look, LOOK_EVERY);
+	look_later(f, TERN_WAY_READ);
 	return 0;
 }
 
@@ -312,6 +376,7 @@ static void look(struct work_struct *work)
 /* @reinits gets what the reader knows of once it has the answer. */
 static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *info, u32 *reinits)
 {
+	struct tern_inject *in = &f->mig->inject;
 	struct tern_session *s;
 	int ret;
 
@@ -325,11 +390,13 @@ static int fill_precopy_info(struct tern_migfd *f, struct vfio_precopy_info *inf
 		/* A store between the two may take a count back that it had raised. */
 		u64 pending = tern_session_pending(s);
 
-		info->initial_bytes = min_t(u64, tern_session_initial(s), pending);
-		info->dirty_bytes = pending - info->initial_bytes;
+		u64 initial = min_t(u64, tern_session_initial(s), pending);
+
+		info->initial_bytes = tern_inject_count(in, TERN_RULE_INITIAL, initial);
+		info->dirty_bytes = tern_inject_count(in, TERN_RULE_PENDING, pending - initial);
 		*reinits = tern_session_reinits(s);
 		/* Before user space opted in, it may have anything in the flags. */
-		if (tern_compat_precopy_info_v2(f->mig->vdev))
+		if (tern_migration_has_precopy_flags(f->mig))
 			info->flags = *reinits != READ_ONCE(f->reinits) ? VFIO_PRECOPY_INFO_REINIT : 0;
 	}
 	mutex_unlock(&f->mig->state_mutex);
@@ -386,16 +453,33 @@ static int feed(struct tern_migfd *f, const struct staging *st, size_t n)
 	return ret;
 }
 
+/* Copy bytes in and load them. How many, or -errno. */
+static ssize_t take(struct tern_migfd *f, struct staging *st, const char __user *buf, size_t n)
+{
+	int ret;
+
+	if (copy_from_user(st->bytes, buf, n))
+		return -EFAULT;
+	ret = feed(f, st, n);
+	if (ret)
+		return ret;
+	tern_inject_moved(&f->mig->inject, TERN_WAY_WRITE, n);
+	return n;
+}
+
 /* May accept less than all, but never nothing: a caller could retry indefinitely. */
 static ssize_t load_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
 {
 	struct tern_migfd *f = file->private_data;
 	size_t n = min(len, STAGING);
 	struct staging *st;
-	int ret;
+	ssize_t ret;
 
 	if (pos)
 		return -ESPIPE;
+	ret = wait_to_move(f, file, TERN_WAY_WRITE);
+	if (ret)
+		return ret;
 	ret = lock_io(f, file);
 	if (ret)
 		return ret;
@@ -404,14 +488,24 @@ static ssize_t load_write(struct file *file, const char __user *buf, size_t len,
 		ret = PTR_ERR(st);
 		goto out;
 	}
-	if (copy_from_user(st->bytes, buf, n))
-		ret = -EFAULT;
-	else
-		ret = feed(f, st, n);
+	ret = n ? tern_inject_room(&f->mig->inject, TERN_WAY_WRITE, n) : 0;
+	if (ret >= 0)
+		ret = take(f, st, buf, ret);
 	put_staging(st);
 out:
 	mutex_unlock(&f->io);
-	return ret ? ret : n;
+	return ret;
+}
+
+static __poll_t load_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct tern_migfd *f = file->private_data;
+
+	poll_wait(file, &f->wait, table);
+	if (!tern_inject_left(&f->mig->inject, TERN_WAY_WRITE))
+		return EPOLLOUT | EPOLLWRNORM;
+	look_later(f, TERN_WAY_WRITE);
+	return 0;
 }
 
 static int release(struct inode *inode, struct file *file)
@@ -435,6 +529,7 @@ static const struct file_operations save_fops = {
 static const struct file_operations load_fops = {
 	.owner		= THIS_MODULE,
 	.write		= load_write,
+	.poll		= load_poll,
 	.release	= release,
 };
 
@@ -516,7 +611,7 @@ static struct file *take_first_arc(struct tern_migration *mig, enum tern_phase t
 		return file;
 	f = file->private_data;
 	tern_machine_stage(&mig->machine, f->staging->bytes, STAGING, true);
-	ret = tern_machine_go(&mig->machine, to);
+	ret = tern_migration_go(mig, to);
 	if (ret) {
 		fput(file);
 		return ERR_PTR(ret);
@@ -529,14 +624,8 @@ static struct file *take_first_arc(struct tern_migration *mig, enum tern_phase t
 /* Any other arc: of a session that continues or ends, or without one. */
 static int take_arc(struct tern_migration *mig, enum tern_phase to)
 {
-	struct tern_machine *mc = &mig->machine;
-	int ret;
+	int ret = tern_migration_go(mig, to);
 
-	/* A load is only left with the whole stream; to give it up is to reset. */
-	if (mc->phase == TERN_PHASE_LOADING)
-		ret = tern_machine_commit(mc);
-	else
-		ret = tern_machine_go(mc, to);
 	if (ret)
 		return ret;
 	if (!tern_phase_saving(to))
@@ -551,6 +640,19 @@ static bool begins(enum tern_phase from, enum tern_phase to)
 	return to == TERN_PHASE_LOADING || (tern_phase_saving(to) && !tern_phase_saving(from));
 }
 
+/* Is it a state of what this open offers? */
+static bool is_offered(const struct tern_migration *mig, enum tern_phase phase)
+{
+	static const u64 needs[TERN_PHASES] = {
+		[TERN_PHASE_RUNNING_SAVING]	= VFIO_MIGRATION_PRE_COPY,
+		[TERN_PHASE_QUIESCED]		= VFIO_MIGRATION_P2P,
+		[TERN_PHASE_QUIESCED_SAVING]	= VFIO_MIGRATION_PRE_COPY | VFIO_MIGRATION_P2P,
+		[TERN_PHASE_STOPPED_SAVING]	= VFIO_MIGRATION_STOP_COPY,
+	};
+
+	return !(needs[phase] & ~tern_migfd_flags(mig));
+}
+
 /* The phase of a state that may be asked for; TERN_PHASES if it is none. */
 static enum tern_phase find_phase(const struct tern_migration *mig,
 				  enum vfio_device_mig_state state)
@@ -559,10 +661,7 @@ static enum tern_phase find_phase(const struct tern_migration *mig,
 
 	for (phase = 0; phase < TERN_PHASES && states[phase] != state; phase++)
 		;
-	if ((phase == TERN_PHASE_RUNNING_SAVING || phase == TERN_PHASE_QUIESCED_SAVING) &&
-	    !(tern_migfd_flags(mig) & VFIO_MIGRATION_PRE_COPY))
-		return TERN_PHASES;
-	return phase;
+	return phase < TERN_PHASES && !is_offered(mig, phase) ? TERN_PHASES : phase;
 }
 
 /* The next phase on the way; REFUSED if there is none. */
@@ -571,6 +670,8 @@ static enum tern_phase find_next(struct tern_migration *mig, enum tern_phase to)
 	enum tern_phase from = mig->machine.phase, next = next_phase[from][to];
 	enum vfio_device_mig_state state;
 
+	while (next != REFUSED && next != to && !is_offered(mig, next))
+		next = next_phase[next][to];
 	state = next == REFUSED ? VFIO_DEVICE_STATE_ERROR : states[next];
 	WARN_ON_ONCE(!tern_compat_is_next_state(mig->vdev, states[from], states[to], state));
 	return next;
@@ -581,6 +682,9 @@ static struct file *go(struct tern_migration *mig, enum tern_phase to)
 	struct file *file = NULL;
 	int ret;
 
+	/* Only a reset leads out of it. */
+	if (mig->machine.error)
+		return ERR_PTR(-EINVAL);
 	while (mig->machine.phase != to) {
 		enum tern_phase from = mig->machine.phase, next = find_next(mig, to);
 
@@ -646,7 +750,7 @@ int tern_migfd_get_state(struct tern_migration *mig, enum vfio_device_mig_state 
 
 	if (ret)
 		return ret;
-	*state = states[mig->machine.phase];
+	*state = mig->machine.error ? VFIO_DEVICE_STATE_ERROR : states[mig->machine.phase];
 	mutex_unlock(&mig->state_mutex);
 	return 0;
 }
@@ -674,6 +778,7 @@ int tern_migfd_data_size(struct tern_migration *mig, unsigned long *bytes)
 	/* All is read, and the reader does not know. */
 	if (!*bytes && mig->migfd && !mig->migfd->told_end)
 		*bytes = 1;
+	*bytes = tern_inject_count(&mig->inject, TERN_RULE_DATA_SIZE, *bytes);
 	mutex_unlock(&mig->state_mutex);
 	return 0;
 }
@@ -686,6 +791,9 @@ int tern_migfd_data_size(struct tern_migration *mig, unsigned long *bytes)
  */
 u64 tern_migfd_flags(const struct tern_migration *mig)
 {
-	return VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
-	       (mig->precopy ? VFIO_MIGRATION_PRE_COPY : 0);
+	u64 offered = mig->offered;
+
+	return (offered & TERN_OFFER_STOP_COPY ? VFIO_MIGRATION_STOP_COPY : 0) |
+	       (offered & TERN_OFFER_P2P ? VFIO_MIGRATION_P2P : 0) |
+	       (offered & TERN_OFFER_PRECOPY && mig->precopy ? VFIO_MIGRATION_PRE_COPY : 0);
 }

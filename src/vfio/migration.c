@@ -25,7 +25,9 @@
 void tern_migration_init(struct tern_migration *mig, struct vfio_device *vdev)
 {
 	mutex_init(&mig->state_mutex);
+	tern_inject_init(&mig->inject);
 	mig->vdev = vdev;
+	mig->offered = TERN_OFFER_ALL;
 }
 
 /**
@@ -72,6 +74,7 @@ void tern_migration_close(struct tern_migration *mig)
 	mig->is_open = false;
 	tern_machine_uninit(&mig->machine);
 	tern_migfd_end(mig);
+	tern_inject_wake(&mig->inject);
 	mig->late_marks = tern_dirty_late_marks(mig->machine.m->dirty);
 	tern_region_close(mig);
 }
@@ -119,6 +122,53 @@ int tern_migration_claim(struct tern_migration *mig, enum tern_front front)
 	return mig->front == front ? 0 : -EBUSY;
 }
 
+/* The machine's own step. v2 leaves a load only with the whole stream; else it is reset. */
+static int go(struct tern_migration *mig, enum tern_phase to)
+{
+	struct tern_machine *mc = &mig->machine;
+
+	if (mc->phase == TERN_PHASE_LOADING && mig->front == TERN_FRONT_MIGFD)
+		return tern_machine_commit(mc);
+	return tern_machine_go(mc, to);
+}
+
+/**
+ * tern_migration_go() - take one arc to another phase
+ * @mig: the migration of an open device
+ * @to: the phase
+ *
+ * Return: 0; an error of tern_machine_go() or of tern_machine_commit(), or one that a
+ * tester asked for. Then the device is where it was, unless it was asked to fail.
+ * Context: state_mutex; may sleep.
+ */
+int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
+{
+	struct tern_machine *mc = &mig->machine;
+	bool idle = !mc->session && !mc->loader;
+	bool error = false;
+	int ret;
+
+	lockdep_assert_held(&mig->state_mutex);
+	if (mc->phase != to && tern_phase_arc(mc->phase, to)) {
+		ret = tern_inject_state(&mig->inject, to, &mc->m->resets, &error);
+		if (ret && error) {
+			tern_machine_fail(mc);
+			tern_migfd_end(mig);
+			tern_inject_wake(&mig->inject);
+		}
+		if (ret)
+			return ret;
+	}
+	ret = go(mig, to);
+	if (!ret && idle && (mc->session || mc->loader)) {
+		mig->chunk = 0;
+		tern_inject_begin(&mig->inject);
+	} else if (!mc->session && !mc->loader && !idle) {
+		tern_inject_wake(&mig->inject);
+	}
+	return ret;
+}
+
 /**
  * tern_migration_reset() - reset the device, whatever is under way
  * @mig: the migration of an open device
@@ -133,14 +183,27 @@ int tern_migration_reset(struct tern_migration *mig)
 
 	/* Whatever is done under the mutex will be in vain. */
 	atomic_long_inc(resets);
+	tern_inject_wake(&mig->inject);
 	ret = tern_migration_lock(mig);
 	atomic_long_dec(resets);
 	if (ret)
 		return ret;
 	tern_machine_reset(&mig->machine);
 	tern_migfd_end(mig);
+	tern_inject_wake(&mig->inject);
 	tern_migration_unlock(mig);
 	return 0;
+}
+
+/**
+ * tern_migration_has_precopy_flags() - are the flags of vfio_precopy_info an output?
+ * @mig: the migration of an open device
+ *
+ * Return: whether the kernel has them, the user opted in, and they are offered.
+ */
+bool tern_migration_has_precopy_flags(const struct tern_migration *mig)
+{
+	return tern_compat_precopy_info_v2(mig->vdev) && mig->offered & TERN_OFFER_PRECOPY_INFO2;
 }
 
 /**
@@ -166,7 +229,7 @@ int tern_migration_reinit(struct tern_migration *mig)
 		return -EINVAL;
 	}
 	ret = tern_session_reinit(s, mig->front == TERN_FRONT_MIGFD &&
-					     tern_compat_precopy_info_v2(mig->vdev));
+					     tern_migration_has_precopy_flags(mig));
 	tern_migration_unlock(mig);
 	return ret;
 }

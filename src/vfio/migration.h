@@ -7,6 +7,7 @@
 
 #include "core/loader.h"
 #include "core/machine.h"
+#include "lab/inject.h"
 
 struct tern_migfd;
 struct tern_model;
@@ -39,6 +40,9 @@ enum tern_front {
  * @window_kib: size of the data window, from the next open on [state_mutex]
  * @precopy: from the next open on [state_mutex]
  * @late_marks: of the last open [state_mutex]
+ * @chunk: bytes of the window that v1's reader has not acknowledged [state_mutex]
+ * @inject: what a tester asks of it
+ * @offered: TERN_OFFER_* of this open; immutable while open
  */
 struct tern_migration {
 	struct mutex state_mutex;
@@ -53,6 +57,9 @@ struct tern_migration {
 	u32 window_kib;
 	bool precopy;
 	unsigned long late_marks;
+	u64 chunk;
+	struct tern_inject inject;
+	u64 offered;
 };
 
 void tern_migration_init(struct tern_migration *mig, struct vfio_device *vdev);
@@ -62,7 +69,9 @@ void tern_migration_close(struct tern_migration *mig);
 int tern_migration_lock(struct tern_migration *mig);
 u64 tern_migration_unlock(struct tern_migration *mig);
 int tern_migration_claim(struct tern_migration *mig, enum tern_front front);
+int tern_migration_go(struct tern_migration *mig, enum tern_phase to);
 int tern_migration_reset(struct tern_migration *mig);
+bool tern_migration_has_precopy_flags(const struct tern_migration *mig);
 int tern_migration_reinit(struct tern_migration *mig);
 
 #endif /* TERN_VFIO_MIGRATION_H */

@@ -54,6 +54,9 @@ static const u32 state_bits[TERN_PHASES] = {
 	[TERN_PHASE_LOADING]		= VFIO_DEVICE_STATE_V1_RESUMING,
 };
 
+/* What no state has: only a reset leads out of it. */
+#define ERROR_BITS	(VFIO_DEVICE_STATE_V1_SAVING | VFIO_DEVICE_STATE_V1_RESUMING)
+
 static void *window_of(const struct tern_migration *mig)
 {
 	return mig->shared + WINDOW_IN_SHARED;
@@ -73,7 +76,7 @@ static u64 window_size(const struct tern_migration *mig)
 u32 tern_region_state(const struct tern_migration *mig)
 {
 	lockdep_assert_held(&mig->state_mutex);
-	return state_bits[mig->machine.phase];
+	return mig->machine.error ? ERROR_BITS : state_bits[mig->machine.phase];
 }
 
 /*
@@ -251,15 +254,55 @@ static int write_state(struct tern_migration *mig, u32 bits)
 	tern_machine_stage(&mig->machine, window_of(mig), window_size(mig), false);
 	for (to = 0; to < TERN_PHASES; to++)
 		if (state_bits[to] == bits)
-			return tern_machine_go(&mig->machine, to);
+			return tern_migration_go(mig, to);
 	return -EINVAL;
 }
 
 static int load_window(struct tern_migration *mig, u64 size)
 {
+	ssize_t ret;
+
 	if (mig->machine.phase != TERN_PHASE_LOADING || size > window_size(mig))
 		return -EINVAL;
-	return tern_loader_feed(mig->machine.loader, window_of(mig), size);
+	ret = tern_inject_room(&mig->inject, TERN_WAY_WRITE, 1);
+	if (ret < 0)
+		return ret;
+	ret = tern_loader_feed(mig->machine.loader, window_of(mig), size);
+	if (!ret)
+		tern_inject_moved(&mig->inject, TERN_WAY_WRITE, size);
+	return ret;
+}
+
+/* What a tester asks for applies to a chunk as a whole. Its bytes, or -errno. */
+static ssize_t prepare_chunk(struct tern_migration *mig, struct tern_session *s)
+{
+	struct tern_inject *in = &mig->inject;
+	u64 chunks = mig->machine.stats.chunks;
+	ssize_t ret = tern_inject_room(in, TERN_WAY_READ, 1);
+	u8 *window = window_of(mig), bits;
+	size_t at;
+
+	if (ret < 0)
+		return ret;
+	ret = tern_session_prepare(s);
+	if (ret <= 0)
+		return ret;
+	/* A chunk is prepared once. */
+	if (mig->machine.stats.chunks != chunks) {
+		mig->chunk = ret;
+		bits = tern_inject_flip(in, ret, &at);
+		if (bits)
+			window[at] ^= bits;
+	}
+	return tern_inject_cut(in, ret);
+}
+
+static void retire_chunk(struct tern_migration *mig, struct tern_session *s)
+{
+	tern_session_retire(s);
+	if (mig->chunk)
+		tern_inject_moved(&mig->inject, TERN_WAY_READ, mig->chunk);
+	mig->chunk = 0;
 }
 
 static int write_register(struct tern_migration *mig, u64 at, const void *buf)
@@ -291,7 +334,7 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
 	ssize_t size = 0;
 
 	if (s && (at == REG(data_offset) || at == REG(data_size))) {
-		size = tern_session_prepare(s);
+		size = prepare_chunk(mig, s);
 		if (size < 0)
 			return size;
 	}
@@ -304,7 +347,7 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
 		break;
 	case REG(pending_bytes):
 		if (s)
-			tern_session_retire(s);
+			retire_chunk(mig, s);
 		break;
 	case REG(data_offset):
 		*(u64 *)buf = TERN_REGION_WINDOW;
@@ -313,6 +356,19 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
 		*(u64 *)buf = size;
 		break;
 	}
+	return 0;
+}
+
+/* For as long as a tester has asked, before data moves. */
+static int wait_to_move(struct tern_migration *mig, u64 at, bool write)
+{
+	struct tern_inject *in = &mig->inject;
+	unsigned int epoch = tern_inject_epoch(in);
+
+	if (at == REG(data_size) && write && READ_ONCE(mig->machine.loader))
+		return tern_inject_wait(in, TERN_WAY_WRITE, epoch, false);
+	if ((at == REG(data_size) || at == REG(data_offset)) && READ_ONCE(mig->machine.session))
+		return tern_inject_wait(in, TERN_WAY_READ, epoch, false);
 	return 0;
 }
 
@@ -327,6 +383,7 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
  * Return: 0, or one of:
  *
  * - -EINTR: the caller was killed
+ * - -ERESTARTSYS: a signal came while it waited, as a tester had asked
  * - -EBUSY: the other protocol has the device
  * - -EINVAL: not in this state
  * - an error of tern_machine_go(), tern_session_prepare() or tern_loader_feed()
@@ -347,6 +404,9 @@ int tern_region_access(struct tern_migration *mig, u64 at, void *buf, size_t n, 
 			memcpy(buf, shared, n);
 		return 0;
 	}
+	ret = wait_to_move(mig, at, write);
+	if (ret)
+		return ret;
 	ret = tern_migration_lock(mig);
 	if (ret)
 		return ret;
@@ -357,6 +417,6 @@ int tern_region_access(struct tern_migration *mig, u64 at, void *buf, size_t n, 
 	saving = session_of_region(mig);
 	pending = tern_migration_unlock(mig);
 	if (!write && at == REG(pending_bytes))
-		*(u64 *)buf = saving ? pending : 0;
+		*(u64 *)buf = saving ? tern_inject_count(&mig->inject, TERN_RULE_PENDING, pending) : 0;
 	return ret;
 }

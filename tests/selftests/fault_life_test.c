@@ -158,6 +158,7 @@ struct attribute {
 };
 
 #define OF_A	MDEV_DEVICES "/" UUID_A "/tern/"
+#define RULE_OF_A	MDEV_DEVICES "/" UUID_A "/inject/"
 #define MIB_64	"64"
 
 static const struct attribute attributes[] = {
@@ -176,6 +177,9 @@ static const struct attribute attributes[] = {
 	{ OF_A "window_kib", "-1", -EINVAL },
 	{ OF_A "memory_mib", "128", 0 }, { OF_A "memory_mib", "3", -EINVAL },
 	{ OF_A "memory_mib", "0x", -EINVAL },
+	{ RULE_OF_A "hits", NULL, 0 }, { RULE_OF_A "state", NULL, 0 },
+	{ RULE_OF_A "features", NULL, 0 }, { RULE_OF_A "read_max", "4096", 0 },
+	{ RULE_OF_A "state", "error 5", 0 }, { RULE_OF_A "state", "error", -EINVAL },
 	/* One MiB is promised to each device at least: all of it for one is too much for two. */
 	{ OF_A "memory_mib", "65536", -ENOSPC },
 };

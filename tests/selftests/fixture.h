@@ -198,7 +198,7 @@ static inline uint32_t bits_of(uint32_t state)
 	static const uint32_t bits[STATES] = {
 		[S_STOP] = STOP, [S_RUNNING] = RUNNING, [S_RUNNING_P2P] = RUNNING,
 		[S_PRE_COPY] = RUNNING | SAVING, [S_PRE_COPY_P2P] = RUNNING | SAVING,
-		[S_STOP_COPY] = SAVING, [S_RESUMING] = RESUMING,
+		[S_STOP_COPY] = SAVING, [S_RESUMING] = RESUMING, [S_ERROR] = SAVING | RESUMING,
 	};
 
 	return bits[state];

@@ -136,6 +136,38 @@ static inline int attr_text(const char *uuid, const char *name, char *buf, size_
 	return read_file(path, buf, size);
 }
 
+/* What a tester asks of a device. */
+static inline int rule_set(const char *uuid, const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/inject/%s", uuid, name);
+	return write_file(path, text);
+}
+
+static inline bool rule_is(const char *uuid, const char *name, const char *text)
+{
+	char path[128], buf[4096];
+
+	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/inject/%s", uuid, name);
+	return read_file(path, buf, sizeof(buf)) >= 0 && !strcmp(buf, text);
+}
+
+/* How often a rule has applied. */
+static inline uint64_t rule_hits(const char *uuid, const char *name)
+{
+	char path[128], buf[4096], *line, *at = buf;
+	size_t n = strlen(name);
+
+	snprintf(path, sizeof(path), MDEV_DEVICES "/%s/inject/hits", uuid);
+	if (read_file(path, buf, sizeof(buf)) < 0)
+		return ~0ULL;
+	while ((line = strsep(&at, "\n")))
+		if (!strncmp(line, name, n) && line[n] == ' ')
+			return strtoull(line + n, NULL, 10);
+	return ~0ULL;
+}
+
 /* The numbers of an attribute, summed up: most have one. */
 static inline uint64_t attr_sum(const char *uuid, const char *name)
 {
@@ -218,7 +250,9 @@ static inline int dev_find_regions(struct dev *d)
 	int ret = region_info(d, VFIO_PCI_BAR2_REGION_INDEX, &d->bar2, sizeof(d->bar2));
 
 	d->window = TERN_REGION_WINDOW;
-	return ret ?: region_info(d, VFIO_PCI_NUM_REGIONS, &d->mig, sizeof(d->mig));
+	ret = ret ?: region_info(d, VFIO_PCI_NUM_REGIONS, &d->mig, sizeof(d->mig));
+	/* A device that does not offer v1 has no such region. */
+	return ret == -EINVAL ? 0 : ret;
 }
 
 /* Open a Tern device, in a container as above. 0 or -errno. */

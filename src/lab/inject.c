@@ -1,0 +1,674 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Injection: faults, delays, rates and lies that a tester asks of a device, so that the
+ * VMM's answer to them can be tested.
+ *
+ * A rule is a row of the table below. It has lines of text, which user space writes as a
+ * whole. A line that cannot be read changes nothing. All policy is here. The protocols
+ * ask at three places, and decide nothing:
+ *
+ *   before the first step of an arc	may it be taken, and when? A refused one has
+ *					changed nothing.
+ *   before and after data moves	may it, when, how much, and which bit is wrong?
+ *   where a counter is shown		what does it show?
+ *
+ * Data that moves is asked for outside every lock, and a wait for it ends with its
+ * session. A change of state waits under state_mutex, as a driver does whose device is
+ * slow; a reset ends this wait before it takes that mutex.
+ */
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "lab/inject.h"
+
+#define MS_MAX		(3600 * MSEC_PER_SEC)
+#define US_MAX		(3600ULL * USEC_PER_SEC)
+#define MIBS_MAX	(1ULL << 20)
+#define HUGE_BYTES	(1ULL << 60)
+
+/* What a word of a line can be. */
+enum word {
+	WORD_NONE,
+	WORD_STATE,	/* a phase; with an errno also "error" */
+	WORD_BYTES,	/* an offset in the data */
+	WORD_ERRNO,
+	WORD_BIT,	/* of a byte */
+	WORD_MS,
+	WORD_US,
+	WORD_MIBS,
+	WORD_SIZE,	/* bytes, not 0 */
+	WORD_LIE,
+};
+
+enum lie { LIE_EXACT, LIE_ZERO, LIE_STUCK, LIE_HUGE, LIES };
+
+static const char *const lie_names[LIES] = {
+	[LIE_EXACT]	= "exact",
+	[LIE_ZERO]	= "zero",
+	[LIE_STUCK]	= "stuck",
+	[LIE_HUGE]	= "huge",
+};
+
+static const char *const offer_names[] = {
+	"v1", "v2", "stop_copy", "p2p", "precopy", "dma_log", "data_size", "precopy_info2",
+};
+
+static_assert(BIT(ARRAY_SIZE(offer_names)) - 1 == TERN_OFFER_ALL);
+
+/**
+ * struct rule - how the lines of a rule are written
+ * @name: its attribute
+ * @at: the word for struct tern_rule_line's at
+ * @value: the word for its value
+ * @several: it may have more than one line
+ */
+struct rule {
+	const char *name;
+	enum word at;
+	enum word value;
+	bool several;
+};
+
+static const struct rule rules[TERN_RULES] = {
+	[TERN_RULE_STATE]	= { "state", WORD_STATE, WORD_ERRNO, true },
+	[TERN_RULE_STATE_DELAY]	= { "state_delay", WORD_STATE, WORD_MS, true },
+	[TERN_RULE_READ]	= { "read", WORD_BYTES, WORD_ERRNO, true },
+	[TERN_RULE_WRITE]	= { "write", WORD_BYTES, WORD_ERRNO, true },
+	[TERN_RULE_READ_DELAY]	= { "read_delay_us", WORD_NONE, WORD_US },
+	[TERN_RULE_WRITE_DELAY]	= { "write_delay_us", WORD_NONE, WORD_US },
+	[TERN_RULE_READ_RATE]	= { "read_mibs", WORD_NONE, WORD_MIBS },
+	[TERN_RULE_WRITE_RATE]	= { "write_mibs", WORD_NONE, WORD_MIBS },
+	[TERN_RULE_READ_MAX]	= { "read_max", WORD_NONE, WORD_SIZE },
+	[TERN_RULE_FLIP]	= { "flip", WORD_BYTES, WORD_BIT },
+	[TERN_RULE_CUT]		= { "cut", WORD_BYTES, WORD_NONE },
+	[TERN_RULE_PENDING]	= { "pending", WORD_NONE, WORD_LIE },
+	[TERN_RULE_INITIAL]	= { "initial", WORD_NONE, WORD_LIE },
+	[TERN_RULE_DATA_SIZE]	= { "data_size", WORD_NONE, WORD_LIE },
+	[TERN_RULE_FEATURES]	= { "features" },
+};
+
+/**
+ * tern_inject_init() - nothing is asked for
+ * @in: the injection
+ */
+void tern_inject_init(struct tern_inject *in)
+{
+	memset(in, 0, sizeof(*in));
+	spin_lock_init(&in->lock);
+	init_waitqueue_head(&in->wait);
+}
+
+/**
+ * tern_rule_name() - the attribute of a rule
+ * @rule: the rule
+ */
+const char *tern_rule_name(enum tern_rule rule)
+{
+	return rules[rule].name;
+}
+
+static int parse_number(const char *text, u64 least, u64 most, u64 *value)
+{
+	int ret = kstrtou64(text, 0, value);
+
+	if (ret)
+		return ret;
+	return *value < least || *value > most ? -EINVAL : 0;
+}
+
+static int parse_name(const char *text, const char *const *names, unsigned int n, u64 *value)
+{
+	int i = match_string(names, n, text);
+
+	if (i < 0)
+		return -EINVAL;
+	*value = i;
+	return 0;
+}
+
+static int parse_state(const char *text, u64 *value)
+{
+	enum tern_phase phase;
+
+	for (phase = 0; phase < TERN_PHASES && strcmp(text, tern_phase_name(phase)); phase++)
+		;
+	*value = phase;
+	return phase < TERN_PHASES || !strcmp(text, "error") ? 0 : -EINVAL;
+}
+
+static int parse_word(enum word word, const char *text, u64 *value)
+{
+	switch (word) {
+	case WORD_NONE:
+		return 0;
+	case WORD_STATE:
+		return parse_state(text, value);
+	case WORD_BYTES:
+		return parse_number(text, 0, S64_MAX, value);
+	case WORD_ERRNO:
+		return parse_number(text, 1, MAX_ERRNO, value);
+	case WORD_BIT:
+		return parse_number(text, 0, BITS_PER_BYTE - 1, value);
+	case WORD_MS:
+		return parse_number(text, 1, MS_MAX, value);
+	case WORD_US:
+		return parse_number(text, 1, US_MAX, value);
+	case WORD_MIBS:
+		return parse_number(text, 1, MIBS_MAX, value);
+	case WORD_SIZE:
+		return parse_number(text, 1, S32_MAX, value);
+	case WORD_LIE:
+		return parse_name(text, lie_names, LIES, value);
+	}
+	return -EINVAL;
+}
+
+/* The next word of a line, or NULL. */
+static const char *next_word(char **line)
+{
+	const char *word;
+
+	*line = skip_spaces(*line);
+	word = strsep(line, " \t");
+	if (!*line)
+		*line = "";
+	return *word ? word : NULL;
+}
+
+static int parse_features(char *line, struct tern_rule_line *l)
+{
+	const char *word;
+	u64 feature;
+	int ret;
+
+	while ((word = next_word(&line))) {
+		ret = parse_name(word, offer_names, ARRAY_SIZE(offer_names), &feature);
+		if (ret)
+			return ret;
+		l->value |= BIT(feature);
+	}
+	return 0;
+}
+
+static int parse_line(enum tern_rule rule, char *line, struct tern_rule_line *l)
+{
+	const enum word words[] = { rules[rule].at, rules[rule].value };
+	u64 *values[] = { &l->at, &l->value }, times;
+	const char *word;
+	unsigned int i;
+	int ret;
+
+	memset(l, 0, sizeof(*l));
+	if (rule == TERN_RULE_FEATURES)
+		return parse_features(line, l);
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		if (words[i] == WORD_NONE)
+			continue;
+		word = next_word(&line);
+		ret = word ? parse_word(words[i], word, values[i]) : -EINVAL;
+		if (ret)
+			return ret;
+	}
+	/* A device gets into the error state by an error. */
+	if (l->at == TERN_PHASES && rule == TERN_RULE_STATE_DELAY)
+		return -EINVAL;
+	word = next_word(&line);
+	if (word && rules[rule].value == WORD_ERRNO) {
+		ret = parse_number(word, 1, U32_MAX, &times);
+		if (ret)
+			return ret;
+		l->times = times;
+		word = next_word(&line);
+	}
+	return word ? -EINVAL : 0;
+}
+
+/* The lines of @text, which is spoilt. Their number, or -errno. */
+static int parse(enum tern_rule rule, char *text, struct tern_rule_line *lines)
+{
+	unsigned int most = rules[rule].several ? TERN_RULE_LINES : 1;
+	unsigned int n = 0;
+	char *line;
+	int ret;
+
+	text = strim(text);
+	if (!*text || !strcmp(text, "0"))
+		return 0;
+	while ((line = strsep(&text, "\n"))) {
+		if (n == most)
+			return -E2BIG;
+		ret = parse_line(rule, line, &lines[n++]);
+		if (ret)
+			return ret;
+	}
+	return n;
+}
+
+/**
+ * tern_inject_set() - write the lines of a rule
+ * @in: the injection
+ * @rule: the rule
+ * @text: a line or lines; empty or "0": none
+ *
+ * Return: 0, or with nothing changed one of:
+ *
+ * - -EINVAL: a word is missing, unknown or too much, or a number out of range
+ * - -ERANGE: a number does not fit into 64 bits
+ * - -E2BIG: too many lines
+ * - -ENOMEM
+ *
+ * Context: may sleep.
+ */
+int tern_inject_set(struct tern_inject *in, enum tern_rule rule, const char *text)
+{
+	struct tern_rule_line lines[TERN_RULE_LINES];
+	char *copy = kstrdup(text, GFP_KERNEL_ACCOUNT);
+	int n;
+
+	if (!copy)
+		return -ENOMEM;
+	n = parse(rule, copy, lines);
+	kfree(copy);
+	if (n < 0)
+		return n;
+	spin_lock(&in->lock);
+	memcpy(in->lines[rule], lines, n * sizeof(*lines));
+	in->n[rule] = n;
+	in->stuck[rule] = 0;
+	WRITE_ONCE(in->set, n ? in->set | BIT(rule) : in->set & ~BIT(rule));
+	spin_unlock(&in->lock);
+	/* What waits by the old lines looks at the new ones. */
+	tern_inject_wake(in);
+	return 0;
+}
+
+static int show_word(char *buf, int len, enum word word, u64 value)
+{
+	switch (word) {
+	case WORD_NONE:
+		return 0;
+	case WORD_STATE:
+		return sysfs_emit_at(buf, len, "%s ", tern_phase_name(value) ?: "error");
+	case WORD_LIE:
+		return sysfs_emit_at(buf, len, "%s ", lie_names[value]);
+	default:
+		return sysfs_emit_at(buf, len, "%llu ", value);
+	}
+}
+
+static int show_features(char *buf, u64 offered)
+{
+	unsigned int i;
+	int len = 0;
+
+	for (i = 0; i < ARRAY_SIZE(offer_names); i++)
+		if (offered & BIT(i))
+			len += sysfs_emit_at(buf, len, "%s ", offer_names[i]);
+	return len;
+}
+
+/* A line without the space at its end. */
+static int end_line(char *buf, int len)
+{
+	return len - 1 + sysfs_emit_at(buf, len - 1, "\n");
+}
+
+/**
+ * tern_inject_show() - the lines of a rule as they can be written again
+ * @in: the injection
+ * @rule: the rule
+ * @buf: a page for them
+ *
+ * Return: bytes.
+ */
+ssize_t tern_inject_show(struct tern_inject *in, enum tern_rule rule, char *buf)
+{
+	const struct tern_rule_line *l = in->lines[rule];
+	unsigned int i;
+	int len = 0;
+
+	if (rule == TERN_RULE_FEATURES)
+		return end_line(buf, show_features(buf, tern_inject_offer(in)));
+	spin_lock(&in->lock);
+	for (i = 0; i < in->n[rule]; i++, l++) {
+		len += show_word(buf, len, rules[rule].at, l->at);
+		len += show_word(buf, len, rules[rule].value, l->value);
+		if (l->times)
+			len += sysfs_emit_at(buf, len, "%u ", l->times);
+		len = end_line(buf, len);
+	}
+	spin_unlock(&in->lock);
+	return len ?: sysfs_emit(buf, "0\n");
+}
+
+/**
+ * tern_inject_show_hits() - how often each rule has applied
+ * @in: the injection
+ * @buf: a page for a line per rule
+ *
+ * Return: bytes.
+ */
+ssize_t tern_inject_show_hits(struct tern_inject *in, char *buf)
+{
+	enum tern_rule rule;
+	int len = 0;
+
+	spin_lock(&in->lock);
+	for (rule = 0; rule < TERN_RULES; rule++)
+		len += sysfs_emit_at(buf, len, "%s %llu\n", rules[rule].name, in->hits[rule]);
+	spin_unlock(&in->lock);
+	return len;
+}
+
+/**
+ * tern_inject_begin() - a session or a load begins: its data begins at offset 0
+ * @in: the injection
+ */
+void tern_inject_begin(struct tern_inject *in)
+{
+	spin_lock(&in->lock);
+	memset(in->moved, 0, sizeof(in->moved));
+	memset(in->due, 0, sizeof(in->due));
+	spin_unlock(&in->lock);
+}
+
+/**
+ * tern_inject_wake() - all waits that a rule has caused end
+ * @in: the injection
+ */
+void tern_inject_wake(struct tern_inject *in)
+{
+	spin_lock(&in->lock);
+	/* After the end of what they wait for; tern_inject_epoch() has the partner. */
+	smp_store_release(&in->epoch, in->epoch + 1);
+	spin_unlock(&in->lock);
+	wake_up_all(&in->wait);
+}
+
+/**
+ * tern_inject_offer() - the features that the next open offers
+ * @in: the injection
+ *
+ * Return: bits of enum tern_offer.
+ */
+u64 tern_inject_offer(struct tern_inject *in)
+{
+	u64 offer = TERN_OFFER_ALL;
+
+	spin_lock(&in->lock);
+	if (in->n[TERN_RULE_FEATURES])
+		offer = in->lines[TERN_RULE_FEATURES][0].value;
+	spin_unlock(&in->lock);
+	return offer;
+}
+
+/* The line of a rule for a state, or NULL. */
+static struct tern_rule_line *line_for(struct tern_inject *in, enum tern_rule rule, u64 at)
+{
+	struct tern_rule_line *l = in->lines[rule];
+	unsigned int i;
+
+	lockdep_assert_held(&in->lock);
+	for (i = 0; i < in->n[rule]; i++)
+		if (l[i].at == at)
+			return &l[i];
+	return NULL;
+}
+
+/* The value of a rule of one line; 0: it has none. */
+static u64 value_of(const struct tern_inject *in, enum tern_rule rule)
+{
+	lockdep_assert_held(&in->lock);
+	return in->n[rule] ? in->lines[rule][0].value : 0;
+}
+
+/* Apply a line with an errno once: -errno. A line that was for the last time goes. */
+static int apply(struct tern_inject *in, enum tern_rule rule, struct tern_rule_line *l)
+{
+	struct tern_rule_line *end = &in->lines[rule][in->n[rule]];
+	int ret = -(int)l->value;
+
+	lockdep_assert_held(&in->lock);
+	in->hits[rule]++;
+	if (l->times && !--l->times) {
+		memmove(l, l + 1, (void *)end - (void *)(l + 1));
+		if (!--in->n[rule])
+			WRITE_ONCE(in->set, in->set & ~BIT(rule));
+	}
+	return ret;
+}
+
+static u64 delay_of_state(struct tern_inject *in, enum tern_phase to)
+{
+	const struct tern_rule_line *l;
+	u64 ms = 0;
+
+	spin_lock(&in->lock);
+	l = line_for(in, TERN_RULE_STATE_DELAY, to);
+	if (l) {
+		ms = l->value;
+		in->hits[TERN_RULE_STATE_DELAY]++;
+	}
+	spin_unlock(&in->lock);
+	return ms;
+}
+
+static bool must_look_again(const struct tern_inject *in, unsigned int epoch,
+			    const atomic_long_t *resets)
+{
+	return READ_ONCE(in->epoch) != epoch || atomic_long_read(resets);
+}
+
+int tern_inject_state_slow(struct tern_inject *in, enum tern_phase to, const atomic_long_t *resets,
+			   bool *error)
+{
+	unsigned int epoch = READ_ONCE(in->epoch);
+	u64 ms = delay_of_state(in, to);
+	unsigned long timeout = msecs_to_jiffies(ms);
+	struct tern_rule_line *l;
+	long ret = 0;
+
+	if (ms)
+		ret = wait_event_killable_timeout(in->wait, must_look_again(in, epoch, resets),
+						  timeout);
+	if (ret < 0)
+		return -EINTR;
+	ret = 0;
+	spin_lock(&in->lock);
+	l = line_for(in, TERN_RULE_STATE, to);
+	if (!l) {
+		l = line_for(in, TERN_RULE_STATE, TERN_PHASES);
+		*error = l;
+	}
+	if (l)
+		ret = apply(in, TERN_RULE_STATE, l);
+	spin_unlock(&in->lock);
+	return ret;
+}
+
+static const enum tern_rule fault_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE,
+};
+
+static const enum tern_rule delay_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ_DELAY,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_DELAY,
+};
+
+static const enum tern_rule rate_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ_RATE,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_RATE,
+};
+
+u64 tern_inject_left_slow(struct tern_inject *in, enum tern_way way)
+{
+	u64 now = ktime_get_ns(), us, left;
+
+	spin_lock(&in->lock);
+	us = value_of(in, delay_of[way]);
+	if (!us && !value_of(in, rate_of[way])) {
+		in->due[way] = 0;
+	} else if (!in->due[way]) {
+		/* The first look begins the wait. */
+		in->due[way] = now + us * NSEC_PER_USEC;
+		if (us)
+			in->hits[delay_of[way]]++;
+	}
+	left = in->due[way] > now ? in->due[way] - now : 0;
+	spin_unlock(&in->lock);
+	return left;
+}
+
+int tern_inject_wait_slow(struct tern_inject *in, enum tern_way way, unsigned int epoch,
+			  bool nonblock)
+{
+	u64 left = tern_inject_left_slow(in, way);
+	int ret;
+
+	if (!left)
+		return 0;
+	if (nonblock)
+		return -EAGAIN;
+	ret = wait_event_interruptible_hrtimeout(in->wait, READ_ONCE(in->epoch) != epoch,
+						 ns_to_ktime(left));
+	return ret == -ERESTARTSYS ? ret : 0;
+}
+
+/* Of the lines that still lie ahead or are due: the first one. NULL: none. */
+static struct tern_rule_line *first_line(struct tern_inject *in, enum tern_rule rule)
+{
+	struct tern_rule_line *l = in->lines[rule], *first = NULL;
+	unsigned int i;
+
+	lockdep_assert_held(&in->lock);
+	for (i = 0; i < in->n[rule]; i++, l++)
+		if (!first || l->at < first->at)
+			first = l;
+	return first;
+}
+
+ssize_t tern_inject_room_slow(struct tern_inject *in, enum tern_way way, size_t n)
+{
+	struct tern_rule_line *l;
+	u64 moved, most = n;
+	ssize_t ret;
+
+	spin_lock(&in->lock);
+	moved = in->moved[way];
+	l = first_line(in, fault_of[way]);
+	if (l && l->at <= moved) {
+		ret = apply(in, fault_of[way], l);
+		goto out;
+	}
+	if (l)
+		most = min(most, l->at - moved);
+	if (way == TERN_WAY_READ && in->n[TERN_RULE_READ_MAX]) {
+		u64 max = value_of(in, TERN_RULE_READ_MAX);
+
+		if (max < most)
+			in->hits[TERN_RULE_READ_MAX]++;
+		most = min(most, max);
+	}
+	ret = most;
+out:
+	spin_unlock(&in->lock);
+	return ret;
+}
+
+size_t tern_inject_cut_slow(struct tern_inject *in, size_t n)
+{
+	u64 moved, at;
+
+	spin_lock(&in->lock);
+	if (in->n[TERN_RULE_CUT]) {
+		moved = in->moved[TERN_WAY_READ];
+		at = in->lines[TERN_RULE_CUT][0].at;
+		if (at <= moved || at - moved < n) {
+			n = at > moved ? at - moved : 0;
+			in->hits[TERN_RULE_CUT]++;
+		}
+	}
+	spin_unlock(&in->lock);
+	return n;
+}
+
+/**
+ * tern_inject_moved() - data has moved
+ * @in: the injection
+ * @way: which way
+ * @n: bytes
+ *
+ * The next wait begins.
+ */
+void tern_inject_moved(struct tern_inject *in, enum tern_way way, size_t n)
+{
+	u64 mibs;
+
+	spin_lock(&in->lock);
+	in->moved[way] += n;
+	in->due[way] = 0;
+	mibs = value_of(in, rate_of[way]);
+	if (mibs) {
+		in->due[way] = ktime_get_ns() + div64_u64(n * NSEC_PER_SEC, mibs << 20) +
+			       value_of(in, delay_of[way]) * NSEC_PER_USEC;
+		in->hits[rate_of[way]]++;
+	}
+	spin_unlock(&in->lock);
+}
+
+u8 tern_inject_flip_slow(struct tern_inject *in, size_t n, size_t *at)
+{
+	const struct tern_rule_line *l = in->lines[TERN_RULE_FLIP];
+	u8 bits = 0;
+	u64 moved;
+
+	spin_lock(&in->lock);
+	moved = in->moved[TERN_WAY_READ];
+	if (in->n[TERN_RULE_FLIP] && l->at >= moved && l->at - moved < n) {
+		*at = l->at - moved;
+		bits = BIT(l->value);
+		in->hits[TERN_RULE_FLIP]++;
+	}
+	spin_unlock(&in->lock);
+	return bits;
+}
+
+u64 tern_inject_count_slow(struct tern_inject *in, enum tern_rule rule, u64 exact)
+{
+	u64 shown = exact;
+
+	spin_lock(&in->lock);
+	/* What was cut off is not there. */
+	if (rule == TERN_RULE_PENDING && in->n[TERN_RULE_CUT] &&
+	    in->moved[TERN_WAY_READ] >= in->lines[TERN_RULE_CUT][0].at)
+		shown = 0;
+	if (in->n[rule]) {
+		switch ((enum lie)in->lines[rule][0].value) {
+		case LIE_ZERO:
+			shown = 0;
+			break;
+		case LIE_HUGE:
+			shown = HUGE_BYTES;
+			break;
+		case LIE_STUCK:
+			if (!in->stuck[rule])
+				in->stuck[rule] = exact;
+			shown = in->stuck[rule];
+			break;
+		default:
+			break;
+		}
+		if (shown != exact)
+			in->hits[rule]++;
+	}
+	spin_unlock(&in->lock);
+	return shown;
+}
