@@ -128,6 +128,8 @@ def abi(*_):
             for name in re.findall(r"&dev_attr_(\w+)\.attr", source.read_text())]
     code += [name for source in sorted(pathlib.Path("src").rglob("*.c"))
              for name in re.findall(r"module_param\((\w+),", source.read_text())]
+    code += re.findall(r'\[TERN_RULE_\w+\]\s*= \{ "(\w+)"',
+                       pathlib.Path("src/lab/inject.c").read_text())
     same(described - {"tern-mem"}, set(code), "attributes and parameters")
 
 
@@ -150,7 +152,7 @@ def arcs(*_):
     """The table of the page is the table of the code."""
     text = pathlib.Path("src/core/phase.c").read_text()
     code, start = {}, None
-    for line in text.splitlines():
+    for line in re.search(r" arcs\[.*?^};", text, re.MULTILINE | re.DOTALL)[0].splitlines():
         if match := re.match(r"\t\[TERN_PHASE_(\w+)\] = \{", line):
             start = match[1]
         elif match := re.match(r"\t\t\[TERN_PHASE_(\w+)\]\s*= (\S)", line):

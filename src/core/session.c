@@ -557,14 +557,20 @@ ssize_t tern_session_prepare(struct tern_session *s)
  * @s: the session
  *
  * Does nothing if no chunk is prepared: a chunk that was only offered again is
- * still owed. Context: takes the session lock.
+ * still owed.
+ *
+ * Return: whether there was one. Context: takes the session lock.
  */
-void tern_session_retire(struct tern_session *s)
+bool tern_session_retire(struct tern_session *s)
 {
+	bool prepared;
+
 	mutex_lock(&s->lock);
-	if (s->chunk == CHUNK_PREPARED)
+	prepared = s->chunk == CHUNK_PREPARED;
+	if (prepared)
 		drop_chunk(s);
 	mutex_unlock(&s->lock);
+	return prepared;
 }
 
 /**

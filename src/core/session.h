@@ -61,7 +61,7 @@ u32 tern_session_reinits(struct tern_session *s);
 u64 tern_session_remaining(struct tern_session *s);
 u64 tern_session_estimate(const struct tern_model *m);
 ssize_t tern_session_prepare(struct tern_session *s);
-void tern_session_retire(struct tern_session *s);
+bool tern_session_retire(struct tern_session *s);
 ssize_t tern_session_peek(struct tern_session *s, size_t *at);
 void tern_session_consume(struct tern_session *s, size_t bytes);
 

@@ -32,6 +32,8 @@
 #define US_MAX		(3600ULL * USEC_PER_SEC)
 #define MIBS_MAX	(1ULL << 20)
 #define HUGE_BYTES	(1ULL << 60)
+/* What lies above is the kernel's own. */
+#define ERRNO_MAX	511
 
 /* What a word of a line can be. */
 enum word {
@@ -94,6 +96,21 @@ static const struct rule rules[TERN_RULES] = {
 	[TERN_RULE_FEATURES]	= { "features" },
 };
 
+static const enum tern_rule fault_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE,
+};
+
+static const enum tern_rule delay_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ_DELAY,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_DELAY,
+};
+
+static const enum tern_rule rate_of[TERN_WAYS] = {
+	[TERN_WAY_READ]		= TERN_RULE_READ_RATE,
+	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_RATE,
+};
+
 /**
  * tern_inject_init() - nothing is asked for
  * @in: the injection
@@ -153,7 +170,7 @@ static int parse_word(enum word word, const char *text, u64 *value)
 	case WORD_BYTES:
 		return parse_number(text, 0, S64_MAX, value);
 	case WORD_ERRNO:
-		return parse_number(text, 1, MAX_ERRNO, value);
+		return parse_number(text, 1, ERRNO_MAX, value);
 	case WORD_BIT:
 		return parse_number(text, 0, BITS_PER_BYTE - 1, value);
 	case WORD_MS:
@@ -251,6 +268,13 @@ static int parse(enum tern_rule rule, char *text, struct tern_rule_line *lines)
 	return n;
 }
 
+static void end_waits(struct tern_inject *in)
+{
+	lockdep_assert_held(&in->lock);
+	/* After the end of what they wait for; tern_inject_epoch() has the partner. */
+	smp_store_release(&in->epoch, in->epoch + 1);
+}
+
 /**
  * tern_inject_set() - write the lines of a rule
  * @in: the injection
@@ -270,6 +294,7 @@ int tern_inject_set(struct tern_inject *in, enum tern_rule rule, const char *tex
 {
 	struct tern_rule_line lines[TERN_RULE_LINES];
 	char *copy = kstrdup(text, GFP_KERNEL_ACCOUNT);
+	enum tern_way way;
 	int n;
 
 	if (!copy)
@@ -281,12 +306,30 @@ int tern_inject_set(struct tern_inject *in, enum tern_rule rule, const char *tex
 	spin_lock(&in->lock);
 	memcpy(in->lines[rule], lines, n * sizeof(*lines));
 	in->n[rule] = n;
-	in->stuck[rule] = 0;
+	in->is_stuck &= ~BIT(rule);
 	WRITE_ONCE(in->set, n ? in->set | BIT(rule) : in->set & ~BIT(rule));
-	spin_unlock(&in->lock);
+	for (way = 0; way < TERN_WAYS; way++)
+		if (rule == delay_of[way] || rule == rate_of[way])
+			in->due[way] = 0;
 	/* What waits by the old lines looks at the new ones. */
-	tern_inject_wake(in);
+	end_waits(in);
+	spin_unlock(&in->lock);
+	wake_up_all(&in->wait);
 	return 0;
+}
+
+/**
+ * tern_inject_clear() - end all rules
+ * @in: the injection
+ */
+void tern_inject_clear(struct tern_inject *in)
+{
+	spin_lock(&in->lock);
+	memset(in->n, 0, sizeof(in->n));
+	WRITE_ONCE(in->set, 0);
+	end_waits(in);
+	spin_unlock(&in->lock);
+	wake_up_all(&in->wait);
 }
 
 static int show_word(char *buf, int len, enum word word, u64 value)
@@ -314,10 +357,27 @@ static int show_features(char *buf, u64 offered)
 	return len;
 }
 
+/* Those that are offered if the device is opened now. */
+static u64 offer_now(const struct tern_inject *in)
+{
+	lockdep_assert_held(&in->lock);
+	return in->n[TERN_RULE_FEATURES] ? in->lines[TERN_RULE_FEATURES][0].value : TERN_OFFER_ALL;
+}
+
 /* A line without the space at its end. */
 static int end_line(char *buf, int len)
 {
 	return len - 1 + sysfs_emit_at(buf, len - 1, "\n");
+}
+
+static ssize_t show_offer(struct tern_inject *in, char *buf)
+{
+	u64 offered;
+
+	spin_lock(&in->lock);
+	offered = offer_now(in);
+	spin_unlock(&in->lock);
+	return end_line(buf, show_features(buf, offered));
 }
 
 /**
@@ -335,7 +395,7 @@ ssize_t tern_inject_show(struct tern_inject *in, enum tern_rule rule, char *buf)
 	int len = 0;
 
 	if (rule == TERN_RULE_FEATURES)
-		return end_line(buf, show_features(buf, tern_inject_offer(in)));
+		return show_offer(in, buf);
 	spin_lock(&in->lock);
 	for (i = 0; i < in->n[rule]; i++, l++) {
 		len += show_word(buf, len, rules[rule].at, l->at);
@@ -370,11 +430,14 @@ ssize_t tern_inject_show_hits(struct tern_inject *in, char *buf)
 /**
  * tern_inject_begin() - a session or a load begins: its data begins at offset 0
  * @in: the injection
+ *
+ * Context: no data moves meanwhile.
  */
 void tern_inject_begin(struct tern_inject *in)
 {
 	spin_lock(&in->lock);
-	memset(in->moved, 0, sizeof(in->moved));
+	WRITE_ONCE(in->moved[TERN_WAY_READ], 0);
+	WRITE_ONCE(in->moved[TERN_WAY_WRITE], 0);
 	memset(in->due, 0, sizeof(in->due));
 	spin_unlock(&in->lock);
 }
@@ -386,25 +449,25 @@ void tern_inject_begin(struct tern_inject *in)
 void tern_inject_wake(struct tern_inject *in)
 {
 	spin_lock(&in->lock);
-	/* After the end of what they wait for; tern_inject_epoch() has the partner. */
-	smp_store_release(&in->epoch, in->epoch + 1);
+	end_waits(in);
 	spin_unlock(&in->lock);
 	wake_up_all(&in->wait);
 }
 
 /**
- * tern_inject_offer() - the features that the next open offers
+ * tern_inject_offer() - the features that a device offers which is being opened
  * @in: the injection
  *
  * Return: bits of enum tern_offer.
  */
 u64 tern_inject_offer(struct tern_inject *in)
 {
-	u64 offer = TERN_OFFER_ALL;
+	u64 offer;
 
 	spin_lock(&in->lock);
+	offer = offer_now(in);
 	if (in->n[TERN_RULE_FEATURES])
-		offer = in->lines[TERN_RULE_FEATURES][0].value;
+		in->hits[TERN_RULE_FEATURES]++;
 	spin_unlock(&in->lock);
 	return offer;
 }
@@ -493,21 +556,6 @@ int tern_inject_state_slow(struct tern_inject *in, enum tern_phase to, const ato
 	return ret;
 }
 
-static const enum tern_rule fault_of[TERN_WAYS] = {
-	[TERN_WAY_READ]		= TERN_RULE_READ,
-	[TERN_WAY_WRITE]	= TERN_RULE_WRITE,
-};
-
-static const enum tern_rule delay_of[TERN_WAYS] = {
-	[TERN_WAY_READ]		= TERN_RULE_READ_DELAY,
-	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_DELAY,
-};
-
-static const enum tern_rule rate_of[TERN_WAYS] = {
-	[TERN_WAY_READ]		= TERN_RULE_READ_RATE,
-	[TERN_WAY_WRITE]	= TERN_RULE_WRITE_RATE,
-};
-
 u64 tern_inject_left_slow(struct tern_inject *in, enum tern_way way)
 {
 	u64 now = ktime_get_ns(), us, left;
@@ -539,7 +587,9 @@ int tern_inject_wait_slow(struct tern_inject *in, enum tern_way way, unsigned in
 		return -EAGAIN;
 	ret = wait_event_interruptible_hrtimeout(in->wait, READ_ONCE(in->epoch) != epoch,
 						 ns_to_ktime(left));
-	return ret == -ERESTARTSYS ? ret : 0;
+	if (ret == -ERESTARTSYS)
+		return ret;
+	return READ_ONCE(in->epoch) != epoch;
 }
 
 /* Of the lines that still lie ahead or are due: the first one. NULL: none. */
@@ -562,7 +612,7 @@ ssize_t tern_inject_room_slow(struct tern_inject *in, enum tern_way way, size_t 
 	ssize_t ret;
 
 	spin_lock(&in->lock);
-	moved = in->moved[way];
+	moved = READ_ONCE(in->moved[way]);
 	l = first_line(in, fault_of[way]);
 	if (l && l->at <= moved) {
 		ret = apply(in, fault_of[way], l);
@@ -589,7 +639,7 @@ size_t tern_inject_cut_slow(struct tern_inject *in, size_t n)
 
 	spin_lock(&in->lock);
 	if (in->n[TERN_RULE_CUT]) {
-		moved = in->moved[TERN_WAY_READ];
+		moved = READ_ONCE(in->moved[TERN_WAY_READ]);
 		at = in->lines[TERN_RULE_CUT][0].at;
 		if (at <= moved || at - moved < n) {
 			n = at > moved ? at - moved : 0;
@@ -600,26 +650,37 @@ size_t tern_inject_cut_slow(struct tern_inject *in, size_t n)
 	return n;
 }
 
-/**
- * tern_inject_moved() - data has moved
- * @in: the injection
- * @way: which way
- * @n: bytes
- *
- * The next wait begins.
- */
-void tern_inject_moved(struct tern_inject *in, enum tern_way way, size_t n)
+static bool is_cut(const struct tern_inject *in)
 {
-	u64 mibs;
+	lockdep_assert_held(&in->lock);
+	return in->n[TERN_RULE_CUT] &&
+	       READ_ONCE(in->moved[TERN_WAY_READ]) >= in->lines[TERN_RULE_CUT][0].at;
+}
+
+bool tern_inject_is_cut_slow(struct tern_inject *in)
+{
+	bool cut;
 
 	spin_lock(&in->lock);
-	in->moved[way] += n;
+	cut = is_cut(in);
+	spin_unlock(&in->lock);
+	return cut;
+}
+
+void tern_inject_moved_slow(struct tern_inject *in, enum tern_way way, size_t n)
+{
+	u64 mibs, us;
+
+	spin_lock(&in->lock);
 	in->due[way] = 0;
 	mibs = value_of(in, rate_of[way]);
+	us = value_of(in, delay_of[way]);
 	if (mibs) {
 		in->due[way] = ktime_get_ns() + div64_u64(n * NSEC_PER_SEC, mibs << 20) +
-			       value_of(in, delay_of[way]) * NSEC_PER_USEC;
+			       us * NSEC_PER_USEC;
 		in->hits[rate_of[way]]++;
+		if (us)
+			in->hits[delay_of[way]]++;
 	}
 	spin_unlock(&in->lock);
 }
@@ -631,7 +692,7 @@ u8 tern_inject_flip_slow(struct tern_inject *in, size_t n, size_t *at)
 	u64 moved;
 
 	spin_lock(&in->lock);
-	moved = in->moved[TERN_WAY_READ];
+	moved = READ_ONCE(in->moved[TERN_WAY_READ]);
 	if (in->n[TERN_RULE_FLIP] && l->at >= moved && l->at - moved < n) {
 		*at = l->at - moved;
 		bits = BIT(l->value);
@@ -643,32 +704,31 @@ u8 tern_inject_flip_slow(struct tern_inject *in, size_t n, size_t *at)
 
 u64 tern_inject_count_slow(struct tern_inject *in, enum tern_rule rule, u64 exact)
 {
-	u64 shown = exact;
+	u64 shown;
 
 	spin_lock(&in->lock);
 	/* What was cut off is not there. */
-	if (rule == TERN_RULE_PENDING && in->n[TERN_RULE_CUT] &&
-	    in->moved[TERN_WAY_READ] >= in->lines[TERN_RULE_CUT][0].at)
+	if (rule != TERN_RULE_DATA_SIZE && is_cut(in))
+		exact = 0;
+	shown = exact;
+	switch ((enum lie)value_of(in, rule)) {
+	case LIE_ZERO:
 		shown = 0;
-	if (in->n[rule]) {
-		switch ((enum lie)in->lines[rule][0].value) {
-		case LIE_ZERO:
-			shown = 0;
-			break;
-		case LIE_HUGE:
-			shown = HUGE_BYTES;
-			break;
-		case LIE_STUCK:
-			if (!in->stuck[rule])
-				in->stuck[rule] = exact;
-			shown = in->stuck[rule];
-			break;
-		default:
-			break;
-		}
-		if (shown != exact)
-			in->hits[rule]++;
+		break;
+	case LIE_HUGE:
+		shown = HUGE_BYTES;
+		break;
+	case LIE_STUCK:
+		if (!(in->is_stuck & BIT(rule)))
+			in->stuck[rule] = exact;
+		in->is_stuck |= BIT(rule);
+		shown = in->stuck[rule];
+		break;
+	default:
+		break;
 	}
+	if (shown != exact)
+		in->hits[rule]++;
 	spin_unlock(&in->lock);
 	return shown;
 }

@@ -98,15 +98,17 @@ struct tern_rule_line {
 
 /**
  * struct tern_inject - what a tester asks of one device
- * @set: a bit per rule that has lines. Written under @lock; without a bit no hook
- *	takes it
+ * @set: a bit per rule that has lines. Written under @lock. While there is none, no hook
+ *	takes that
  * @lock: guards the rest; a leaf
  * @lines: of each rule, in the order in which they were written
  * @n: how many
  * @hits: how often each rule has applied
- * @moved: bytes of the session's or load's data so far
+ * @moved: bytes of the session's or load's data so far, whether rules are set or not
+ *	[one writer at a time]
  * @due: when data may move, in ns of the monotonic clock; 0: no caller has waited
- * @stuck: what a stuck counter shows; 0: not known yet
+ * @stuck: what a stuck counter shows
+ * @is_stuck: a bit per rule: that is known
  * @epoch: changes when all that wait must look again; read without @lock
  * @wait: where they wait
  */
@@ -119,6 +121,7 @@ struct tern_inject {
 	u64 moved[TERN_WAYS];
 	u64 due[TERN_WAYS];
 	u64 stuck[TERN_RULES];
+	unsigned long is_stuck;
 	unsigned int epoch;
 	wait_queue_head_t wait;
 };
@@ -129,6 +132,7 @@ ssize_t tern_inject_show(struct tern_inject *in, enum tern_rule rule, char *buf)
 ssize_t tern_inject_show_hits(struct tern_inject *in, char *buf);
 const char *tern_rule_name(enum tern_rule rule);
 
+void tern_inject_clear(struct tern_inject *in);
 void tern_inject_begin(struct tern_inject *in);
 void tern_inject_wake(struct tern_inject *in);
 u64 tern_inject_offer(struct tern_inject *in);
@@ -139,11 +143,12 @@ int tern_inject_wait_slow(struct tern_inject *in, enum tern_way way, unsigned in
 u64 tern_inject_left_slow(struct tern_inject *in, enum tern_way way);
 ssize_t tern_inject_room_slow(struct tern_inject *in, enum tern_way way, size_t n);
 size_t tern_inject_cut_slow(struct tern_inject *in, size_t n);
-void tern_inject_moved(struct tern_inject *in, enum tern_way way, size_t n);
+bool tern_inject_is_cut_slow(struct tern_inject *in);
+void tern_inject_moved_slow(struct tern_inject *in, enum tern_way way, size_t n);
 u8 tern_inject_flip_slow(struct tern_inject *in, size_t n, size_t *at);
 u64 tern_inject_count_slow(struct tern_inject *in, enum tern_rule rule, u64 exact);
 
-/* Is any rule set? No device of a user who tests nothing gets further than this. */
+/* Is any rule set? Without one a hook gets no further than this. */
 static inline bool tern_inject_active(const struct tern_inject *in)
 {
 	return unlikely(READ_ONCE(in->set));
@@ -186,8 +191,9 @@ static inline unsigned int tern_inject_epoch(const struct tern_inject *in)
  * @epoch: of tern_inject_epoch()
  * @nonblock: the caller does not wait
  *
- * Return: 0: it may move, or the session or load is over; -EAGAIN; -ERESTARTSYS if a
- * signal came. Context: no lock; may sleep.
+ * Return: 0: it may move. 1: rules have changed, or the session or load is over, and the
+ * caller must look again. -EAGAIN; -ERESTARTSYS if a signal came. Context: no lock; may
+ * sleep.
  */
 static inline int tern_inject_wait(struct tern_inject *in, enum tern_way way, unsigned int epoch,
 				   bool nonblock)
@@ -230,6 +236,31 @@ static inline ssize_t tern_inject_room(struct tern_inject *in, enum tern_way way
 static inline size_t tern_inject_cut(struct tern_inject *in, size_t n)
 {
 	return tern_inject_active(in) ? tern_inject_cut_slow(in, n) : n;
+}
+
+/**
+ * tern_inject_is_cut() - is there nothing left to read, for it was cut off?
+ * @in: the injection
+ */
+static inline bool tern_inject_is_cut(struct tern_inject *in)
+{
+	return tern_inject_active(in) && tern_inject_is_cut_slow(in);
+}
+
+/**
+ * tern_inject_moved() - data has moved: the next wait begins
+ * @in: the injection
+ * @way: which way
+ * @n: bytes
+ *
+ * Context: one caller at a time, and not beside tern_inject_begin().
+ */
+static inline void tern_inject_moved(struct tern_inject *in, enum tern_way way, size_t n)
+{
+	/* Counted always: a rule may be written at any time. */
+	WRITE_ONCE(in->moved[way], in->moved[way] + n);
+	if (tern_inject_active(in))
+		tern_inject_moved_slow(in, way, n);
 }
 
 /**

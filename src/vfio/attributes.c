@@ -275,8 +275,12 @@ err_remove_group:
  */
 void tern_attributes_remove(struct device *parent, struct tern_function *fn)
 {
+	struct tern_device *dev = fn->owner;
+
+	/* What waits by a rule may keep a reader of the rest waiting. */
+	sysfs_remove_group(&parent->kobj, &inject_group);
+	tern_inject_clear(&dev->migration.inject);
 	if (fn->ops->attributes)
 		sysfs_unmerge_group(&parent->kobj, fn->ops->attributes);
-	sysfs_remove_group(&parent->kobj, &inject_group);
 	sysfs_remove_group(&parent->kobj, &group);
 }

@@ -270,7 +270,9 @@ static int get_data_size(struct vfio_device *vdev, unsigned long *bytes)
 {
 	struct tern_migration *mig = &tern_device_of(vdev)->migration;
 
-	return mig->offered & TERN_OFFER_DATA_SIZE ? tern_migfd_data_size(mig, bytes) : -ENOTTY;
+	if (~mig->offered & (TERN_OFFER_V2 | TERN_OFFER_DATA_SIZE))
+		return -ENOTTY;
+	return tern_migfd_data_size(mig, bytes);
 }
 
 static const struct vfio_migration_ops migration_ops = {
@@ -297,19 +299,22 @@ static void offer(struct tern_device *dev)
 
 static int __maybe_unused bind_iommufd(struct vfio_device *vdev, struct iommufd_ctx *ictx, u32 *id)
 {
+	struct tern_device *dev = tern_device_of(vdev);
 	int ret;
 
-	offer(tern_device_of(vdev));
+	offer(dev);
 	ret = tern_compat_bind_iommufd(vdev, ictx, id);
 	/* iommufd tracks no DMA of a device like this: without its own log nothing does. */
 	if (!ret)
-		tern_device_of(vdev)->migration.untracked = !vdev->log_ops;
+		dev->migration.untracked = !vdev->log_ops;
+	dev->bound = !ret;
 	return ret;
 }
 
 static void __maybe_unused unbind_iommufd(struct vfio_device *vdev)
 {
 	tern_device_of(vdev)->migration.untracked = false;
+	tern_device_of(vdev)->bound = false;
 	tern_compat_unbind_iommufd(vdev);
 }
 
@@ -321,7 +326,9 @@ static int open_device(struct vfio_device *vdev)
 	int ret;
 
 	mutex_lock(&mig->state_mutex);
-	offer(dev);
+	/* What a bound device offers was decided when it was bound. */
+	if (!dev->bound)
+		offer(dev);
 	ret = tern_function_open(dev->fn);
 	if (ret)
 		goto out;
@@ -366,7 +373,7 @@ static int init_device(struct vfio_device *vdev)
 
 	tern_migration_init(&dev->migration, vdev);
 	tern_irqs_init(dev);
-	vdev->mig_ops = &migration_ops;
+	/* No mig_ops before the open: debugfs would use them later, too, withheld or not. */
 	vdev->migration_flags = tern_migfd_flags(&dev->migration);
 	tern_dma_log_init(dev);
 	return 0;

@@ -27,6 +27,7 @@ struct eventfd_ctx;
  * @vdev: what vfio sees; must be first
  * @migration: its migration, and the mutex over the device's states
  * @fn: the function
+ * @bound: to an iommufd; immutable while open
  * @dma_log: guest memory that its DMA has written
  * @req_lock: guards @req_trigger; a leaf
  * @req_trigger: asks the user to give the device back, or NULL
@@ -40,6 +41,7 @@ struct tern_device {
 	struct vfio_device vdev;
 	struct tern_migration migration;
 	struct tern_function *fn;
+	bool bound;
 	struct tern_dma_log dma_log;
 	spinlock_t req_lock;
 	struct eventfd_ctx *req_trigger;

@@ -209,12 +209,18 @@ static int lock_current(struct tern_migfd *f)
 	return -ENODEV;
 }
 
+/* Is its session or load over? If that ends later, its end is seen: see end_data(). */
+static bool is_stale(const struct tern_migfd *f)
+{
+	return READ_ONCE(f->mig->migfd) != f;
+}
+
 /* Have the pollers look again; when data may move, if that is later. */
 static void look_later(struct tern_migfd *f, enum tern_way way)
 {
-	u64 left = tern_inject_left(&f->mig->inject, way);
+	unsigned long left = nsecs_to_jiffies(tern_inject_left(&f->mig->inject, way)) + 1;
 
-	schedule_delayed_work(&f->look, left ? nsecs_to_jiffies(left) + 1 : LOOK_EVERY);
+	schedule_delayed_work(&f->look, left > 1 ? min(left, LOOK_EVERY) : LOOK_EVERY);
 }
 
 /* Serialise users of the file; -EAGAIN for O_NONBLOCK. */
@@ -229,16 +235,32 @@ static int lock_io(struct tern_migfd *f, const struct file *file)
 static int wait_to_move(struct tern_migfd *f, const struct file *file, enum tern_way way)
 {
 	struct tern_inject *in = &f->mig->inject;
-	unsigned int epoch = tern_inject_epoch(in);
+	unsigned int epoch;
 	int ret;
 
-	/* A stale file says so at once. */
-	if (READ_ONCE(f->mig->migfd) != f)
-		return 0;
-	ret = tern_inject_wait(in, way, epoch, file->f_flags & O_NONBLOCK);
+	do {
+		epoch = tern_inject_epoch(in);
+		/* A stale file says so at once. */
+		if (is_stale(f))
+			return 0;
+		ret = tern_inject_wait(in, way, epoch, file->f_flags & O_NONBLOCK);
+	} while (ret > 0);
 	if (ret == -EAGAIN)
 		look_later(f, way);
 	return ret;
+}
+
+/* Lock the file once data may move: of several that have waited, one moves. */
+static int lock_to_move(struct tern_migfd *f, const struct file *file, enum tern_way way)
+{
+	int ret;
+
+	for (;;) {
+		ret = wait_to_move(f, file, way) ?: lock_io(f, file);
+		if (ret || is_stale(f) || !tern_inject_left(&f->mig->inject, way))
+			return ret;
+		mutex_unlock(&f->io);
+	}
 }
 
 static bool is_stopped(const struct tern_migration *mig)
@@ -281,6 +303,7 @@ static int consume(struct tern_migfd *f, size_t n)
 	if (ret)
 		return ret;
 	tern_session_consume(f->mig->machine.session, n);
+	tern_inject_moved(&f->mig->inject, TERN_WAY_READ, n);
 	tern_migration_unlock(f->mig);
 	return 0;
 }
@@ -318,10 +341,7 @@ static ssize_t give(struct tern_migfd *f, char __user *buf, const u8 *bytes, siz
 	if (!n)
 		return -EFAULT;
 	ret = consume(f, n);
-	if (ret)
-		return ret;
-	tern_inject_moved(in, TERN_WAY_READ, n);
-	return n;
+	return ret ?: n;
 }
 
 static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
@@ -335,10 +355,7 @@ static ssize_t save_read(struct file *file, char __user *buf, size_t len, loff_t
 		return -ESPIPE;
 	if (!len)
 		return 0;
-	ret = wait_to_move(f, file, TERN_WAY_READ);
-	if (ret)
-		return ret;
-	ret = lock_io(f, file);
+	ret = lock_to_move(f, file, TERN_WAY_READ);
 	if (ret)
 		return ret;
 	ret = peek(f, &st, &at);
@@ -360,7 +377,8 @@ static __poll_t save_poll(struct file *file, struct poll_table_struct *table)
 	poll_wait(file, &f->wait, table);
 	if (lock_current(f))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	readable = is_stopped(f->mig) || tern_session_pending(f->mig->machine.session);
+	readable = is_stopped(f->mig) || (tern_session_pending(f->mig->machine.session) &&
+					  !tern_inject_is_cut(&f->mig->inject));
 	mutex_unlock(&f->mig->state_mutex);
 	if (readable && !tern_inject_left(&f->mig->inject, TERN_WAY_READ))
 		return EPOLLIN | EPOLLRDNORM;
@@ -449,6 +467,8 @@ static int feed(struct tern_migfd *f, const struct staging *st, size_t n)
 	if (ret)
 		return ret;
 	ret = tern_loader_feed(f->mig->machine.loader, st->bytes, n);
+	if (!ret)
+		tern_inject_moved(&f->mig->inject, TERN_WAY_WRITE, n);
 	tern_migration_unlock(f->mig);
 	return ret;
 }
@@ -461,10 +481,7 @@ static ssize_t take(struct tern_migfd *f, struct staging *st, const char __user 
 	if (copy_from_user(st->bytes, buf, n))
 		return -EFAULT;
 	ret = feed(f, st, n);
-	if (ret)
-		return ret;
-	tern_inject_moved(&f->mig->inject, TERN_WAY_WRITE, n);
-	return n;
+	return ret ?: n;
 }
 
 /* May accept less than all, but never nothing: a caller could retry indefinitely. */
@@ -477,10 +494,7 @@ static ssize_t load_write(struct file *file, const char __user *buf, size_t len,
 
 	if (pos)
 		return -ESPIPE;
-	ret = wait_to_move(f, file, TERN_WAY_WRITE);
-	if (ret)
-		return ret;
-	ret = lock_io(f, file);
+	ret = lock_to_move(f, file, TERN_WAY_WRITE);
 	if (ret)
 		return ret;
 	st = get_staging(f);
@@ -502,7 +516,7 @@ static __poll_t load_poll(struct file *file, struct poll_table_struct *table)
 	struct tern_migfd *f = file->private_data;
 
 	poll_wait(file, &f->wait, table);
-	if (!tern_inject_left(&f->mig->inject, TERN_WAY_WRITE))
+	if (is_stale(f) || !tern_inject_left(&f->mig->inject, TERN_WAY_WRITE))
 		return EPOLLOUT | EPOLLWRNORM;
 	look_later(f, TERN_WAY_WRITE);
 	return 0;
@@ -587,7 +601,7 @@ void tern_migfd_end(struct tern_migration *mig)
 	lockdep_assert_held(&mig->state_mutex);
 	if (!f)
 		return;
-	mig->migfd = NULL;
+	WRITE_ONCE(mig->migfd, NULL);
 	put_staging(f->staging);
 	f->staging = NULL;
 	wake_up_all(&f->wait);
@@ -617,7 +631,7 @@ static struct file *take_first_arc(struct tern_migration *mig, enum tern_phase t
 		return ERR_PTR(ret);
 	}
 	kref_get(&f->kref);
-	mig->migfd = f;
+	WRITE_ONCE(mig->migfd, f);
 	return file;
 }
 
@@ -626,13 +640,9 @@ static int take_arc(struct tern_migration *mig, enum tern_phase to)
 {
 	int ret = tern_migration_go(mig, to);
 
-	if (ret)
-		return ret;
-	if (!tern_phase_saving(to))
-		tern_migfd_end(mig);
-	else
+	if (!ret && tern_phase_saving(to))
 		wake_up_all(&mig->migfd->wait);
-	return 0;
+	return ret;
 }
 
 static bool begins(enum tern_phase from, enum tern_phase to)
@@ -647,10 +657,10 @@ static bool is_offered(const struct tern_migration *mig, enum tern_phase phase)
 		[TERN_PHASE_RUNNING_SAVING]	= VFIO_MIGRATION_PRE_COPY,
 		[TERN_PHASE_QUIESCED]		= VFIO_MIGRATION_P2P,
 		[TERN_PHASE_QUIESCED_SAVING]	= VFIO_MIGRATION_PRE_COPY | VFIO_MIGRATION_P2P,
-		[TERN_PHASE_STOPPED_SAVING]	= VFIO_MIGRATION_STOP_COPY,
 	};
 
-	return !(needs[phase] & ~tern_migfd_flags(mig));
+	/* To the kernel, stop-and-copy is what all states need. */
+	return !((needs[phase] | VFIO_MIGRATION_STOP_COPY) & ~tern_migfd_flags(mig));
 }
 
 /* The phase of a state that may be asked for; TERN_PHASES if it is none. */

@@ -62,6 +62,14 @@ int tern_migration_open(struct tern_migration *mig, struct tern_model *model)
 	return 0;
 }
 
+/* A session or load is over, and all waits for its data end: its file first (migfd.c). */
+static void end_data(struct tern_migration *mig)
+{
+	lockdep_assert_held(&mig->state_mutex);
+	tern_migfd_end(mig);
+	tern_inject_wake(&mig->inject);
+}
+
 /**
  * tern_migration_close() - the device is closed: no session or load lives on return
  * @mig: the migration; its model is still powered on
@@ -73,8 +81,7 @@ void tern_migration_close(struct tern_migration *mig)
 	lockdep_assert_held(&mig->state_mutex);
 	mig->is_open = false;
 	tern_machine_uninit(&mig->machine);
-	tern_migfd_end(mig);
-	tern_inject_wake(&mig->inject);
+	end_data(mig);
 	mig->late_marks = tern_dirty_late_marks(mig->machine.m->dirty);
 	tern_region_close(mig);
 }
@@ -149,22 +156,23 @@ int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
 	int ret;
 
 	lockdep_assert_held(&mig->state_mutex);
-	if (mc->phase != to && tern_phase_arc(mc->phase, to)) {
+	/* What is refused anyway, or no change, is not asked about. */
+	if (!mc->error && mc->phase != to && tern_phase_arc(mc->phase, to)) {
 		ret = tern_inject_state(&mig->inject, to, &mc->m->resets, &error);
 		if (ret && error) {
 			tern_machine_fail(mc);
-			tern_migfd_end(mig);
-			tern_inject_wake(&mig->inject);
+			end_data(mig);
+			tern_status_publish(mig);
 		}
 		if (ret)
 			return ret;
 	}
 	ret = go(mig, to);
-	if (!ret && idle && (mc->session || mc->loader)) {
+	if (idle && (mc->session || mc->loader)) {
 		mig->chunk = 0;
 		tern_inject_begin(&mig->inject);
-	} else if (!mc->session && !mc->loader && !idle) {
-		tern_inject_wake(&mig->inject);
+	} else if (!idle && !mc->session && !mc->loader) {
+		end_data(mig);
 	}
 	return ret;
 }
@@ -189,8 +197,7 @@ int tern_migration_reset(struct tern_migration *mig)
 	if (ret)
 		return ret;
 	tern_machine_reset(&mig->machine);
-	tern_migfd_end(mig);
-	tern_inject_wake(&mig->inject);
+	end_data(mig);
 	tern_migration_unlock(mig);
 	return 0;
 }

@@ -277,18 +277,20 @@ static int load_window(struct tern_migration *mig, u64 size)
 static ssize_t prepare_chunk(struct tern_migration *mig, struct tern_session *s)
 {
 	struct tern_inject *in = &mig->inject;
-	u64 chunks = mig->machine.stats.chunks;
-	ssize_t ret = tern_inject_room(in, TERN_WAY_READ, 1);
 	u8 *window = window_of(mig), bits;
+	ssize_t ret;
 	size_t at;
 
-	if (ret < 0)
-		return ret;
+	/* Once for each: a chunk that was prepared is given, and may be offered again. */
+	if (!mig->chunk) {
+		ret = tern_inject_room(in, TERN_WAY_READ, 1);
+		if (ret < 0)
+			return ret;
+	}
 	ret = tern_session_prepare(s);
 	if (ret <= 0)
 		return ret;
-	/* A chunk is prepared once. */
-	if (mig->machine.stats.chunks != chunks) {
+	if (!mig->chunk) {
 		mig->chunk = ret;
 		bits = tern_inject_flip(in, ret, &at);
 		if (bits)
@@ -299,9 +301,9 @@ static ssize_t prepare_chunk(struct tern_migration *mig, struct tern_session *s)
 
 static void retire_chunk(struct tern_migration *mig, struct tern_session *s)
 {
-	tern_session_retire(s);
-	if (mig->chunk)
-		tern_inject_moved(&mig->inject, TERN_WAY_READ, mig->chunk);
+	if (!tern_session_retire(s))
+		return;
+	tern_inject_moved(&mig->inject, TERN_WAY_READ, mig->chunk);
 	mig->chunk = 0;
 }
 
@@ -363,13 +365,19 @@ static int read_register(struct tern_migration *mig, u64 at, void *buf)
 static int wait_to_move(struct tern_migration *mig, u64 at, bool write)
 {
 	struct tern_inject *in = &mig->inject;
-	unsigned int epoch = tern_inject_epoch(in);
+	unsigned int epoch;
+	int ret;
 
-	if (at == REG(data_size) && write && READ_ONCE(mig->machine.loader))
-		return tern_inject_wait(in, TERN_WAY_WRITE, epoch, false);
-	if ((at == REG(data_size) || at == REG(data_offset)) && READ_ONCE(mig->machine.session))
-		return tern_inject_wait(in, TERN_WAY_READ, epoch, false);
-	return 0;
+	if (at != REG(data_size) && (write || at != REG(data_offset)))
+		return 0;
+	do {
+		epoch = tern_inject_epoch(in);
+		if (READ_ONCE(mig->front) != TERN_FRONT_REGION ||
+		    (write ? !READ_ONCE(mig->machine.loader) : !READ_ONCE(mig->machine.session)))
+			return 0;
+		ret = tern_inject_wait(in, write ? TERN_WAY_WRITE : TERN_WAY_READ, epoch, false);
+	} while (ret > 0);
+	return ret;
 }
 
 /**
