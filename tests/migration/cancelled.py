@@ -116,8 +116,8 @@ def check_ended(guest, attempt, point):
 
 
 def wanted(protocol, sample):
-    """All points, or as a sample every second one; and the last of all."""
-    return [*points(protocol)[:: 2 if sample else 1], lost(protocol)]
+    """All points, or as a sample every fourth one; and the last of all."""
+    return [*points(protocol)[:: 4 if sample else 1], lost(protocol)]
 
 
 def cancelled(tap, lab, sample):

@@ -551,7 +551,7 @@ class Ways:
 
     def kills(self):
         """W-12: SIGKILL at any moment; the survivor is right, and what follows, too."""
-        count = 200 if self._long else 10
+        count = 200 if self._long else 6
         guest = self.guest()
         whole = self.killed(guest, "neither", NEVER)
         outcomes = []
