@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-uml.sh [plain|debug|faults|smp|jobs [all]] - the selftests on User Mode Linux with KASAN,
-# lockdep and kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
+# check-uml.sh [plain|debug|faults|smp|jobs [all]] - the selftests on User Mode Linux with
+# KASAN, lockdep and kmemleak: the inner loop. What it cannot run stands in tests/uml/not-here.
 # "debug" runs them on Linux 6.12 (uml-kernel.sh); "smp" on the newer kernel with two
 # processors, and attack_test besides.
 # "faults" runs only what takes longest of fault injection, which is left out otherwise.
@@ -26,8 +26,8 @@ life=$(job fault_life_test -T load_that_fails_leaves_nothing)
 case $* in 'jobs all' | faults) faults=$(job fault_test) life=$(job fault_life_test) ;; esac
 
 # For each of the two kernels below half of the work.
-first=("$(job device_test)" "$(job inject_test)" "$(job irq_test)" "$(job region_test)" "$(job memory_test)"
-	"$(job storm_test)" "$faults"
+first=("$(job device_test)" "$(job inject_test)" "$(job irq_test)" "$(job region_test)"
+	"$(job memory_test)" "$(job storm_test)" "$faults"
 	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
 second=("$(job late_test)" "$(job opener_test)" "$(job iommufd_test)" "$(job killed_test)" "$life"
 	"$(job null_test)" "$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
