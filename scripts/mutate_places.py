@@ -250,8 +250,9 @@ class Finder:
     def constant(self, start, end):
         match = re.fullmatch(r"(0x[0-9a-fA-F]+|[0-9]+)([uUlL]*)", self.text[start:end])
         if match:
-            more = int(match[1], 0) + 1
-            number = hex(more) if match[1].startswith("0x") else str(more)
+            text = match[1]
+            base = 16 if text.startswith("0x") else 8 if text[0] == "0" != text else 10
+            number = {16: "0x%x", 8: "0%o", 10: "%d"}[base] % (int(text, base) + 1)
             self.add("constant", start, end, number + match[2])
 
     def binary(self, start, end, left, right):
