@@ -170,9 +170,12 @@ static bool has_all_sections(const struct tern_loader *l)
 	const struct tern_model_ops *ops = l->m->ops;
 	unsigned int i;
 
-	for (i = 0; i < ops->n_sections; i++)
-		if (ops->sections[i].since <= l->version && !test_bit(i, &l->have))
+	for (i = 0; i < ops->n_sections; i++) {
+		const struct tern_section *sec = &ops->sections[i];
+
+		if (!sec->present && sec->since <= l->version && !test_bit(i, &l->have))
 			return false;
+	}
 	return true;
 }
 
@@ -187,8 +190,8 @@ static int load_end(struct tern_loader *l)
 	    le64_to_cpu(end->bytes) != l->bytes || !has_all_sections(l))
 		return -EPROTO;
 	for (i = 0; i < ops->n_sections; i++)
-		if (test_bit(i, &l->have))
-			ops->sections[i].load(l->m, l->staged[i]);
+		if (test_bit(i, &l->have) || ops->sections[i].present)
+			ops->sections[i].load(l->m, test_bit(i, &l->have) ? l->staged[i] : NULL);
 	l->complete = true;
 	return 0;
 }

@@ -23,11 +23,13 @@ struct tern_model;
  *	leaves this part as at power-on
  * @length: its payload, exactly: a multiple of 8, which keeps records aligned, and
  *	TERN_SECTION_BYTES_MAX at most
+ * @present: has the device such a part now? NULL: always. Otherwise the record is
+ *	optional: a stream need not have it, and an older reader skips it. Takes no lock.
  * @save: write @length bytes at @to. The device is stopped. Cannot fail.
  * @validate: does @from have a meaning for this device? 0, or -EDOM. Changes
  *	nothing.
- * @load: become what @from says; only called with what @validate passed.
- *	Cannot fail.
+ * @load: become what @from says; only called with what @validate passed, or NULL if
+ *	the stream has no such part, which is possible with @present. Cannot fail.
  *
  * Context: may sleep; state_mutex is held.
  */
@@ -35,6 +37,7 @@ struct tern_section {
 	u32 type;
 	u32 since;
 	u32 length;
+	bool (*present)(const struct tern_model *m);
 	void (*save)(struct tern_model *m, void *to);
 	int (*validate)(struct tern_model *m, const void *from);
 	void (*load)(struct tern_model *m, const void *from);

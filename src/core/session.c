@@ -180,6 +180,11 @@ static size_t memory_record(const struct tern_model *m)
 	return TERN_RECORD_HEAD + sizeof(struct tern_memory_head) + m->page_size;
 }
 
+static bool is_present(const struct tern_model *m, const struct tern_section *sec)
+{
+	return !sec->present || sec->present(m);
+}
+
 /* The records of the model's sections from @section on, and END. */
 static u64 final_records(const struct tern_model *m, unsigned int section)
 {
@@ -187,7 +192,8 @@ static u64 final_records(const struct tern_model *m, unsigned int section)
 	unsigned int i;
 
 	for (i = section; i < m->ops->n_sections; i++)
-		bytes += TERN_RECORD_HEAD + m->ops->sections[i].length;
+		if (is_present(m, &m->ops->sections[i]))
+			bytes += TERN_RECORD_HEAD + m->ops->sections[i].length;
 	return bytes + TERN_RECORD_HEAD + sizeof(struct tern_end);
 }
 
@@ -252,9 +258,9 @@ u64 tern_session_pending(struct tern_session *s)
  * tern_session_initial() - how much of what is pending is the snapshot
  * @s: the session
  *
- * Never grows, except by tern_session_reinit(). A page that is written again before the snapshot has reached it is
- * of the snapshot; one that was not part of it is not. If the first pass takes such
- * along, less is reported than is left of the snapshot, but never 0.
+ * Never grows, except by tern_session_reinit(). A page that is written again before the
+ * snapshot has reached it is of the snapshot; one that was not part of it is not. If the
+ * first pass takes such along, less is reported than is left of the snapshot, but never 0.
  *
  * Return: bytes, no more than are pending; 0 without pre-copy, and once the first pass
  * was read.
@@ -369,7 +375,7 @@ static size_t put_begin(struct tern_session *s, void *at)
 	begin->block = cpu_to_le32(TERN_STREAM_BLOCK);
 	begin->memory_size = cpu_to_le64(s->m->memory_size);
 	get_random_bytes(begin->id, sizeof(begin->id));
-	return tern_writer_seal(&s->writer, at, TERN_RECORD_SESSION_BEGIN, sizeof(*begin));
+	return tern_writer_seal(&s->writer, at, TERN_RECORD_SESSION_BEGIN, 0, sizeof(*begin));
 }
 
 static size_t put_end(struct tern_session *s, void *at)
@@ -378,7 +384,7 @@ static size_t put_end(struct tern_session *s, void *at)
 
 	end->records = cpu_to_le64(s->writer.seq);
 	end->bytes = cpu_to_le64(s->writer.bytes);
-	return tern_writer_seal(&s->writer, at, TERN_RECORD_END, sizeof(*end));
+	return tern_writer_seal(&s->writer, at, TERN_RECORD_END, 0, sizeof(*end));
 }
 
 /* One batch of MEMORY records. Bytes put; 0 at the end of a pass; -errno. */
@@ -399,7 +405,7 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 		struct tern_memory_head *head = tern_writer_payload(at);
 
 		head->offset = cpu_to_le64((u64)b->page[i] * s->m->page_size);
-		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY,
+		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY, 0,
 				 sizeof(*head) + s->m->page_size);
 	}
 	/* New pages may have been among them: what is ahead may be the snapshot. */
@@ -418,10 +424,13 @@ static size_t put_final(struct tern_session *s, void *at, size_t room)
 	for (; s->section < ops->n_sections; s->section++) {
 		const struct tern_section *sec = &ops->sections[s->section];
 
+		if (!is_present(s->m, sec))
+			continue;
 		if (room - used < TERN_RECORD_HEAD + sec->length)
 			return used;
 		sec->save(s->m, tern_writer_payload(at + used));
-		used += tern_writer_seal(&s->writer, at + used, sec->type, sec->length);
+		used += tern_writer_seal(&s->writer, at + used, sec->type,
+					 sec->present ? TERN_RECORD_OPTIONAL : 0, sec->length);
 	}
 	if (!all_sent(s) && room - used >= TERN_RECORD_HEAD + sizeof(struct tern_end)) {
 		used += put_end(s, at + used);

@@ -85,16 +85,17 @@ void *tern_writer_payload(void *at)
  * @at: where the record begins; 8-byte aligned, in memory that nothing else can
  *	write
  * @type: of the record; SESSION_BEGIN first
+ * @flags: TERN_RECORD_OPTIONAL or 0
  * @length: of its payload
  *
  * Return: bytes of the whole record.
  */
-size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 length)
+size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 flags, u32 length)
 {
 	struct tern_record *head = at;
 
 	head->type = cpu_to_le32(type);
-	head->flags = 0;
+	head->flags = cpu_to_le32(flags);
 	head->seq = cpu_to_le64(w->seq);
 	head->length = cpu_to_le32(length);
 	head->crc32c = cpu_to_le32(record_crc(w->seed, head, tern_writer_payload(at), length));

@@ -61,7 +61,7 @@ struct tern_reader {
 
 void tern_writer_init(struct tern_writer *w);
 void *tern_writer_payload(void *at);
-size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 length);
+size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 flags, u32 length);
 
 int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops);
 void tern_reader_uninit(struct tern_reader *r);

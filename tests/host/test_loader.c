@@ -309,7 +309,7 @@ static void *payload(struct forge *g)
 
 static void seal(struct forge *g, u32 type, u32 length)
 {
-	g->len += tern_writer_seal(&g->w, g->buf + g->len, type, length);
+	g->len += tern_writer_seal(&g->w, g->buf + g->len, type, 0, length);
 }
 
 static struct tern_session_begin good_begin(void)

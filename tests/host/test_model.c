@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The core with a model of another shape than tern-mem: no memory, seven sections, a
- * disk that a reset leaves alone, and streams of its own versions.
+ * The core with a model of another shape than tern-mem: no memory, eight sections, a
+ * disk that a reset leaves alone, a part that it may not have, and streams of its own versions.
  */
 #include "core/loader.h"
 #include "core/machine.h"
@@ -9,13 +9,14 @@
 #include "device.h"
 #include "tap.h"
 
-#define SECTIONS	7
+#define SECTIONS	TERN_SECTIONS_MAX
 #define VERSION		5
 #define READER		3
 #define NEWEST		6	/* the section that came last, with version 4 */
+#define EXTRA		7	/* one that the device has only if its first byte is not 0 */
 
-static const u32 types[SECTIONS] = { 40, 41, 45, 100, 32, 33, 1000 };
-static const u32 lengths[SECTIONS] = { 8, 16, TERN_SECTION_BYTES_MAX, 24, 104, 512, 40 };
+static const u32 types[SECTIONS] = { 40, 41, 45, 100, 32, 33, 1000, 1001 };
+static const u32 lengths[SECTIONS] = { 8, 16, TERN_SECTION_BYTES_MAX, 24, 104, 512, 40, 48 };
 
 /**
  * struct disk - the device
@@ -23,12 +24,14 @@ static const u32 lengths[SECTIONS] = { 8, 16, TERN_SECTION_BYTES_MAX, 24, 104, 5
  * @dirty: a tracker of no page
  * @section: its sections; the third is the disk
  * @refuse: what it says of a load
+ * @loaded_without: one bit per section that a stream did not have
  */
 struct disk {
 	struct tern_model m;
 	struct tern_dirty dirty;
 	u8 section[SECTIONS][TERN_SECTION_BYTES_MAX];
 	int refuse;
+	unsigned int loaded_without;
 	bool running;
 };
 
@@ -51,7 +54,10 @@ static int validate_##n(struct tern_model *m, const void *from)		\
 }									\
 static void load_##n(struct tern_model *m, const void *from)		\
 {									\
-	memcpy(to_disk(m)->section[n], from, lengths[n]);		\
+	if (from)							\
+		memcpy(to_disk(m)->section[n], from, lengths[n]);	\
+	else								\
+		to_disk(m)->loaded_without |= 1 << n;			\
 }
 SECTION(0)
 SECTION(1)
@@ -60,6 +66,12 @@ SECTION(3)
 SECTION(4)
 SECTION(5)
 SECTION(6)
+SECTION(7)
+
+static bool has_extra(const struct tern_model *m)
+{
+	return container_of(m, struct disk, m)->section[EXTRA][0];
+}
 
 #define ROW(n, t, l, version) { .type = t, .length = l, .since = version,	\
 	.save = save_##n, .validate = validate_##n, .load = load_##n }
@@ -67,6 +79,10 @@ SECTION(6)
 static const struct tern_section sections[SECTIONS] = {
 	ROW(0, 40, 8, 1), ROW(1, 41, 16, 1), ROW(2, 45, TERN_SECTION_BYTES_MAX, 1),
 	ROW(3, 100, 24, 1), ROW(4, 32, 104, 1), ROW(5, 33, 512, 1), ROW(6, 1000, 40, 4),
+	{
+		.type = 1001, .length = 48, .since = 1, .present = has_extra,
+		.save = save_7, .validate = validate_7, .load = load_7,
+	},
 };
 
 static void reset(struct tern_model *m)
@@ -240,6 +256,67 @@ static void test_stream(void)
 	lab_destroy(a);
 }
 
+/* The record of a type, or NULL. */
+static const struct tern_record *find(const struct lab *a, u32 type)
+{
+	const struct tern_record *r;
+	size_t at;
+
+	for (at = 0; at < a->len; at += TERN_RECORD_HEAD + le32_to_cpu(r->length)) {
+		r = (void *)(a->stream + at);
+		if (le32_to_cpu(r->type) == type)
+			return r;
+	}
+	return NULL;
+}
+
+/* What a device does not have is not sent, and the destination has none afterwards. */
+static void test_optional_section(void)
+{
+	struct lab *with = lab_create(1), *without = lab_create(1), *b;
+	size_t bytes = TERN_RECORD_HEAD + lengths[EXTRA];
+
+	without->d.section[EXTRA][0] = 0;
+	CHECK_EQ(tern_session_estimate(&with->d.m) - tern_session_estimate(&without->d.m), bytes);
+	save(with);
+	save(without);
+	CHECK_EQ(with->len - without->len, bytes);
+	CHECK_EQ(le32_to_cpu(find(with, types[EXTRA])->flags), TERN_RECORD_OPTIONAL);
+	CHECK_EQ(find(with, types[NEWEST])->flags, 0);
+	CHECK(!find(without, types[EXTRA]));
+
+	b = lab_create(50);
+	CHECK_EQ(load(b, with->stream, with->len), 0);
+	CHECK_EQ(tern_machine_go(&b->mc, TERN_PHASE_RUNNING), 0);
+	CHECK(same(with, b) && !b->d.loaded_without);
+	lab_destroy(b);
+
+	b = lab_create(50);
+	CHECK_EQ(load(b, without->stream, without->len), 0);
+	CHECK_EQ(tern_machine_go(&b->mc, TERN_PHASE_RUNNING), 0);
+	CHECK(is(b, 0, 1) && is(b, EXTRA, 0));
+	CHECK_EQ(b->d.loaded_without, 1 << EXTRA);
+	lab_destroy(b);
+	lab_destroy(with);
+	lab_destroy(without);
+}
+
+/* A model that has no such part yet skips it. */
+static void test_older_reader(void)
+{
+	struct lab *a = lab_create(1), *b = lab_create(50);
+	struct tern_model_ops older = ops;
+
+	older.n_sections = EXTRA;
+	b->d.m.ops = &older;
+	save(a);
+	CHECK_EQ(load(b, a->stream, a->len), 0);
+	CHECK_EQ(tern_machine_go(&b->mc, TERN_PHASE_RUNNING), 0);
+	CHECK(is(b, NEWEST, 1 + NEWEST) && is(b, EXTRA, 0));
+	lab_destroy(a);
+	lab_destroy(b);
+}
+
 /* Seal a stream again after a change of its SESSION_BEGIN; sections from @skip on shift. */
 static void reseal(struct lab *a, u32 version, u32 reader, u32 model, int skip)
 {
@@ -269,7 +346,7 @@ static void reseal(struct lab *a, u32 version, u32 reader, u32 model, int skip)
 			end->records = cpu_to_le64(w.seq);
 			end->bytes = cpu_to_le64(w.bytes);
 		}
-		a->len += tern_writer_seal(&w, to, type, n);
+		a->len += tern_writer_seal(&w, to, type, le32_to_cpu(r->flags), n);
 	}
 }
 
@@ -332,9 +409,9 @@ static void test_foreign_records(void)
 		tern_writer_init(&w);
 		save(a);
 		memcpy(bytes, a->stream, 72);
-		n = tern_writer_seal(&w, bytes, TERN_RECORD_SESSION_BEGIN, 48);
+		n = tern_writer_seal(&w, bytes, TERN_RECORD_SESSION_BEGIN, 0, 48);
 		memset(bytes + n, 0, sizeof(bytes) - n);
-		n += tern_writer_seal(&w, bytes + n, rows[i].type, rows[i].length);
+		n += tern_writer_seal(&w, bytes + n, rows[i].type, 0, rows[i].length);
 		CHECK_EQ(tern_machine_go(&a->mc, TERN_PHASE_RUNNING), 0);
 		CHECK(load(a, bytes, n) == rows[i].error, "row %u", i);
 		lab_destroy(a);
@@ -429,6 +506,8 @@ static void test_refused_load(void)
 static const struct tap_test tests[] = {
 	{ "S-1 model: a device without memory is saved and loaded", test_moves },
 	{ "S-5 model: its stream has its name, its versions and its sections", test_stream },
+	{ "S-5 model: a part that the device does not have is not sent", test_optional_section },
+	{ "P-11 model: an older reader skips an optional section", test_older_reader },
 	{ "P-11 P-13 model: each model has its own versions", test_versions },
 	{ "P-10 model: another model's records are refused", test_foreign_records },
 	{ "P-14 model: a reset keeps persistent memory", test_reset_keeps_the_disk },
