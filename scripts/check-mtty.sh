@@ -28,7 +28,7 @@ for test in $(sed -n 's/^TEST_F(\(\w*\), \(\w*\))$/\1.\2/p' tests/selftests/v2_t
 	# Its status says little: failures are what is looked for. And a folder each: what
 	# is left of a kernel that crashed holds on to its own for a moment.
 	mkdir "build/mtty/$test"
-	scripts/uml.sh --timeout 60 --out "build/mtty/$test" --add build/selftests/v2_test \
+	scripts/uml.sh --kernel debug --timeout 60 --out "build/mtty/$test" --add build/selftests/v2_test \
 		--add "$kernel/modules/mtty.ko" -- \
 		sh -c "insmod mtty.ko && TERN_MDEV_TYPE=$type ./v2_test -r $test" \
 		>"build/mtty/$test/tap" 2>"build/mtty/$test/uml" || true

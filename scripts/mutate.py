@@ -72,7 +72,7 @@ def sources():
                   if not path.is_relative_to(TOP / "src/compat"))
 
 
-def places_of_file(path, module, kdir):
+def places_of_file(path, module, runs_in):
     """The places of one file, from the cache unless it or a header of ours changed."""
     command = mutate_judge.command_of(module / (path.removesuffix(".c") + ".o"))
     text = (module / path).read_text("latin-1")
@@ -82,7 +82,8 @@ def places_of_file(path, module, kdir):
     cache = OUT / "places" / digest[:16]
     if cache.exists():
         return [Place(**place) for place in json.loads(cache.read_text())]
-    found = mutate_places.find(path, str(module / path), text, command, kdir)
+    source = path if runs_in == module else str(module / path)
+    found = mutate_places.find(path, source, text, command, runs_in)
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps([dataclasses.asdict(place) for place in found]))
     return found
@@ -91,9 +92,10 @@ def places_of_file(path, module, kdir):
 def all_places(module, kdir):
     """The places of all files, by path. A file without any is an error of the finder."""
     paths = sources()
+    runs_in = mutate_judge.runs_in(module, kdir)
     with concurrent.futures.ProcessPoolExecutor(WORKERS) as pool:
         found = dict(zip(paths, pool.map(places_of_file, paths, [module] * len(paths),
-                                         [kdir] * len(paths))))
+                                         [runs_in] * len(paths))))
     for path, places in found.items():
         # A file that is only a table (models.c) has no function, and no place.
         if not places and "\n{\n" in (TOP / path).read_text():
@@ -425,8 +427,9 @@ class Run:
 
 def kernel():
     """The folder of the module as kbuild has built it, and the kernel's."""
-    module = pathlib.Path(output("scripts/build-module.sh", "uml-debug")).parent
-    return module, pathlib.Path(output("scripts/cache.sh", "uml", "debug")) / "kdir"
+    uml = output("scripts/uml-kernel.sh")
+    module = pathlib.Path(output("scripts/build-module.sh", f"uml-{uml}")).parent
+    return module, pathlib.Path(output("scripts/cache.sh", "uml", uml)) / "kdir"
 
 
 def build_selftests(folder):
@@ -454,7 +457,7 @@ def workers_in(folder, count, module, kdir):
     built = folder / "module"
     mutate_judge.Worker.copy(module, built)
     subprocess.run(f"grep -rlZ --include='*.cmd' --include=tern.mod '{module}' '{built}' | "
-                   f"xargs -0 sed -i 's#{module}#{built}#g'", shell=True, check=True)
+                   f"xargs -0r sed -i 's#{module}#{built}#g'", shell=True, check=True)
     return [mutate_judge.Worker(folder / str(number), tree, built, kdir, selftests)
             for number in range(count)]
 

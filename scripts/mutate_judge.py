@@ -34,6 +34,11 @@ def command_of(target):
     return line.partition(":=")[2].strip()
 
 
+def runs_in(module, kdir):
+    """Where kbuild has run these commands: since Linux 6.13 in the folder of the module."""
+    return kdir if str(module) in command_of(module / "tern.o") else module
+
+
 def complaints(top):
     """What no kernel log may have: scripts/complaints.sh."""
     script = f'. "{top}/scripts/complaints.sh" && printf %s "$complaints"'
@@ -80,7 +85,7 @@ class Worker:
         self.folder = folder
         self.tree = folder / "tree"
         self.module = folder / "module"
-        self.kdir = kdir
+        self.runs_in = self.module if runs_in(module, kdir) == module else kdir
         self.built = module
         self.selftests = selftests
         self.complaints = complaints(tree)
@@ -130,7 +135,7 @@ class Worker:
         """Run what kbuild ran for @target. True if that worked."""
         command = self.here(command_of(self.built / target))
         with open(self.log, "a") as log:
-            return subprocess.run(command, shell=True, cwd=self.kdir, stdout=log,
+            return subprocess.run(command, shell=True, cwd=self.runs_in, stdout=log,
                                   stderr=log).returncode == 0
 
     def compile(self, place):

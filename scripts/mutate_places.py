@@ -10,6 +10,7 @@ the file, so only a macro as a whole is ever changed.
 import dataclasses
 import hashlib
 import itertools
+import os
 import re
 import shlex
 
@@ -86,13 +87,13 @@ def clang_flags(command, source):
     return flags
 
 
-def parse(source, command, kdir):
+def parse(source, command, runs_in):
     """The translation unit of @source. An error in it is the caller's to report."""
     # Only here: what does not parse (lint) does without python3-clang.
     import clang.cindex as cindex
 
     unit = cindex.Index.create().parse(
-        source, [*clang_flags(command, source), f"-working-directory={kdir}", "-w"],
+        os.path.join(runs_in, source), [*clang_flags(command, source), f"-working-directory={runs_in}", "-w"],
         options=cindex.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD)
     errors = [str(note) for note in unit.diagnostics if note.severity >= note.Error]
     if errors:
@@ -297,12 +298,13 @@ def numbered(found):
     return places
 
 
-def find(path, source, text, command, kdir):
+def find(path, source, text, command, runs_in):
     """All places of one file.
 
     @path: of the file in the tree
-    @source: its copy where kbuild has built it
+    @source: its copy where kbuild has built it, as @command names it
     @text: its content, a character per byte
     @command: how kbuild ran gcc
+    @runs_in: in which folder
     """
-    return Finder(parse(source, command, kdir), path, text).places()
+    return Finder(parse(source, command, runs_in), path, text).places()

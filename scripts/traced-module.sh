@@ -11,7 +11,7 @@ mkdir -p "$1"
 dir=$(readlink -e "$1")
 rsync -a --delete --exclude=/log Kbuild src include "$dir/"
 rsync -a tests/coverage "$dir/tests/"
-make -C "$(scripts/cache.sh uml debug)/kdir" M="$dir" ARCH=um -j "$(nproc)" TEST_MODELS=1 \
+make -C "$(scripts/cache.sh uml "$(scripts/uml-kernel.sh)")/kdir" M="$dir" ARCH=um -j "$(nproc)" TEST_MODELS=1 \
 	COVERAGE=1 modules >"$dir/log" 2>&1 || {
 	tail -n 20 "$dir/log"
 	exit 1

@@ -8,7 +8,7 @@
 #	--kernel debug|plain|newer|smp	with KASAN, lockdep, kmemleak and fault injection
 #				(debug); fast, for figures (plain); as debug, of a newer
 #				Linux (newer); that one with two processors, and without
-#				lockdep and kmemleak (smp)
+#				lockdep and kmemleak (smp). Without it: what uml-kernel.sh prints
 #	--mem MIB		memory (1024)
 #	--timeout SEC		give up after this long (300)
 #	--out DIR		shared read-write, /out inside (build/uml/NAME)
@@ -29,7 +29,7 @@ scripts=$(dirname "$(readlink -f "$0")")
 # shellcheck source=scripts/complaints.sh
 . "$scripts/complaints.sh"
 
-kernel=debug mem=1024 timeout=300 out='' host='' files=()
+kernel='' mem=1024 timeout=300 out='' host='' files=()
 
 die() {
 	printf 'uml: %s\n' "$*" >&2
@@ -172,6 +172,7 @@ done
 [ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|newer|smp] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
 shift
 
+kernel=${kernel:-$("$scripts/uml-kernel.sh")}
 out=${out:-$scripts/../build/uml/$kernel-$(basename "$1")}
 mkdir -p "$out"
 out=$(readlink -e "$out")

@@ -39,7 +39,7 @@ bugs host | cut -f 2 | sort -u | sed 's/^/run-gcc-/' |
 	xargs make -s -C tests/host | tee build/regress/tap || failed=1
 make -s -C tests/selftests KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
 	OUTPUT="$selftests" >build/selftests.log
-module=$(scripts/build-module.sh uml-debug)
+module=$(scripts/build-module.sh "uml-$(scripts/uml-kernel.sh)")
 jobs=() files=(--add "$module" --add tests/uml/selftests.sh)
 while IFS=$'\t' read -r _ program test bug; do
 	echo "# $program $test: $bug"
