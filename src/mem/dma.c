@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The DMA engine: moves bytes between guest memory and device memory, fills
- * device memory, and sums it up, on a thread of its own.
+ * device memory, and sums it up, on the device's worker.
  *
  * A transfer is a few registers and how far it has come. It proceeds in pieces of a
  * worker (function/worker.h). A piece works on a copy of the transfer, which becomes
@@ -20,6 +20,7 @@
 #include <linux/string.h>
 
 #include "function/memory.h"
+#include "function/worker.h"
 #include "mem/dma.h"
 #include <uapi/tern/registers.h>
 
@@ -164,9 +165,15 @@ static u32 sum_piece(struct tern_dma *dma, struct tern_transfer *t, void *buf)
 	return 0;
 }
 
-static void do_piece(struct tern_worker *w, bool mm)
+/**
+ * tern_dma_do_piece() - do what tern_dma_begin_piece() has taken
+ * @dma: the engine
+ * @mm: the thread uses the opener's address space
+ *
+ * Context: the worker, no lock; may sleep.
+ */
+void tern_dma_do_piece(struct tern_dma *dma, bool mm)
 {
-	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
 	struct tern_transfer *t = &dma->piece;
 
 	/* Without the opener's address space there is no guest memory. */
@@ -195,25 +202,37 @@ static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 stat
 		dma->ops->interrupt(dma, VECTOR_OF(t->command));
 }
 
-static bool has_work(const struct tern_worker *w)
+/**
+ * tern_dma_has_work() - is a transfer under way?
+ * @dma: the engine
+ *
+ * Context: any; without the io lock it is a hint.
+ */
+bool tern_dma_has_work(const struct tern_dma *dma)
 {
-	const struct tern_dma *dma = container_of(w, struct tern_dma, worker);
-
 	return (READ_ONCE(dma->transfer.status) & TERN_DMA_STATE) == TERN_DMA_BUSY;
 }
 
-static void begin_piece(struct tern_worker *w)
+/**
+ * tern_dma_begin_piece() - take the next piece of the transfer
+ * @dma: the engine
+ *
+ * Context: the worker, with the io lock.
+ */
+void tern_dma_begin_piece(struct tern_dma *dma)
 {
-	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
-
 	lockdep_assert_held(dma->lock);
 	dma->piece = dma->transfer;
 }
 
-static void end_piece(struct tern_worker *w)
+/**
+ * tern_dma_end_piece() - the piece becomes the registers
+ * @dma: the engine
+ *
+ * Context: the worker, with the io lock.
+ */
+void tern_dma_end_piece(struct tern_dma *dma)
 {
-	struct tern_dma *dma = container_of(w, struct tern_dma, worker);
-
 	lockdep_assert_held(dma->lock);
 	dma->transfer = dma->piece;
 	if (dma->error)
@@ -222,39 +241,31 @@ static void end_piece(struct tern_worker *w)
 		end_transfer(dma, &dma->transfer, TERN_DMA_DONE);
 }
 
-static const struct tern_worker_ops worker_ops = {
-	.has_work	= has_work,
-	.begin		= begin_piece,
-	.piece		= do_piece,
-	.end		= end_piece,
-};
-
 /**
  * tern_dma_init() - an engine of a device that is not open
  * @dma: the engine
  * @ops: immutable
+ * @worker: of the device; calls what follows
  * @lock: the device's io lock, which guards the registers
  */
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct mutex *lock)
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
+		   struct tern_worker *worker, struct mutex *lock)
 {
 	memset(dma, 0, sizeof(*dma));
 	dma->ops = ops;
+	dma->worker = worker;
 	dma->lock = lock;
-	tern_worker_init(&dma->worker, &worker_ops, lock);
 }
 
 /**
- * tern_dma_open() - power on: no transfer, and the worker waits for one
+ * tern_dma_open() - power on: no transfer
  * @dma: the engine
  * @memory: device memory
  *
- * Return: 0; -ENOMEM, or what tern_worker_open() returns, with nothing done. Context:
- * the opener's process; may sleep.
+ * Return: 0; -ENOMEM with nothing done. Context: before the worker starts; may sleep.
  */
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 {
-	int ret;
-
 	dma->bounce = kvmalloc(PIECE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!dma->bounce)
 		return -ENOMEM;
@@ -263,21 +274,17 @@ int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory)
 	mutex_lock(dma->lock);
 	tern_dma_clear(dma);
 	mutex_unlock(dma->lock);
-	ret = tern_worker_open(&dma->worker, "tern-dma");
-	if (ret)
-		kvfree(dma->bounce);
-	return ret;
+	return 0;
 }
 
 /**
- * tern_dma_close() - power off: the worker has exited on return
+ * tern_dma_close() - power off
  * @dma: the engine
  *
- * Context: as tern_worker_close().
+ * Context: the worker has exited.
  */
 void tern_dma_close(struct tern_dma *dma)
 {
-	tern_worker_close(&dma->worker);
 	kvfree(dma->bounce);
 	dma->bounce = NULL;
 	dma->memory = NULL;
@@ -312,7 +319,7 @@ static void start_transfer(struct tern_dma *dma, u32 command)
 		return;
 	}
 	WRITE_ONCE(t->status, TERN_DMA_BUSY);
-	tern_worker_kick(&dma->worker);
+	tern_worker_kick(dma->worker);
 }
 
 /**
@@ -462,7 +469,8 @@ static void parse(struct tern_transfer *t, const struct tern_dma_state *from)
  * @dma: the engine
  * @from: a state from a stream
  *
- * A transfer in progress must obey the same rules as one that is started; the other registers can have any value.
+ * A transfer in progress must obey the same rules as one that is started. The other
+ * registers can have any value.
  *
  * Return: 0, or -EDOM.
  */

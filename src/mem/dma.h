@@ -4,12 +4,12 @@
 
 #include <linux/types.h>
 
-#include "function/worker.h"
 #include <uapi/tern/stream.h>
 
 struct mutex;
 struct tern_dma;
 struct tern_memory;
+struct tern_worker;
 
 /**
  * struct tern_dma_ops - what the engine needs of its device
@@ -54,7 +54,7 @@ struct tern_transfer {
 
 /**
  * struct tern_dma - the DMA engine of a device
- * @worker: does the pieces
+ * @worker: of the device, which does the pieces
  * @ops: immutable
  * @lock: the device's io lock
  * @memory: device memory; there while the device is open
@@ -64,7 +64,7 @@ struct tern_transfer {
  * @bounce: one piece; the worker's
  */
 struct tern_dma {
-	struct tern_worker worker;
+	struct tern_worker *worker;
 	const struct tern_dma_ops *ops;
 	struct mutex *lock;
 	struct tern_memory *memory;
@@ -74,10 +74,15 @@ struct tern_dma {
 	void *bounce;
 };
 
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct mutex *lock);
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
+		   struct tern_worker *worker, struct mutex *lock);
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory);
 void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);
+bool tern_dma_has_work(const struct tern_dma *dma);
+void tern_dma_begin_piece(struct tern_dma *dma);
+void tern_dma_do_piece(struct tern_dma *dma, bool mm);
+void tern_dma_end_piece(struct tern_dma *dma);
 u32 tern_dma_read_register(const struct tern_dma *dma, unsigned int offset);
 void tern_dma_write_register(struct tern_dma *dma, unsigned int offset, u32 value);
 void tern_dma_save(const struct tern_dma *dma, struct tern_dma_state *to);

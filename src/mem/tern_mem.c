@@ -80,12 +80,12 @@ static void reset(struct tern_model *m)
 static void start(struct tern_model *m)
 {
 	tern_interrupts_start(&to_mem(m)->fn.irqs);
-	tern_worker_thaw(&to_mem(m)->dma.worker);
+	tern_worker_thaw(&to_mem(m)->worker);
 }
 
 static void quiesce(struct tern_model *m)
 {
-	tern_worker_freeze(&to_mem(m)->dma.worker);
+	tern_worker_freeze(&to_mem(m)->worker);
 	tern_interrupts_start(&to_mem(m)->fn.irqs);
 }
 
@@ -94,7 +94,7 @@ static void stop(struct tern_model *m)
 	struct tern_mem *mem = to_mem(m);
 
 	/* First what raises interrupts by itself. */
-	tern_worker_freeze(&mem->dma.worker);
+	tern_worker_freeze(&mem->worker);
 	/* A doorbell that is being rung is either delivered or pending. */
 	mutex_lock(&mem->fn.io);
 	tern_interrupts_stop(&mem->fn.irqs);
@@ -276,6 +276,33 @@ static const struct tern_dma_ops dma_ops = {
 	.interrupt	= dma_interrupt,
 };
 
+static bool has_work(const struct tern_worker *w)
+{
+	return tern_dma_has_work(&container_of(w, struct tern_mem, worker)->dma);
+}
+
+static void begin_piece(struct tern_worker *w)
+{
+	tern_dma_begin_piece(&container_of(w, struct tern_mem, worker)->dma);
+}
+
+static void do_piece(struct tern_worker *w, bool mm)
+{
+	tern_dma_do_piece(&container_of(w, struct tern_mem, worker)->dma, mm);
+}
+
+static void end_piece(struct tern_worker *w)
+{
+	tern_dma_end_piece(&container_of(w, struct tern_mem, worker)->dma);
+}
+
+static const struct tern_worker_ops worker_ops = {
+	.has_work	= has_work,
+	.begin		= begin_piece,
+	.piece		= do_piece,
+	.end		= end_piece,
+};
+
 static int access_registers(struct tern_function *fn, u64 at, void *buf, size_t n, bool write)
 {
 	struct tern_mem *mem = of_function(fn);
@@ -349,7 +376,8 @@ static struct tern_function *create(void)
 	ret = tern_function_init(&mem->fn, &tern_mem_function);
 	if (ret)
 		goto err_destroy_quota;
-	tern_dma_init(&mem->dma, &dma_ops, &mem->fn.io);
+	tern_worker_init(&mem->worker, &worker_ops, &mem->fn.io);
+	tern_dma_init(&mem->dma, &dma_ops, &mem->worker, &mem->fn.io);
 	mem->memory_bar = (struct tern_bar){
 		.flags	= PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
 		.access	= access_memory,
@@ -386,10 +414,11 @@ static int open(struct tern_function *fn)
 	if (IS_ERR(memory))
 		return PTR_ERR(memory);
 	ret = tern_dma_open(&mem->dma, memory);
-	if (ret) {
-		tern_memory_put(memory);
-		return ret;
-	}
+	if (ret)
+		goto err_put_memory;
+	ret = tern_worker_open(&mem->worker, "tern-dma");
+	if (ret)
+		goto err_close_dma;
 	mem->memory = memory;
 	fn->model.dirty = &memory->dirty;
 	fn->model.memory_size = size;
@@ -397,6 +426,12 @@ static int open(struct tern_function *fn)
 	tern_registers_init(&mem->regs, &fn->irqs, &mem->dma, size);
 	tern_function_power_on(fn);
 	return 0;
+
+err_close_dma:
+	tern_dma_close(&mem->dma);
+err_put_memory:
+	tern_memory_put(memory);
+	return ret;
 }
 
 /* The memory stays while it is mapped. */
@@ -404,6 +439,7 @@ static void close(struct tern_function *fn)
 {
 	struct tern_mem *mem = of_function(fn);
 
+	tern_worker_close(&mem->worker);
 	tern_dma_close(&mem->dma);
 	tern_function_power_off(fn);
 	tern_memory_put(mem->memory);
@@ -413,12 +449,12 @@ static void close(struct tern_function *fn)
 
 static void set_d3hot(struct tern_function *fn, bool d3hot)
 {
-	tern_worker_pause(&of_function(fn)->dma.worker, d3hot);
+	tern_worker_pause(&of_function(fn)->worker, d3hot);
 }
 
 static void settle(struct tern_function *fn)
 {
-	tern_worker_settle(&of_function(fn)->dma.worker);
+	tern_worker_settle(&of_function(fn)->worker);
 }
 
 static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, char *buf)

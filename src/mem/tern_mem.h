@@ -4,6 +4,7 @@
 
 #include "function/function.h"
 #include "function/memory.h"
+#include "function/worker.h"
 #include "mem/dma.h"
 #include "mem/registers.h"
 
@@ -14,6 +15,7 @@
  * @memory_mib: its size at the next open [state_mutex]
  * @memory_bar: BAR2, of that size [state_mutex]
  * @quota: of memory; immutable
+ * @worker: does what the device does by itself
  * @regs: BAR0
  * @dma: the DMA engine
  */
@@ -23,6 +25,7 @@ struct tern_mem {
 	u32 memory_mib;
 	struct tern_bar memory_bar;
 	struct tern_quota *quota;
+	struct tern_worker worker;
 	struct tern_registers regs;
 	struct tern_dma dma;
 };
