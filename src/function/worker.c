@@ -48,9 +48,14 @@ static bool opener_dies(const struct tern_worker *w)
 	return READ_ONCE(process->flags) & SIGNAL_GROUP_EXIT || !atomic_read(&process->live);
 }
 
+static bool is_held(const struct tern_worker *w)
+{
+	return READ_ONCE(w->frozen) || READ_ONCE(w->paused);
+}
+
 static bool may_begin(const struct tern_worker *w)
 {
-	return !READ_ONCE(w->frozen) && !READ_ONCE(w->paused) && w->ops->has_work(w);
+	return !is_held(w) && w->ops->has_work(w);
 }
 
 static void do_piece(struct tern_worker *w)
@@ -86,6 +91,21 @@ static void do_piece(struct tern_worker *w)
 	wake_up(&w->idle);
 }
 
+static bool must_look(const struct tern_worker *w)
+{
+	return may_begin(w) || READ_ONCE(w->kicked) || kthread_should_stop();
+}
+
+static void wait_for_work(struct tern_worker *w)
+{
+	long timeout;
+
+	/* Before the look: what changes after it kicks us again. */
+	smp_store_mb(w->kicked, false);
+	timeout = is_held(w) || !w->ops->wait ? MAX_SCHEDULE_TIMEOUT : w->ops->wait(w);
+	wait_event_idle_timeout(w->wake, must_look(w), timeout);
+}
+
 static int run(void *data)
 {
 	struct tern_worker *w = data;
@@ -93,7 +113,7 @@ static int run(void *data)
 	/* Root may kill a piece, too. */
 	allow_signal(SIGKILL);
 	while (!kthread_should_stop()) {
-		wait_event_idle(w->wake, may_begin(w) || kthread_should_stop());
+		wait_for_work(w);
 		do_piece(w);
 		cond_resched();
 	}
@@ -222,13 +242,14 @@ void tern_worker_close(struct tern_worker *w)
 }
 
 /**
- * tern_worker_kick() - there may be something to do
+ * tern_worker_kick() - there may be something to do, now or later than before
  * @w: the worker
  *
  * Context: any.
  */
 void tern_worker_kick(struct tern_worker *w)
 {
+	WRITE_ONCE(w->kicked, true);
 	wake_up(&w->wake);
 }
 
@@ -246,6 +267,17 @@ void tern_worker_freeze(struct tern_worker *w)
 	set_frozen(w, true);
 	if (wait_event_killable(w->idle, is_idle(w)))
 		kill_piece(w, READ_ONCE(w->pieces));
+}
+
+/**
+ * tern_worker_frozen() - is the device quiesced or stopped?
+ * @w: the worker
+ *
+ * Context: any. The answer holds until the device changes its state.
+ */
+bool tern_worker_frozen(const struct tern_worker *w)
+{
+	return READ_ONCE(w->frozen);
 }
 
 /**

@@ -14,6 +14,8 @@ struct tern_worker;
 /**
  * struct tern_worker_ops - what a worker does, in pieces
  * @has_work: is there a piece to do? Context: the lock, or none: then it is a hint.
+ * @wait: jiffies until there may be a piece although nothing kicks the worker;
+ *	MAX_SCHEDULE_TIMEOUT: never. NULL: never. Context: no lock.
  * @begin: take the next piece. Context: the lock.
  * @piece: do it. @mm: the thread uses the opener's address space; else that no longer exists,
  *	and the piece must fail. Context: no lock; may sleep.
@@ -21,6 +23,7 @@ struct tern_worker;
  */
 struct tern_worker_ops {
 	bool (*has_work)(const struct tern_worker *w);
+	long (*wait)(const struct tern_worker *w);
 	void (*begin)(struct tern_worker *w);
 	void (*piece)(struct tern_worker *w, bool mm);
 	void (*end)(struct tern_worker *w);
@@ -34,6 +37,7 @@ struct tern_worker_ops {
  * @paused: no piece begins: the function is in D3hot [lock]
  * @moving: a piece is in progress: set under @lock, cleared with release order
  * @pieces: how many have ended [written under @lock]
+ * @kicked: the thread must look again for how long it may wait
  * @wake: the thread waits here for something to do
  * @idle: waits for @moving to end
  * @thread: there while the device is open
@@ -48,6 +52,7 @@ struct tern_worker {
 	bool paused;
 	bool moving;
 	unsigned long pieces;
+	bool kicked;
 	wait_queue_head_t wake;
 	wait_queue_head_t idle;
 	struct task_struct *thread;
@@ -61,6 +66,7 @@ int tern_worker_open(struct tern_worker *w, const char *name);
 void tern_worker_close(struct tern_worker *w);
 void tern_worker_kick(struct tern_worker *w);
 void tern_worker_freeze(struct tern_worker *w);
+bool tern_worker_frozen(const struct tern_worker *w);
 void tern_worker_thaw(struct tern_worker *w);
 void tern_worker_pause(struct tern_worker *w, bool paused);
 void tern_worker_settle(struct tern_worker *w);
