@@ -163,6 +163,16 @@ static inline void *host_alloc(size_t n)
 #define kfree(p)		free(p)
 #define kvfree(p)		free(p)
 
+static inline void *memchr_inv(const void *p, int c, size_t n)
+{
+	const u8 *at = p;
+
+	for (; n; n--, at++)
+		if (*at != (u8)c)
+			return (void *)at;
+	return NULL;
+}
+
 /* A test can look at what is copied, and spoil it thereafter. */
 extern void (*host_copied)(const void *from, size_t n);
 

@@ -4,7 +4,7 @@
  *
  * A stream is a row of records, little-endian, each a header and a payload:
  *
- *   SESSION_BEGIN  MEMORY ...  REGISTERS  CONFIG_SPACE  INTERRUPTS  DMA  END
+ *   SESSION_BEGIN  MEMORY ...  REGISTERS  CONFIG_SPACE  INTERRUPTS  DMA  [WORKLOAD]  END
  *
  * Records are absolute: a MEMORY record that comes later replaces the
  * same bytes of an earlier one. User space never has to look inside.
@@ -38,6 +38,7 @@ enum tern_record_type {
 	TERN_RECORD_INTERRUPTS		= 5,
 	TERN_RECORD_DMA			= 6,	/* since version 2 */
 	TERN_RECORD_END			= 7,
+	TERN_RECORD_WORKLOAD		= 8,	/* optional */
 };
 
 /* A reader that does not know this record's type may pass over it. */
@@ -174,6 +175,30 @@ struct tern_dma_state {
 	__le32 crc;
 	__le32 entry;
 	__le32 entry_done;
+	__le32 reserved;
+};
+
+/**
+ * struct tern_workload_state - payload of WORKLOAD, which a device has that dirties its
+ *	memory by itself
+ * @mibs: MiB that it writes in a second; 0: it pauses
+ * @pattern: 0: sequential, 1: permuted, 2: hot
+ * @pages: the pages of 4096 bytes that it writes, the first ones of memory
+ * @seed: of their order and their contents
+ * @writes: pages written so far
+ * @rest_pages: pages behind them that were not zero when it began
+ * @rest_crc: CRC-32C of their numbers, 8 bytes each, and their contents, from ~0 on and
+ *	not inverted
+ * @reserved: 0
+ */
+struct tern_workload_state {
+	__le32 mibs;
+	__le32 pattern;
+	__le64 pages;
+	__le64 seed;
+	__le64 writes;
+	__le64 rest_pages;
+	__le32 rest_crc;
 	__le32 reserved;
 };
 
