@@ -38,6 +38,17 @@ void tern_function_uninit(struct tern_function *fn)
 }
 
 /**
+ * tern_function_lock() - lock a function: it changes no state meanwhile
+ * @fn: the function
+ *
+ * Return: 0, and its state_mutex is held; -EINTR if the caller was killed.
+ */
+int tern_function_lock(struct tern_function *fn)
+{
+	return mutex_lock_killable(fn->state_mutex) ? -EINTR : 0;
+}
+
+/**
  * tern_function_lock_closed() - lock a function for a change that needs it closed
  * @fn: the function
  *
@@ -46,8 +57,10 @@ void tern_function_uninit(struct tern_function *fn)
  */
 int tern_function_lock_closed(struct tern_function *fn)
 {
-	if (mutex_lock_killable(fn->state_mutex))
-		return -EINTR;
+	int ret = tern_function_lock(fn);
+
+	if (ret)
+		return ret;
 	if (!fn->is_open)
 		return 0;
 	mutex_unlock(fn->state_mutex);

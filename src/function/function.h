@@ -51,6 +51,7 @@ struct tern_bar {
  * @description: one line that says what it is
  * @identity: what makes its config space its own
  * @attributes: attributes of its own in the folder "tern" of sysfs, or NULL
+ * @folders: folders of its own, or NULL
  * @create: make a function that is not open. Calls tern_function_init(). An ERR_PTR:
  *	-ENOMEM, or -ENOSPC if it promises memory and there is not that much.
  * @destroy: the reverse
@@ -71,6 +72,7 @@ struct tern_function_ops {
 	const char *description;
 	const struct tern_identity *identity;
 	const struct attribute_group *attributes;
+	const struct attribute_group **folders;
 	struct tern_function *(*create)(void);
 	void (*destroy)(struct tern_function *fn);
 	int (*open)(struct tern_function *fn);
@@ -112,6 +114,7 @@ extern const struct tern_function_ops *const tern_models[];
 
 int tern_function_init(struct tern_function *fn, const struct tern_function_ops *ops);
 void tern_function_uninit(struct tern_function *fn);
+int tern_function_lock(struct tern_function *fn);
 int tern_function_lock_closed(struct tern_function *fn);
 int tern_function_open(struct tern_function *fn);
 void tern_function_close(struct tern_function *fn);

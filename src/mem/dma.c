@@ -206,7 +206,7 @@ static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 stat
  * tern_dma_has_work() - is a transfer under way?
  * @dma: the engine
  *
- * Context: any; without the io lock it is a hint.
+ * Context: any. No more than a hint if the registers can change meanwhile.
  */
 bool tern_dma_has_work(const struct tern_dma *dma)
 {
@@ -248,8 +248,8 @@ void tern_dma_end_piece(struct tern_dma *dma)
  * @worker: of the device; calls what follows
  * @lock: the device's io lock, which guards the registers
  */
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
-		   struct tern_worker *worker, struct mutex *lock)
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct tern_worker *worker,
+		   struct mutex *lock)
 {
 	memset(dma, 0, sizeof(*dma));
 	dma->ops = ops;

@@ -74,8 +74,8 @@ struct tern_dma {
 	void *bounce;
 };
 
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
-		   struct tern_worker *worker, struct mutex *lock);
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct tern_worker *worker,
+		   struct mutex *lock);
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory);
 void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);

@@ -4,19 +4,16 @@
  * core (core/model.h), a bus and vfio (function/function.h) want them. Another model is
  * another folder like this one, and a line in src/models.c.
  */
-#include <linux/device.h>
 #include <linux/err.h>
-#include <linux/log2.h>
 #include <linux/pci_regs.h>
 #include <linux/slab.h>
-#include <linux/sysfs.h>
 
 #include "function/quota.h"
+#include "mem/attributes.h"
 #include "mem/tern_mem.h"
 #include <uapi/tern/registers.h>
 
 #define MEMORY_MIB_DEFAULT	64
-#define MEMORY_MIB_MAX		65536U
 
 static struct tern_mem *of_function(struct tern_function *fn)
 {
@@ -73,6 +70,7 @@ static void reset(struct tern_model *m)
 	mutex_lock(&mem->fn.io);
 	tern_registers_clear(&mem->regs);
 	tern_dma_clear(&mem->dma);
+	tern_stamper_clear(&mem->stamper);
 	tern_function_reset(&mem->fn);
 	mutex_unlock(&mem->fn.io);
 }
@@ -200,6 +198,34 @@ static void load_dma(struct tern_model *m, const void *from)
 	mutex_unlock(&mem->fn.io);
 }
 
+static bool has_workload(const struct tern_model *m)
+{
+	return tern_stamper_present(&container_of(m, struct tern_mem, fn.model)->stamper);
+}
+
+static void save_workload(struct tern_model *m, void *to)
+{
+	struct tern_mem *mem = to_mem(m);
+
+	mutex_lock(&mem->fn.io);
+	tern_stamper_save(&mem->stamper, to);
+	mutex_unlock(&mem->fn.io);
+}
+
+static int validate_workload(struct tern_model *m, const void *from)
+{
+	return tern_stamper_validate(&to_mem(m)->stamper, from);
+}
+
+static void load_workload(struct tern_model *m, const void *from)
+{
+	struct tern_mem *mem = to_mem(m);
+
+	mutex_lock(&mem->fn.io);
+	tern_stamper_load(&mem->stamper, from);
+	mutex_unlock(&mem->fn.io);
+}
+
 static const struct tern_section sections[] = {
 	{
 		.type		= TERN_RECORD_REGISTERS,
@@ -229,6 +255,14 @@ static const struct tern_section sections[] = {
 		.save		= save_dma,
 		.validate	= validate_dma,
 		.load		= load_dma,
+	}, {
+		.type		= TERN_RECORD_WORKLOAD,
+		.since		= 3,
+		.length		= sizeof(struct tern_workload_state),
+		.present	= has_workload,
+		.save		= save_workload,
+		.validate	= validate_workload,
+		.load		= load_workload,
 	},
 };
 
@@ -276,28 +310,57 @@ static const struct tern_dma_ops dma_ops = {
 	.interrupt	= dma_interrupt,
 };
 
-static bool has_work(const struct tern_worker *w)
+static struct tern_mem *of_worker(struct tern_worker *w)
 {
-	return tern_dma_has_work(&container_of(w, struct tern_mem, worker)->dma);
+	return container_of(w, struct tern_mem, worker);
 }
 
+static bool has_work(const struct tern_worker *w)
+{
+	const struct tern_mem *mem = container_of(w, struct tern_mem, worker);
+
+	return tern_dma_has_work(&mem->dma) || tern_stamper_has_work(&mem->stamper);
+}
+
+static long wait_for_stamper(const struct tern_worker *w)
+{
+	return tern_stamper_wait(&container_of(w, struct tern_mem, worker)->stamper);
+}
+
+/* DMA and the stamper take turns if both have something to do. */
 static void begin_piece(struct tern_worker *w)
 {
-	tern_dma_begin_piece(&container_of(w, struct tern_mem, worker)->dma);
+	struct tern_mem *mem = of_worker(w);
+	bool dma = tern_dma_has_work(&mem->dma);
+
+	mem->stamps = !dma || (!mem->stamps && tern_stamper_has_work(&mem->stamper));
+	if (!mem->stamps)
+		tern_dma_begin_piece(&mem->dma);
 }
 
 static void do_piece(struct tern_worker *w, bool mm)
 {
-	tern_dma_do_piece(&container_of(w, struct tern_mem, worker)->dma, mm);
+	struct tern_mem *mem = of_worker(w);
+
+	if (mem->stamps)
+		tern_stamper_do_piece(&mem->stamper);
+	else
+		tern_dma_do_piece(&mem->dma, mm);
 }
 
 static void end_piece(struct tern_worker *w)
 {
-	tern_dma_end_piece(&container_of(w, struct tern_mem, worker)->dma);
+	struct tern_mem *mem = of_worker(w);
+
+	if (mem->stamps)
+		tern_stamper_end_piece(&mem->stamper);
+	else
+		tern_dma_end_piece(&mem->dma);
 }
 
 static const struct tern_worker_ops worker_ops = {
 	.has_work	= has_work,
+	.wait		= wait_for_stamper,
 	.begin		= begin_piece,
 	.piece		= do_piece,
 	.end		= end_piece,
@@ -354,7 +417,12 @@ static const struct tern_bar *find_bar(struct tern_function *fn, unsigned int in
 	}
 }
 
-static void set_memory_mib(struct tern_mem *mem, u32 mib)
+/**
+ * tern_mem_resize() - another size of memory, from the next open on
+ * @mem: the device, closed
+ * @mib: MiB, a power of two
+ */
+void tern_mem_resize(struct tern_mem *mem, u32 mib)
 {
 	WRITE_ONCE(mem->memory_mib, mib);
 	mem->memory_bar.size = (u64)mib << 20;
@@ -378,14 +446,19 @@ static struct tern_function *create(void)
 		goto err_destroy_quota;
 	tern_worker_init(&mem->worker, &worker_ops, &mem->fn.io);
 	tern_dma_init(&mem->dma, &dma_ops, &mem->worker, &mem->fn.io);
+	ret = tern_stamper_init(&mem->stamper, &mem->worker, &mem->fn.io, &mem->fn.model.resets);
+	if (ret)
+		goto err_uninit_function;
 	mem->memory_bar = (struct tern_bar){
 		.flags	= PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH,
 		.access	= access_memory,
 		.mmap	= mmap_memory,
 	};
-	set_memory_mib(mem, MEMORY_MIB_DEFAULT);
+	tern_mem_resize(mem, MEMORY_MIB_DEFAULT);
 	return &mem->fn;
 
+err_uninit_function:
+	tern_function_uninit(&mem->fn);
 err_destroy_quota:
 	tern_quota_destroy(mem->quota);
 err_free:
@@ -397,6 +470,7 @@ static void destroy(struct tern_function *fn)
 {
 	struct tern_mem *mem = of_function(fn);
 
+	tern_stamper_uninit(&mem->stamper);
 	tern_function_uninit(fn);
 	tern_quota_destroy(mem->quota);
 	kfree(mem);
@@ -416,9 +490,10 @@ static int open(struct tern_function *fn)
 	ret = tern_dma_open(&mem->dma, memory);
 	if (ret)
 		goto err_put_memory;
+	tern_stamper_open(&mem->stamper, memory);
 	ret = tern_worker_open(&mem->worker, "tern-dma");
 	if (ret)
-		goto err_close_dma;
+		goto err_close_stamper;
 	mem->memory = memory;
 	fn->model.dirty = &memory->dirty;
 	fn->model.memory_size = size;
@@ -427,7 +502,8 @@ static int open(struct tern_function *fn)
 	tern_function_power_on(fn);
 	return 0;
 
-err_close_dma:
+err_close_stamper:
+	tern_stamper_close(&mem->stamper);
 	tern_dma_close(&mem->dma);
 err_put_memory:
 	tern_memory_put(memory);
@@ -440,6 +516,7 @@ static void close(struct tern_function *fn)
 	struct tern_mem *mem = of_function(fn);
 
 	tern_worker_close(&mem->worker);
+	tern_stamper_close(&mem->stamper);
 	tern_dma_close(&mem->dma);
 	tern_function_power_off(fn);
 	tern_memory_put(mem->memory);
@@ -456,47 +533,6 @@ static void settle(struct tern_function *fn)
 {
 	tern_worker_settle(&of_function(fn)->worker);
 }
-
-static ssize_t memory_mib_show(struct device *d, struct device_attribute *attr, char *buf)
-{
-	struct tern_mem *mem = of_function(dev_get_drvdata(d));
-
-	return sysfs_emit(buf, "%u\n", READ_ONCE(mem->memory_mib));
-}
-
-static ssize_t memory_mib_store(struct device *d, struct device_attribute *attr, const char *buf,
-				size_t count)
-{
-	struct tern_function *fn = dev_get_drvdata(d);
-	struct tern_mem *mem = of_function(fn);
-	u32 mib;
-	int ret;
-
-	ret = kstrtou32(buf, 0, &mib);
-	if (ret)
-		return ret;
-	if (!is_power_of_2(mib) || mib > MEMORY_MIB_MAX)
-		return -EINVAL;
-	ret = tern_function_lock_closed(fn);
-	if (ret)
-		return ret;
-	ret = tern_quota_change(mem->quota, mib);
-	if (!ret)
-		set_memory_mib(mem, mib);
-	mutex_unlock(fn->state_mutex);
-	return ret ? ret : count;
-}
-static DEVICE_ATTR_RW(memory_mib);
-
-static struct attribute *attributes[] = {
-	&dev_attr_memory_mib.attr,
-	NULL
-};
-
-static const struct attribute_group attribute_group = {
-	.name	= "tern",
-	.attrs	= attributes,
-};
 
 static const struct tern_identity identity = {
 	.vendor		= TERN_PCI_VENDOR,
@@ -515,7 +551,8 @@ const struct tern_function_ops tern_mem_function = {
 	.name		= "Tern migratable memory",
 	.description	= "memory that live-migrates",
 	.identity	= &identity,
-	.attributes	= &attribute_group,
+	.attributes	= &tern_mem_attributes,
+	.folders	= tern_mem_folders,
 	.create		= create,
 	.destroy	= destroy,
 	.open		= open,

@@ -7,6 +7,9 @@
 #include "function/worker.h"
 #include "mem/dma.h"
 #include "mem/registers.h"
+#include "mem/stamper.h"
+
+#define TERN_MEMORY_MIB_MAX	65536U
 
 /**
  * struct tern_mem - a tern-mem device
@@ -18,6 +21,8 @@
  * @worker: does what the device does by itself
  * @regs: BAR0
  * @dma: the DMA engine
+ * @stamper: writes a workload
+ * @stamps: the piece in progress is the stamper's; the worker's
  */
 struct tern_mem {
 	struct tern_function fn;
@@ -28,7 +33,11 @@ struct tern_mem {
 	struct tern_worker worker;
 	struct tern_registers regs;
 	struct tern_dma dma;
+	struct tern_stamper stamper;
+	bool stamps;
 };
+
+void tern_mem_resize(struct tern_mem *mem, u32 mib);
 
 extern const struct tern_function_ops tern_mem_function;
 

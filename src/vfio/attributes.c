@@ -237,9 +237,9 @@ void __init tern_attributes_init(void)
 }
 
 /**
- * tern_attributes_add() - give a device its folders "tern" and "inject"
+ * tern_attributes_add() - give a device its folders "tern", "inject" and its model's
  * @parent: the device of the bus; its drvdata is the function
- * @fn: the function, whose model may have attributes of its own
+ * @fn: the function, whose model may have attributes and folders of its own
  *
  * Return: 0, or -errno with nothing done. Context: may sleep.
  */
@@ -252,13 +252,19 @@ int tern_attributes_add(struct device *parent, struct tern_function *fn)
 	ret = sysfs_create_group(&parent->kobj, &inject_group);
 	if (ret)
 		goto err_remove_group;
-	if (!fn->ops->attributes)
-		return 0;
-	ret = sysfs_merge_group(&parent->kobj, fn->ops->attributes);
+	if (fn->ops->folders)
+		ret = sysfs_create_groups(&parent->kobj, fn->ops->folders);
 	if (ret)
 		goto err_remove_inject;
+	if (fn->ops->attributes)
+		ret = sysfs_merge_group(&parent->kobj, fn->ops->attributes);
+	if (ret)
+		goto err_remove_folders;
 	return 0;
 
+err_remove_folders:
+	if (fn->ops->folders)
+		sysfs_remove_groups(&parent->kobj, fn->ops->folders);
 err_remove_inject:
 	sysfs_remove_group(&parent->kobj, &inject_group);
 err_remove_group:
@@ -282,5 +288,7 @@ void tern_attributes_remove(struct device *parent, struct tern_function *fn)
 	tern_inject_clear(&dev->migration.inject);
 	if (fn->ops->attributes)
 		sysfs_unmerge_group(&parent->kobj, fn->ops->attributes);
+	if (fn->ops->folders)
+		sysfs_remove_groups(&parent->kobj, fn->ops->folders);
 	sysfs_remove_group(&parent->kobj, &group);
 }
