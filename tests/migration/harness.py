@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import cancelled
+import guestless
 import hosts
 import limits
 import newer
@@ -178,6 +179,7 @@ def scenarios(args, protocol):
             found += [("one-percent", 2, one_percent)]
         for mib in UNTOUCHED_MIB:
             found += [("untouched", 1, lambda *lab, mib=mib: untouched(*lab, mib))]
+    found += [("guestless", guestless.TESTS, guestless.guestless)]
     found += [("rounds", rounds.TESTS, lambda *lab: rounds.to_and_fro(*lab, turns))]
     found += [("cancelled", points, lambda *lab: cancelled.cancelled(*lab, sample))]
     found += [("save", saved.SAVE_TESTS, lambda *lab: saved.save_all(*lab, args.save))]

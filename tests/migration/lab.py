@@ -17,6 +17,7 @@ from migration import Failed
 from move import Move
 from pause import Pause
 from refusal import Refusal
+from unattended import Unattended
 from vmm import Guest, Qemu
 
 # Two long searches of a booting Linux find nothing in such a guest. A disk or a peer that
@@ -118,7 +119,7 @@ class Lab:
         words: for Linux's command line
         more: for QEMU's
         """
-        guest = Guest(self.loop)
+        guest = Guest(self.loop) if linux else Unattended(self.loop)
         guest.boot = [*self._command_line(ram_mib, linux, intx, words), *more]
         guest.vmm = self._qemu(mdev, guest)
         if linux:

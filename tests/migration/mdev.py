@@ -26,11 +26,11 @@ class Mdev:
         """Of a QEMU that gets it."""
         return ["-device", f"vfio-pci,sysfsdev={self.path},{protocol.option}"]
 
-    def read(self, name):
-        return self.host.read(str(self.path / "tern" / name)).strip()
+    def read(self, name, folder="tern"):
+        return self.host.read(str(self.path / folder / name)).strip()
 
-    def write(self, name, value):
-        self.host.write(str(self.path / "tern" / name), str(value))
+    def write(self, name, value, folder="tern"):
+        self.host.write(str(self.path / folder / name), str(value))
 
     def number(self, name):
         return int(self.read(name))
