@@ -5,6 +5,9 @@
 #
 #	MEMORY_MIB=64	the device's memory, a power of two
 #	RATE_MIBS=8	what the guest writes, in MiB per second
+#	LINK_MIBS=	what the link carries after the first pass: a quarter of that, 4 at
+#			least. Above RATE_MIBS the passes get smaller
+#	GUEST=none	no guest: the device writes by itself, and verifies
 #
 # All of it runs in a VM (scripts/vm.sh). The plot is left in build/demo.
 
@@ -18,10 +21,16 @@ die() {
 
 memory=${MEMORY_MIB:-64}
 rate=${RATE_MIBS:-8}
+link=${LINK_MIBS:-0}
+with=${GUEST:-linux}
 [[ $memory =~ ^[1-9][0-9]*$ ]] && ((memory <= 4096 && (memory & (memory - 1)) == 0)) ||
 	die "MEMORY_MIB=$memory: a power of two is needed, 4096 at most"
 [[ $rate =~ ^[1-9][0-9]*$ ]] && ((rate <= 1024)) ||
 	die "RATE_MIBS=$rate: a number is needed, 1024 at most"
+
+[[ $link =~ ^[0-9]+$ ]] && ((link <= 1024)) ||
+	die "LINK_MIBS=$link: a number is needed, 1024 at most"
+[[ $with =~ ^(linux|none)$ ]] || die "GUEST=$with: linux or none"
 
 # Source and destination hold the memory at the same time.
 ram=$((1536 + 2 * memory))
@@ -32,7 +41,10 @@ out=build/demo
 rm -rf "$out"
 mkdir -p "$out"
 
-echo "A guest with $memory MiB of device memory writes $rate MiB/s, and migrates. This takes a minute or two."
+case $with in
+none) echo "A device of $memory MiB writes $rate MiB/s by itself, and migrates. This takes a minute or two." ;;
+*) echo "A guest with $memory MiB of device memory writes $rate MiB/s, and migrates. This takes a minute or two." ;;
+esac
 module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
@@ -41,5 +53,5 @@ qemu=$(scripts/cache.sh qemu 7.2)
 scripts/vm.sh --kvm --mem "$ram" --timeout 1800 --out "$out/vm" -- \
 	python3 tests/migration/demo.py --module "$module" --kernel "$kernel/boot/vmlinux" \
 	--qemu "$qemu/usr/bin/qemu-system-x86_64" --initrd "$initrd" --logs /run/out/logs --result /run/out/result.json \
-	--memory-mib "$memory" --rate-mibs "$rate" 2>&1 |
+	--guest "$with" --memory-mib "$memory" --rate-mibs "$rate" --link-mibs "$link" 2>&1 |
 	python3 tests/migration/show.py --result "$out/vm/result.json" --out "$out"

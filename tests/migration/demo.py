@@ -17,6 +17,9 @@ from usual import FAST, MIB, RAM_MIB
 PAGE = 4096
 PASSES = 8
 SPOILED = "lost", "stale", "doubled", "torn"
+SPOILED_PAGES = 3, 7, 500, 1000
+AT_ONCE_MIBS = 1 << 20
+BIOS_RAM_MIB = 64
 TELL_SECONDS = 0.2
 SPAN_SECONDS = 2  # over which rates are taken
 
@@ -48,42 +51,75 @@ def tell_move():
     return notice
 
 
-def demo(lab, memory_mib, rate_mibs):
-    # QEMU sends a chunk at least in each tenth of a second. Where the guest writes
-    # more than that, pass follows pass; but the snapshot is to end some time, too.
-    window_kib = max(128, 64 * rate_mibs, 4 * memory_mib)
-    attributes = {"memory_mib": memory_mib, "window_kib": window_kib}
-    steady_mibs = max(1, min(rate_mibs // 2, max(4, rate_mibs // 4)))
+def linux(lab, mdev, rate_mibs):
+    """A guest that writes and checks. Its pages that are written, and its working set."""
     tell(stage="booting", text="a guest with the device boots")
-    guest = lab.boot(lab.mdev(**attributes), RAM_MIB)
-
+    guest = lab.boot(mdev, RAM_MIB)
     tell(stage="filling", text="the guest fills three quarters of the device's memory")
     guest.fill(guest.pages * 3 // 4)
     rate = rate_mibs * MIB // PAGE
     # Half a second's worth: small enough to be written again in each pass.
     working_set = min(rate // 2, guest.pages // 2)
     guest.load(working_set, rate)
+    return guest, guest.pages * 3 // 4, working_set
 
+
+def none(lab, mdev, rate_mibs):
+    """The same of a device that does it by itself."""
+    tell(stage="booting", text="a machine with the device starts, without a guest")
+    guest = lab.boot(mdev, BIOS_RAM_MIB, linux=False)
+    tell(stage="filling", text="the device fills its memory")
+    guest.load(AT_ONCE_MIBS, pattern="sequential")
+    filled = guest.pages
+    lab.loop.until_looked(lambda: guest.stamps >= filled, "the device writing")
+    # Most of it goes to a 16th of the memory.
+    guest.load(rate_mibs, pattern="hot")
+    return guest, filled, filled // 16
+
+
+def spoil_by_guest(guest):
+    """Corrupt pages. How many, and how many of them are found and named."""
+    spoiled = [guest.sabotage(kind) for kind in SPOILED]
+    return len(spoiled), len(set(spoiled) & set(guest.verify().names()))
+
+
+def spoil(guest):
+    """The same, where no more than the first one is named."""
+    first, *_ = [guest.spoil(page) for page in SPOILED_PAGES]
+    verdict = guest.verify()
+    return len(SPOILED_PAGES), verdict.bad if verdict.lines == [first] else 0
+
+
+def demo(lab, how, memory_mib, rate_mibs, link_mibs):
+    # QEMU sends a chunk at least in each tenth of a second. Where the guest writes
+    # more than that, pass follows pass; but the snapshot is to end some time, too.
+    window_kib = max(128, 64 * rate_mibs, 4 * memory_mib)
+    attributes = {"memory_mib": memory_mib, "window_kib": window_kib}
+    steady_mibs = max(1, min(rate_mibs // 2, max(4, rate_mibs // 4)))
+    begin, corrupt = (none, spoil) if how == "none" else (linux, spoil_by_guest)
+    guest, filled, working_set = begin(lab, lab.mdev(**attributes), rate_mibs)
     tell(stage="connecting", text="a second QEMU starts, then the migration")
     move = lab.move(
         guest,
         lab.mdev(**attributes),
         # The guest's memory, the snapshot of the device, the passes that follow.
-        bandwidth={0: FAST, 1: max(1, memory_mib // 8) * MIB, 2: steady_mibs * MIB},
+        bandwidth={0: FAST, 1: max(1, memory_mib // 8) * MIB, 2: (link_mibs or steady_mibs) * MIB},
         passes=PASSES,
         notice=tell_move(),
     )
-    tell(stage="verifying", text="source and its device are removed: the guest checks every page")
+    checks = "the device" if how == "none" else "the guest"
+    tell(stage="verifying", text=f"source and its device are removed: {checks} checks every page")
     verdict = guest.verify()
     tell(stage="spoiling", text="four pages are corrupted, to see whether they are found")
     guest.stop()
-    spoiled = [guest.sabotage(kind) for kind in SPOILED]
-    found = set(spoiled) & set(guest.verify().names())
+    spoiled, found = corrupt(guest)
+    pages = guest.pages
     lab.end(guest)
     return {
+        "guest": how,
         "memory_mib": memory_mib,
-        "pages": guest.pages,
-        "filled": guest.pages * 3 // 4,
+        "pages": pages,
+        "filled": filled,
         "working_set": working_set,
         "passes": move.passes,
         "pass_bytes": move.pass_bytes,
@@ -96,8 +132,8 @@ def demo(lab, memory_mib, rate_mibs):
         "verified": verdict.pages,
         "bad": verdict.bad,
         "bad_names": verdict.lines,
-        "spoiled": len(spoiled),
-        "found": len(found),
+        "spoiled": spoiled,
+        "found": found,
         "complaints": [qemu.complaints() for qemu in lab.qemus if qemu.complaints()],
         "left": lab.leftovers(),
         "stopped": move.stopped - move.started,
@@ -113,10 +149,12 @@ def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--memory-mib", type=int, required=True)
     parser.add_argument("--rate-mibs", type=int, required=True)
+    parser.add_argument("--link-mibs", type=int, required=True, help="0: a part of that")
+    parser.add_argument("--guest", choices=("linux", "none"), required=True)
     parser.add_argument("--result", required=True, help="file for the result")
     args = parser.parse_args()
     tell(stage="loading", text="the module is loaded")
-    result = demo(Lab(args), args.memory_mib, args.rate_mibs)
+    result = demo(Lab(args), args.guest, args.memory_mib, args.rate_mibs, args.link_mibs)
     pathlib.Path(args.result).write_text(json.dumps(result))
 
 

@@ -108,10 +108,11 @@ def shares(sizes, limit=9):
 def judge(result):
     """Print the verdict; give whether it is good."""
     sent = [sum(result["pass_bytes"]), result["stopped_bytes"]]
+    writer = "device" if result["guest"] == "none" else "guest"
     checks = {
         "no page is lost, stale, doubled or torn": not result["bad"],
         "every page was checked": result["verified"] == result["pages"],
-        "the guest wrote during the migration": result["stamps_meanwhile"] > 0,
+        f"the {writer} wrote during the migration": result["stamps_meanwhile"] > 0,
         "QEMU and tern count the same bytes": result["trace"] == sent,
         "corrupted pages are found": result["found"] == result["spoiled"],
         "no QEMU printed a message": not result["complaints"],
@@ -120,7 +121,7 @@ def judge(result):
     good = all(checks.values())
     print()
     if good:
-        print(paint("1;32", "The guest migrated while it wrote, and no page was lost."))
+        print(paint("1;32", f"The {writer} migrated while it wrote, and no page was lost."))
     else:
         print(paint("1;31", "This migration failed:"))
         for check, passed in checks.items():
@@ -133,7 +134,7 @@ def judge(result):
         f"{result['filled']} written",
         "load": f"{result['stamps_meanwhile']} pages rewritten during the migration, "
         f"a working set of {result['working_set']}",
-        "passes": f"{result['passes']} in {result['stopped']:.1f} s while the guest ran",
+        "passes": f"{result['passes']} in {result['stopped']:.1f} s while the {writer} ran",
         "MiB per pass": shares(result["pass_bytes"]),
         "stopped": f"{mib(result['stopped_bytes'])} after the vCPUs stopped",
         "downtime": f"{result['downtime_ms']} ms, from the source's stop to the "
