@@ -978,6 +978,27 @@ TEST_F(dma, V2_13_only_requested_ranges_are_logged)
 			  (page >= 10 && page < 30) || (page >= 100 && page < 150));
 }
 
+/* V2-13: what is reported is what was asked for; the rest stays in the log. */
+TEST_F(dma, V2_13_report_of_one_range_leaves_the_other)
+{
+	struct vfio_device_feature_dma_logging_range range[2] = {
+		{ .iova = ADDRESS, .length = 8 * PAGE },
+		{ .iova = ADDRESS + 64 * PAGE, .length = 8 * PAGE },
+	};
+	uint64_t bitmap[RAM_PAGES / 64] = {}, page_size = PAGE;
+
+	if (!has_log(&self->a))
+		SKIP(return, "this kernel has no use for a device's log");
+	ASSERT_EQ(log_start(&self->a, range, 2, &page_size), 0);
+	ASSERT_EQ(dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, ADDRESS + 64 * PAGE, 0, 8 * PAGE),
+		  DONE);
+	ASSERT_EQ(log_report(&self->a, ADDRESS, 8 * PAGE, PAGE, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 0, 0), 0);
+	ASSERT_EQ(get_log(&self->a, bitmap), 0);
+	EXPECT_EQ(dirty_but(bitmap, 64, 8), 0);
+	EXPECT_EQ(bitmap[1], 0xff);
+}
+
 /* V2-13: a range need not end where a page does. A page of two ranges is reported once. */
 TEST_F(dma, V2_13_page_of_two_ranges_is_reported_once)
 {
@@ -1074,6 +1095,8 @@ TEST_F(dma, P10_impossible_dma_state_is_refused)
 		{ F(reserved), 1 }, { F(done), 1 << 20 }, { F(length), 0 },
 		{ F(length) + 4, 1 }, { F(offset), MEMORY }, { F(command), 9 },
 		{ F(command), TERN_DMA_OP_CRC | TERN_DMA_LIST },
+		/* A list without an entry. */
+		{ F(command), TERN_DMA_OP_TO_DEVICE | TERN_DMA_LIST },
 #undef F
 	};
 	struct tern_record *head;

@@ -408,6 +408,23 @@ TEST_F(inject, LAB_7_a_rate_is_kept)
 	EXPECT_GE(now() - start, least);
 }
 
+/* Each of the two adds to the wait. */
+TEST_F(inject, LAB_6_LAB_7_a_delay_beside_a_rate)
+{
+	double start;
+
+	ASSERT_EQ(ask(&self->a, "read_mibs", "8"), 0);
+	ASSERT_EQ(ask(&self->a, "read_delay_us", "200000"), 0);
+	ASSERT_EQ(variant->by->stop(&self->a), 0);
+	start = now();
+	ASSERT_GT(variant->by->read(&self->a, &self->s, PIECE), 0);
+	ASSERT_GT(variant->by->read(&self->a, &self->s, PIECE), 0);
+	/* The rate of the first read, and a delay for each. */
+	EXPECT_GE(now() - start, 0.4 + PIECE / (8.0 * MIB));
+	EXPECT_GE(hits(&self->a, "read_delay_us"), 2);
+	EXPECT_GE(hits(&self->a, "read_mibs"), 2);
+}
+
 TEST_F(inject, LAB_9_one_bit_is_flipped)
 {
 	ASSERT_EQ(ask(&self->a, "flip", "50000 6"), 0);
@@ -474,6 +491,21 @@ FIXTURE_SETUP(inject_region)
 FIXTURE_TEARDOWN(inject_region)
 {
 	EXPECT_EQ(pair_off(&self->a, &self->b, &self->s), 0);
+}
+
+/* A chunk that was not acknowledged goes with its session. */
+TEST_F(inject_region, LAB_5_the_next_session_is_asked_from_its_first_chunk)
+{
+	uint64_t n;
+
+	ASSERT_EQ(v1_trapped.begin(&self->a), 0);
+	ASSERT_EQ(reg_read(&self->a, V1(data_size), &n), 0);
+	ASSERT_EQ(v1_trapped.end(&self->a, true), 0);
+	ASSERT_EQ(ask(&self->a, "read", "0 5 1"), 0);
+	ASSERT_EQ(v1_trapped.begin(&self->a), 0);
+	EXPECT_EQ(reg_read(&self->a, V1(data_size), &n), -EIO);
+	EXPECT_EQ(reg_read(&self->a, V1(data_size), &n), 0);
+	EXPECT_EQ(hits(&self->a, "read"), 1);
 }
 
 /* The same bytes are offered again after a stop: what was asked of them was done. */
