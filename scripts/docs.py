@@ -138,6 +138,21 @@ def same(page, code, what):
     assert page == code, f"{what}: only described {page - code}, only there {code - page}"
 
 
+def tracepoints(*_):
+    """Each with its fields, in their order, without the device's name."""
+    text = pathlib.Path("src/lab/trace.h").read_text()
+    fields, code = {}, set()
+    for kind, name, body in re.findall(r"^(\w+)\((\w+),\n(.*?)^\);", text, re.MULTILINE | re.DOTALL):
+        fields[name] = ", ".join(re.findall(r"__(?:array|field)\([^,]+, (\w+)", body)[1:])
+        if kind != "DECLARE_EVENT_CLASS":
+            code.add((name, fields[name]))
+    for event, base in re.findall(r"DEFINE_EVENT\((\w+), (\w+),", text):
+        code.add((base, fields[event]))
+    page = (DOCS / "lab.rst").read_text()
+    rows = re.findall(r"^(tern_\w+) +((?:\w+, )*\w+)  ?", page, re.MULTILINE)
+    same(set(rows), code, "tracepoints and their fields")
+
+
 def errors(*_):
     page = (DOCS / "stream.rst").read_text()
     table = re.search(r"^error .*?(?=^The first five)", page, re.MULTILINE | re.DOTALL)[0]
@@ -188,6 +203,7 @@ CHECKS = [
     ("the pages", pages),
     ("the functions' own documentation", functions),
     ("the ABI has the kernel's form, and every attribute", abi),
+    ("the tracepoints and their fields", tracepoints),
     ("stream.rst names the errors of the code", errors),
     ("state-machine.rst has the table of the code", arcs),
     ("rules.rst names what is there", rules),

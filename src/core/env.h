@@ -14,6 +14,7 @@
 #include <linux/crc32c.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -24,6 +25,8 @@
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/byteorder.h>
+
+#include "lab/trace.h"
 
 /**
  * tern_killed() - has the caller been killed?

@@ -193,6 +193,7 @@ static int load_end(struct tern_loader *l)
 		if (test_bit(i, &l->have) || ops->sections[i].present)
 			ops->sections[i].load(l->m, test_bit(i, &l->have) ? l->staged[i] : NULL);
 	l->complete = true;
+	trace_tern_loaded(l->m->name, le64_to_cpu(end->records), le64_to_cpu(end->bytes));
 	return 0;
 }
 
@@ -236,11 +237,14 @@ int tern_loader_feed(struct tern_loader *l, const void *from, size_t len)
 	tern_assert_held(l->m->state_mutex);
 	if (l->error)
 		return l->error;
+	trace_tern_write(l->m->name, len);
 	while (len) {
 		ret = tern_reader_feed(&l->reader, &from, &len, &event);
 		if (!ret && event == TERN_READER_RECORD)
 			ret = load_record(l);
 		if (ret) {
+			trace_tern_refused(l->m->name, tern_reader_type(&l->reader),
+					   le64_to_cpu(l->reader.head.seq), ret);
 			l->m->ops->wipe(l->m);
 			l->complete = false;
 			l->error = ret;

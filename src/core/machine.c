@@ -11,6 +11,28 @@
 #include "core/loader.h"
 #include "core/model.h"
 
+/* A session that has ended, or one that lives, adds to what there was. */
+static void add_session(struct tern_totals *t, const struct tern_session_stats *st)
+{
+	u64 i;
+
+	t->passes += st->passes;
+	t->bytes += st->older_bytes + st->stopped_bytes;
+	for (i = 0; i < min_t(u64, st->passes, TERN_PASSES_KEPT); i++)
+		t->bytes += st->pass_bytes[i];
+	t->pages += st->pages;
+	t->take_ns += st->take_ns;
+}
+
+static void enter(struct tern_machine *mc, enum tern_phase phase)
+{
+	u64 now = ktime_get_ns();
+
+	mc->totals.phase_ns[mc->phase] += now - mc->since;
+	mc->since = now;
+	mc->phase = phase;
+}
+
 static int step_begin_save(struct tern_machine *mc)
 {
 	mc->session = tern_session_create(mc->m, &mc->config, &mc->stats);
@@ -24,6 +46,7 @@ static int step_begin_save(struct tern_machine *mc)
 
 static int step_end_save(struct tern_machine *mc)
 {
+	add_session(&mc->totals, &mc->stats);
 	tern_session_destroy(mc->session);
 	mc->session = NULL;
 	return 0;
@@ -42,6 +65,10 @@ static int step_begin_load(struct tern_machine *mc)
 /* What was loaded in part is no valid state. */
 static void drop_loader(struct tern_machine *mc)
 {
+	int error = -tern_loader_error(mc->loader);
+
+	if (error)
+		mc->totals.refused[min(error, TERN_ERRNOS - 1)]++;
 	if (!tern_loader_complete(mc->loader))
 		mc->m->ops->wipe(mc->m);
 	tern_loader_destroy(mc->loader);
@@ -123,6 +150,7 @@ void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
 	m->state_mutex = state_mutex;
 	mc->config = *config;
 	mc->phase = TERN_PHASE_RUNNING;
+	mc->since = ktime_get_ns();
 }
 
 /**
@@ -138,7 +166,7 @@ void tern_machine_uninit(struct tern_machine *mc)
 		step_end_save(mc);
 	if (mc->loader)
 		drop_loader(mc);
-	mc->phase = TERN_PHASE_RUNNING;
+	enter(mc, TERN_PHASE_RUNNING);
 }
 
 /**
@@ -187,7 +215,7 @@ int tern_machine_go(struct tern_machine *mc, enum tern_phase to)
 		if (ret)
 			return ret;
 	}
-	mc->phase = to;
+	enter(mc, to);
 	return 0;
 }
 
@@ -211,7 +239,7 @@ int tern_machine_commit(struct tern_machine *mc)
 		return -EINVAL;
 	ret = step_commit_load(mc);
 	if (!ret)
-		mc->phase = TERN_PHASE_STOPPED;
+		enter(mc, TERN_PHASE_STOPPED);
 	return ret;
 }
 
@@ -245,7 +273,7 @@ void tern_machine_fail(struct tern_machine *mc)
 	tern_assert_held(mc->m->state_mutex);
 	mc->m->ops->stop(mc->m);
 	tern_machine_uninit(mc);
-	mc->phase = TERN_PHASE_STOPPED;
+	enter(mc, TERN_PHASE_STOPPED);
 	mc->error = true;
 }
 
@@ -259,4 +287,20 @@ void tern_machine_fail(struct tern_machine *mc)
 bool tern_machine_failed(const struct tern_machine *mc)
 {
 	return mc->error || (mc->loader && tern_loader_error(mc->loader));
+}
+
+/**
+ * tern_machine_totals() - what the device has done since it was opened
+ * @mc: the machine
+ * @t: gets it, with the session that lives and the phase it is in
+ *
+ * Context: state_mutex.
+ */
+void tern_machine_totals(const struct tern_machine *mc, struct tern_totals *t)
+{
+	tern_assert_held(mc->m->state_mutex);
+	*t = mc->totals;
+	if (mc->session)
+		add_session(t, &mc->stats);
+	t->phase_ns[mc->phase] += ktime_get_ns() - mc->since;
 }

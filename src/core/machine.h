@@ -9,6 +9,27 @@
 struct tern_loader;
 struct tern_model;
 
+/* Errnos of a load that are counted: all that it can have. */
+#define TERN_ERRNOS	128
+
+/**
+ * struct tern_totals - what a device has done since it was opened
+ * @passes: as struct tern_session_stats has it, of all sessions
+ * @bytes: offered before the stop and after it
+ * @pages: taken
+ * @take_ns: time that took
+ * @phase_ns: time in each phase; that of an error state counts as stopped
+ * @refused: loads that were refused, by errno
+ */
+struct tern_totals {
+	u64 passes;
+	u64 bytes;
+	u64 pages;
+	u64 take_ns;
+	u64 phase_ns[TERN_PHASES];
+	u32 refused[TERN_ERRNOS];
+};
+
 /**
  * struct tern_machine - a device's migration: its phase and what goes with it
  * @m: the device; immutable
@@ -18,6 +39,8 @@ struct tern_model;
  * @loader: lives in TERN_PHASE_LOADING
  * @error: it is stopped, and only a reset leads out of that
  * @stats: of the last session
+ * @since: when it came to @phase, in ns of the monotonic clock
+ * @totals: without the session that lives, and without the time since @since
  *
  * All guarded by state_mutex, which is its owner's.
  */
@@ -29,6 +52,8 @@ struct tern_machine {
 	struct tern_loader *loader;
 	bool error;
 	struct tern_session_stats stats;
+	u64 since;
+	struct tern_totals totals;
 };
 
 void tern_machine_init(struct tern_machine *mc, struct tern_model *m,
@@ -40,5 +65,6 @@ int tern_machine_commit(struct tern_machine *mc);
 void tern_machine_reset(struct tern_machine *mc);
 void tern_machine_fail(struct tern_machine *mc);
 bool tern_machine_failed(const struct tern_machine *mc);
+void tern_machine_totals(const struct tern_machine *mc, struct tern_totals *t);
 
 #endif /* TERN_CORE_MACHINE_H */

@@ -103,6 +103,7 @@ struct tern_model_ops {
 /**
  * struct tern_model - one device, as the core sees it
  * @ops: its model
+ * @name: of the device on its bus, for tracepoints
  * @dirty: tracker of its memory
  * @memory_size: bytes of device memory
  * @page_size: bytes that one bit of @dirty stands for
@@ -113,6 +114,7 @@ struct tern_model_ops {
  */
 struct tern_model {
 	const struct tern_model_ops *ops;
+	const char *name;
 	struct tern_dirty *dirty;
 	u64 memory_size;
 	u32 page_size;

@@ -93,6 +93,11 @@ struct tern_session {
 	unsigned int section;
 };
 
+static bool all_sent(const struct tern_session *s)
+{
+	return s->section > s->m->ops->n_sections;
+}
+
 /**
  * tern_session_create() - begin a session: all that was ever touched is dirty
  * @m: the device; its memory stays while the session lives
@@ -132,6 +137,7 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s->snapshot = tern_dirty_count(m->dirty);
 	s->first_pass = 1;
 	s->initial = ~0ULL;
+	trace_tern_session_begin(m->name, s->snapshot);
 	return s;
 }
 
@@ -145,6 +151,8 @@ struct tern_session *tern_session_create(struct tern_model *m,
 void tern_session_destroy(struct tern_session *s)
 {
 	tern_assert_held(s->m->state_mutex);
+	trace_tern_session_end(s->m->name, s->stats->passes, s->writer.seq, s->writer.bytes,
+			       all_sent(s));
 	tern_dirty_thaw(s->m->dirty);
 	/* Outside a session there is no old data, not even in the window. */
 	memset(s->config.staging, 0, s->staged);
@@ -195,11 +203,6 @@ static u64 final_records(const struct tern_model *m, unsigned int section)
 		if (is_present(m, &m->ops->sections[i]))
 			bytes += TERN_RECORD_HEAD + m->ops->sections[i].length;
 	return bytes + TERN_RECORD_HEAD + sizeof(struct tern_end);
-}
-
-static bool all_sent(const struct tern_session *s)
-{
-	return s->section > s->m->ops->n_sections;
 }
 
 /*
@@ -367,7 +370,6 @@ static size_t put_begin(struct tern_session *s, void *at)
 {
 	struct tern_session_begin *begin = tern_writer_payload(at);
 
-	memset(begin, 0, sizeof(*begin));
 	begin->magic = cpu_to_le64(TERN_STREAM_MAGIC);
 	begin->version = cpu_to_le32(s->m->ops->version);
 	begin->reader = cpu_to_le32(s->m->ops->reader);
@@ -393,6 +395,7 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 	const size_t record = memory_record(s->m);
 	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
 	struct tern_batch *b = &s->batch;
+	u64 began = ktime_get_ns(), ns;
 	unsigned int i;
 	int ret;
 
@@ -401,6 +404,10 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 	ret = tern_dirty_take(s->m->dirty, s->m, b, data, record);
 	if (ret)
 		return ret;
+	ns = ktime_get_ns() - began;
+	s->stats->pages += b->n;
+	s->stats->take_ns += ns;
+	trace_tern_take(s->m->name, b->n, b->n * record, ns);
 	for (i = 0; i < b->n; i++, at += record) {
 		struct tern_memory_head *head = tern_writer_payload(at);
 
@@ -483,6 +490,10 @@ static ssize_t fill(struct tern_session *s)
 		if (!ret) {
 			s->walked = true;
 			s->snapshot = 0;
+			/* A pass counts from its first chunk on, which may be this one. */
+			trace_tern_pass_end(s->m->name,
+					    s->stats->passes + (s->fresh && !s->stopped),
+					    s->stopped);
 			if (s->stopped) {
 				tern_dirty_finish(s->m->dirty);
 				used += stage(s, used, put_final(s, workplace(s, used), room));
@@ -499,6 +510,7 @@ static void count_offer(struct tern_session *s)
 	struct tern_session_stats *st = s->stats;
 	u64 *slot;
 
+	trace_tern_chunk(s->m->name, s->chunk_bytes);
 	st->chunks++;
 	if (s->stopped) {
 		st->stopped_bytes += s->chunk_bytes;
@@ -576,8 +588,10 @@ bool tern_session_retire(struct tern_session *s)
 
 	mutex_lock(&s->lock);
 	prepared = s->chunk == CHUNK_PREPARED;
-	if (prepared)
+	if (prepared) {
+		trace_tern_read(s->m->name, staged_bytes(s));
 		drop_chunk(s);
+	}
 	mutex_unlock(&s->lock);
 	return prepared;
 }
@@ -615,6 +629,7 @@ void tern_session_consume(struct tern_session *s, size_t bytes)
 {
 	mutex_lock(&s->lock);
 	if (bytes && !WARN_ON_ONCE(bytes > staged_bytes(s))) {
+		trace_tern_read(s->m->name, bytes);
 		s->chunk = CHUNK_PREPARED;
 		s->consumed += bytes;
 		if (s->consumed == s->chunk_bytes)

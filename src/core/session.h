@@ -18,6 +18,8 @@ struct tern_model;
  * @older_bytes: bytes of the passes that are no longer in @pass_bytes
  * @stopped_bytes: bytes offered after the stop
  * @chunks: chunks offered
+ * @pages: pages taken, each as often as it was
+ * @take_ns: time that took
  *
  * Bytes are bytes of the stream, headers included; what is offered again
  * counts again. Written under the session lock; outlives the session.
@@ -28,6 +30,8 @@ struct tern_session_stats {
 	u64 older_bytes;
 	u64 stopped_bytes;
 	u64 chunks;
+	u64 pages;
+	u64 take_ns;
 };
 
 /**

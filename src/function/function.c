@@ -24,7 +24,7 @@ int tern_function_init(struct tern_function *fn, const struct tern_function_ops 
 	mutex_init(&fn->io);
 	fn->ops = ops;
 	fn->model.ops = ops->model;
-	return tern_interrupts_init(&fn->irqs, ops->identity);
+	return tern_interrupts_init(&fn->irqs, ops->identity, &fn->model);
 }
 
 /**

@@ -28,10 +28,13 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "core/model.h"
 #include "function/config_space.h"
 #include "function/interrupts.h"
 
 #define MSIX_MASKED	1
+/* In place of a vector's number. */
+#define INTX		(-1)
 
 static_assert(sizeof(struct tern_msix_entry) == 4 * sizeof(u32));
 
@@ -39,13 +42,16 @@ static_assert(sizeof(struct tern_msix_entry) == 4 * sizeof(u32));
  * tern_interrupts_init() - vectors in their reset state, connected to nothing
  * @irqs: the interrupts
  * @id: how many vectors there are, and where a guest finds them
+ * @model: of the function
  *
  * Return: 0 or -ENOMEM. Context: may sleep.
  */
-int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id)
+int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id,
+			 const struct tern_model *model)
 {
 	memset(irqs, 0, sizeof(*irqs));
 	spin_lock_init(&irqs->lock);
+	irqs->model = model;
 	irqs->n = id->vectors;
 	irqs->table_at = id->msix_table;
 	irqs->pba_at = id->msix_pba;
@@ -103,6 +109,7 @@ static void deliver_locked(struct tern_interrupts *irqs, unsigned int vector)
 	if (is_silent(irqs) || !irqs->master || !irqs->trigger[vector])
 		return;
 	__clear_bit(vector, irqs->pending);
+	trace_tern_irq_deliver(irqs->model->name, vector);
 	tern_compat_eventfd_signal(irqs->trigger[vector]);
 }
 
@@ -122,6 +129,7 @@ static void deliver_intx_locked(struct tern_interrupts *irqs)
 	if (is_silent(irqs) || !intx->trigger || intx->masked || intx->disabled || !intx->asserted)
 		return;
 	intx->masked = true;
+	trace_tern_irq_deliver(irqs->model->name, INTX);
 	tern_compat_eventfd_signal(intx->trigger);
 }
 
@@ -158,6 +166,7 @@ void tern_interrupts_raise(struct tern_interrupts *irqs, unsigned int vector)
 {
 	spin_lock(&irqs->lock);
 	if (!irqs->intx.trigger) {
+		trace_tern_irq_raise(irqs->model->name, vector);
 		__set_bit(vector, irqs->pending);
 		deliver_locked(irqs, vector);
 	}
@@ -215,6 +224,8 @@ void tern_interrupts_connect(struct tern_interrupts *irqs, unsigned int vector,
 void tern_interrupts_set_intx(struct tern_interrupts *irqs, bool asserted)
 {
 	spin_lock(&irqs->lock);
+	if (asserted && !irqs->intx.asserted)
+		trace_tern_irq_raise(irqs->model->name, INTX);
 	irqs->intx.asserted = asserted;
 	deliver_intx_locked(irqs);
 	spin_unlock(&irqs->lock);

@@ -30,6 +30,7 @@ struct tern_intx {
  * @running: vectors may be delivered
  * @master: the guest has enabled bus mastering, without which no vector is
  * @d3hot: the guest has put the device into D3hot: nothing is delivered
+ * @model: of the function, for its name; immutable
  * @n: vectors; immutable
  * @table_at: where in its BAR the table begins; immutable
  * @pba_at: where in its BAR the pending bits begin; immutable
@@ -43,6 +44,7 @@ struct tern_interrupts {
 	bool running;
 	bool master;
 	bool d3hot;
+	const struct tern_model *model;
 	unsigned int n;
 	u32 table_at;
 	u32 pba_at;
@@ -52,7 +54,8 @@ struct tern_interrupts {
 	struct tern_intx intx;
 };
 
-int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id);
+int tern_interrupts_init(struct tern_interrupts *irqs, const struct tern_identity *id,
+			 const struct tern_model *model);
 void tern_interrupts_uninit(struct tern_interrupts *irqs);
 void tern_interrupts_clear(struct tern_interrupts *irqs);
 void tern_interrupts_start(struct tern_interrupts *irqs);

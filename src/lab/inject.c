@@ -27,6 +27,7 @@
 #include <linux/sysfs.h>
 
 #include "lab/inject.h"
+#include "lab/trace.h"
 
 #define MS_MAX		(3600 * MSEC_PER_SEC)
 #define US_MAX		(3600ULL * USEC_PER_SEC)
@@ -268,6 +269,14 @@ static int parse(enum tern_rule rule, char *text, struct tern_rule_line *lines)
 	return n;
 }
 
+/* A rule has applied. */
+static void hit(struct tern_inject *in, enum tern_rule rule)
+{
+	lockdep_assert_held(&in->lock);
+	in->hits[rule]++;
+	trace_tern_inject(in->device, rules[rule].name);
+}
+
 static void end_waits(struct tern_inject *in)
 {
 	lockdep_assert_held(&in->lock);
@@ -467,7 +476,7 @@ u64 tern_inject_offer(struct tern_inject *in)
 	spin_lock(&in->lock);
 	offer = offer_now(in);
 	if (in->n[TERN_RULE_FEATURES])
-		in->hits[TERN_RULE_FEATURES]++;
+		hit(in, TERN_RULE_FEATURES);
 	spin_unlock(&in->lock);
 	return offer;
 }
@@ -499,7 +508,7 @@ static int apply(struct tern_inject *in, enum tern_rule rule, struct tern_rule_l
 	int ret = -(int)l->value;
 
 	lockdep_assert_held(&in->lock);
-	in->hits[rule]++;
+	hit(in, rule);
 	if (l->times && !--l->times) {
 		memmove(l, l + 1, (void *)end - (void *)(l + 1));
 		if (!--in->n[rule])
@@ -517,7 +526,7 @@ static u64 delay_of_state(struct tern_inject *in, enum tern_phase to)
 	l = line_for(in, TERN_RULE_STATE_DELAY, to);
 	if (l) {
 		ms = l->value;
-		in->hits[TERN_RULE_STATE_DELAY]++;
+		hit(in, TERN_RULE_STATE_DELAY);
 	}
 	spin_unlock(&in->lock);
 	return ms;
@@ -568,7 +577,7 @@ u64 tern_inject_left_slow(struct tern_inject *in, enum tern_way way)
 		/* The first look begins the wait. */
 		in->due[way] = now + us * NSEC_PER_USEC;
 		if (us)
-			in->hits[delay_of[way]]++;
+			hit(in, delay_of[way]);
 	}
 	left = in->due[way] > now ? in->due[way] - now : 0;
 	spin_unlock(&in->lock);
@@ -624,7 +633,7 @@ ssize_t tern_inject_room_slow(struct tern_inject *in, enum tern_way way, size_t 
 		u64 max = value_of(in, TERN_RULE_READ_MAX);
 
 		if (max < most)
-			in->hits[TERN_RULE_READ_MAX]++;
+			hit(in, TERN_RULE_READ_MAX);
 		most = min(most, max);
 	}
 	ret = most;
@@ -643,7 +652,7 @@ size_t tern_inject_cut_slow(struct tern_inject *in, size_t n)
 		at = in->lines[TERN_RULE_CUT][0].at;
 		if (at <= moved || at - moved < n) {
 			n = at > moved ? at - moved : 0;
-			in->hits[TERN_RULE_CUT]++;
+			hit(in, TERN_RULE_CUT);
 		}
 	}
 	spin_unlock(&in->lock);
@@ -678,9 +687,9 @@ void tern_inject_moved_slow(struct tern_inject *in, enum tern_way way, size_t n)
 	if (mibs) {
 		in->due[way] = ktime_get_ns() + div64_u64(n * NSEC_PER_SEC, mibs << 20) +
 			       us * NSEC_PER_USEC;
-		in->hits[rate_of[way]]++;
+		hit(in, rate_of[way]);
 		if (us)
-			in->hits[delay_of[way]]++;
+			hit(in, delay_of[way]);
 	}
 	spin_unlock(&in->lock);
 }
@@ -696,7 +705,7 @@ u8 tern_inject_flip_slow(struct tern_inject *in, size_t n, size_t *at)
 	if (in->n[TERN_RULE_FLIP] && l->at >= moved && l->at - moved < n) {
 		*at = l->at - moved;
 		bits = BIT(l->value);
-		in->hits[TERN_RULE_FLIP]++;
+		hit(in, TERN_RULE_FLIP);
 	}
 	spin_unlock(&in->lock);
 	return bits;
@@ -728,7 +737,7 @@ u64 tern_inject_count_slow(struct tern_inject *in, enum tern_rule rule, u64 exac
 		break;
 	}
 	if (shown != exact)
-		in->hits[rule]++;
+		hit(in, rule);
 	spin_unlock(&in->lock);
 	return shown;
 }

@@ -98,6 +98,7 @@ struct tern_rule_line {
 
 /**
  * struct tern_inject - what a tester asks of one device
+ * @device: its name, for tracepoints; immutable
  * @set: a bit per rule that has lines. Written under @lock. While there is none, no hook
  *	takes that
  * @lock: guards the rest; a leaf
@@ -113,6 +114,7 @@ struct tern_rule_line {
  * @wait: where they wait
  */
 struct tern_inject {
+	const char *device;
 	unsigned long set;
 	spinlock_t lock;
 	struct tern_rule_line lines[TERN_RULES][TERN_RULE_LINES];

@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "core/model.h"
 #include "function/memory.h"
 #include "function/worker.h"
 #include "mem/dma.h"
@@ -198,6 +199,7 @@ static void end_transfer(struct tern_dma *dma, struct tern_transfer *t, u32 stat
 {
 	lockdep_assert_held(dma->lock);
 	WRITE_ONCE(t->status, status);
+	trace_tern_dma_end(dma->model->name, t->command, t->done, t->length, status);
 	if (t->command & TERN_DMA_INTERRUPT && VECTOR_OF(t->command) < TERN_VECTORS)
 		dma->ops->interrupt(dma, VECTOR_OF(t->command));
 }
@@ -235,6 +237,8 @@ void tern_dma_end_piece(struct tern_dma *dma)
 {
 	lockdep_assert_held(dma->lock);
 	dma->transfer = dma->piece;
+	trace_tern_dma_piece(dma->model->name, dma->piece.command, dma->piece.done,
+			     dma->piece.length, dma->piece.status);
 	if (dma->error)
 		end_transfer(dma, &dma->transfer, FAILED(dma->error));
 	else if (dma->transfer.done == dma->transfer.length)
@@ -245,14 +249,16 @@ void tern_dma_end_piece(struct tern_dma *dma)
  * tern_dma_init() - an engine of a device that is not open
  * @dma: the engine
  * @ops: immutable
+ * @model: of the device
  * @worker: of the device; calls what follows
  * @lock: the device's io lock, which guards the registers
  */
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct tern_worker *worker,
-		   struct mutex *lock)
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
+		   const struct tern_model *model, struct tern_worker *worker, struct mutex *lock)
 {
 	memset(dma, 0, sizeof(*dma));
 	dma->ops = ops;
+	dma->model = model;
 	dma->worker = worker;
 	dma->lock = lock;
 }

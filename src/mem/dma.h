@@ -9,6 +9,7 @@
 struct mutex;
 struct tern_dma;
 struct tern_memory;
+struct tern_model;
 struct tern_worker;
 
 /**
@@ -56,6 +57,7 @@ struct tern_transfer {
  * struct tern_dma - the DMA engine of a device
  * @worker: of the device, which does the pieces
  * @ops: immutable
+ * @model: of the device, for its name; immutable
  * @lock: the device's io lock
  * @memory: device memory; there while the device is open
  * @transfer: the registers [lock]
@@ -66,6 +68,7 @@ struct tern_transfer {
 struct tern_dma {
 	struct tern_worker *worker;
 	const struct tern_dma_ops *ops;
+	const struct tern_model *model;
 	struct mutex *lock;
 	struct tern_memory *memory;
 	struct tern_transfer transfer;
@@ -74,8 +77,8 @@ struct tern_dma {
 	void *bounce;
 };
 
-void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops, struct tern_worker *worker,
-		   struct mutex *lock);
+void tern_dma_init(struct tern_dma *dma, const struct tern_dma_ops *ops,
+		   const struct tern_model *model, struct tern_worker *worker, struct mutex *lock);
 int tern_dma_open(struct tern_dma *dma, struct tern_memory *memory);
 void tern_dma_close(struct tern_dma *dma);
 void tern_dma_clear(struct tern_dma *dma);

@@ -445,7 +445,7 @@ static struct tern_function *create(void)
 	if (ret)
 		goto err_destroy_quota;
 	tern_worker_init(&mem->worker, &worker_ops, &mem->fn.io);
-	tern_dma_init(&mem->dma, &dma_ops, &mem->worker, &mem->fn.io);
+	tern_dma_init(&mem->dma, &dma_ops, &mem->fn.model, &mem->worker, &mem->fn.io);
 	ret = tern_stamper_init(&mem->stamper, &mem->worker, &mem->fn.io, &mem->fn.model.resets);
 	if (ret)
 		goto err_uninit_function;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The attributes of a device, in its folders "tern" and "inject". Of the first, two can be
- * written while it is closed, one while it migrates. The rest shows its state; a model
+ * The attributes of a device, in its folders "tern", "stats" and "inject". Of the first, two
+ * can be written while it is closed, one while it migrates. The rest shows its state; a model
  * adds its own. What a tester asks for (lab/inject.c) can be written at any time. What is
  * refused changes nothing.
  */
@@ -166,6 +166,68 @@ WATCH(pass_bytes);
 WATCH(stopped_bytes);
 WATCH(late_marks);
 
+/* The folder "stats": what has happened since the device was opened. */
+static struct tern_totals totals_of(const struct tern_device *dev)
+{
+	const struct tern_migration *mig = &dev->migration;
+	struct tern_totals t = mig->machine.totals;
+
+	if (mig->is_open)
+		tern_machine_totals(&mig->machine, &t);
+	return t;
+}
+
+static ssize_t show_total_passes(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", totals_of(dev).passes);
+}
+
+static ssize_t show_total_bytes(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", totals_of(dev).bytes);
+}
+
+static ssize_t show_total_pages(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", totals_of(dev).pages);
+}
+
+static ssize_t show_harvest_ns(struct tern_device *dev, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", totals_of(dev).take_ns);
+}
+
+static ssize_t show_time_in_state(struct tern_device *dev, char *buf)
+{
+	struct tern_totals t = totals_of(dev);
+	enum tern_phase phase;
+	int len = 0;
+
+	for (phase = 0; phase < TERN_PHASES; phase++)
+		len += sysfs_emit_at(buf, len, "%s %llu\n", tern_phase_name(phase),
+				     t.phase_ns[phase]);
+	return len;
+}
+
+static ssize_t show_refused(struct tern_device *dev, char *buf)
+{
+	struct tern_totals t = totals_of(dev);
+	unsigned int error;
+	int len = 0;
+
+	for (error = 0; error < TERN_ERRNOS; error++)
+		if (t.refused[error])
+			len += sysfs_emit_at(buf, len, "%u %u\n", error, t.refused[error]);
+	return len;
+}
+
+WATCH(total_passes);
+WATCH(total_bytes);
+WATCH(total_pages);
+WATCH(harvest_ns);
+WATCH(time_in_state);
+WATCH(refused);
+
 /* The folder "inject": an attribute for each rule, and one that counts. */
 static enum tern_rule rule_of(struct device_attribute *attr)
 {
@@ -209,12 +271,34 @@ static const struct attribute_group group = {
 	.attrs	= attributes,
 };
 
+static struct attribute *stats_attributes[] = {
+	&dev_attr_total_passes.attr,
+	&dev_attr_total_bytes.attr,
+	&dev_attr_total_pages.attr,
+	&dev_attr_harvest_ns.attr,
+	&dev_attr_time_in_state.attr,
+	&dev_attr_refused.attr,
+	NULL
+};
+
+static const struct attribute_group stats_group = {
+	.name	= "stats",
+	.attrs	= stats_attributes,
+};
+
 static struct dev_ext_attribute rules[TERN_RULES];
 static struct attribute *inject_attributes[TERN_RULES + 2];
 
 static const struct attribute_group inject_group = {
 	.name	= "inject",
 	.attrs	= inject_attributes,
+};
+
+static const struct attribute_group *groups[] = {
+	&group,
+	&stats_group,
+	&inject_group,
+	NULL
 };
 
 /**
@@ -237,7 +321,7 @@ void __init tern_attributes_init(void)
 }
 
 /**
- * tern_attributes_add() - give a device its folders "tern", "inject" and its model's
+ * tern_attributes_add() - give a device its folders, and its model's
  * @parent: the device of the bus; its drvdata is the function
  * @fn: the function, whose model may have attributes and folders of its own
  *
@@ -245,17 +329,14 @@ void __init tern_attributes_init(void)
  */
 int tern_attributes_add(struct device *parent, struct tern_function *fn)
 {
-	int ret = sysfs_create_group(&parent->kobj, &group);
+	int ret = sysfs_create_groups(&parent->kobj, groups);
 
 	if (ret)
 		return ret;
-	ret = sysfs_create_group(&parent->kobj, &inject_group);
-	if (ret)
-		goto err_remove_group;
 	if (fn->ops->folders)
 		ret = sysfs_create_groups(&parent->kobj, fn->ops->folders);
 	if (ret)
-		goto err_remove_inject;
+		goto err_remove_groups;
 	if (fn->ops->attributes)
 		ret = sysfs_merge_group(&parent->kobj, fn->ops->attributes);
 	if (ret)
@@ -265,10 +346,8 @@ int tern_attributes_add(struct device *parent, struct tern_function *fn)
 err_remove_folders:
 	if (fn->ops->folders)
 		sysfs_remove_groups(&parent->kobj, fn->ops->folders);
-err_remove_inject:
-	sysfs_remove_group(&parent->kobj, &inject_group);
-err_remove_group:
-	sysfs_remove_group(&parent->kobj, &group);
+err_remove_groups:
+	sysfs_remove_groups(&parent->kobj, groups);
 	return ret;
 }
 
@@ -290,5 +369,6 @@ void tern_attributes_remove(struct device *parent, struct tern_function *fn)
 		sysfs_unmerge_group(&parent->kobj, fn->ops->attributes);
 	if (fn->ops->folders)
 		sysfs_remove_groups(&parent->kobj, fn->ops->folders);
+	sysfs_remove_group(&parent->kobj, &stats_group);
 	sysfs_remove_group(&parent->kobj, &group);
 }

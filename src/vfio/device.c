@@ -339,6 +339,8 @@ static int open_device(struct vfio_device *vdev)
 		vdev->migration_flags = tern_migfd_flags(mig);
 out:
 	mutex_unlock(&mig->state_mutex);
+	dev_dbg(vdev->dev, "opened by %s[%d]: %d, offers %#llx\n", current->comm, current->pid, ret,
+		mig->offered);
 	return ret;
 }
 
@@ -353,6 +355,7 @@ static void close_device(struct vfio_device *vdev)
 	tern_function_close(dev->fn);
 	tern_dma_log_close(dev);
 	mutex_unlock(&mig->state_mutex);
+	dev_dbg(vdev->dev, "closed\n");
 }
 
 static int access_guest(struct tern_function *fn, u64 address, void *buf, size_t len, bool write)
@@ -426,6 +429,8 @@ int tern_device_register(struct device *parent, struct tern_function *fn)
 	dev->migration.precopy = true;
 	fn->guest = access_guest;
 	fn->owner = dev;
+	fn->model.name = dev_name(parent);
+	dev->migration.inject.device = fn->model.name;
 	fn->state_mutex = &dev->migration.state_mutex;
 	dev_set_drvdata(parent, fn);
 	ret = vfio_register_emulated_iommu_dev(&dev->vdev);

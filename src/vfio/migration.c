@@ -152,6 +152,8 @@ int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
 {
 	struct tern_machine *mc = &mig->machine;
 	bool idle = !mc->session && !mc->loader;
+	enum tern_phase from = mc->phase;
+	u64 began = ktime_get_ns();
 	bool error = false;
 	int ret;
 
@@ -165,7 +167,7 @@ int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
 			tern_status_publish(mig);
 		}
 		if (ret)
-			return ret;
+			goto out;
 	}
 	ret = go(mig, to);
 	if (idle && (mc->session || mc->loader)) {
@@ -174,6 +176,10 @@ int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
 	} else if (!idle && !mc->session && !mc->loader) {
 		end_data(mig);
 	}
+out:
+	dev_dbg(mig->vdev->dev, "%s -> %s: %d\n", tern_phase_name(from), tern_phase_name(to), ret);
+	trace_tern_state(mc->m->name, tern_phase_name(from), tern_phase_name(to), ret,
+			 ktime_get_ns() - began);
 	return ret;
 }
 
@@ -198,6 +204,7 @@ int tern_migration_reset(struct tern_migration *mig)
 		return ret;
 	tern_machine_reset(&mig->machine);
 	end_data(mig);
+	dev_dbg(mig->vdev->dev, "reset\n");
 	tern_migration_unlock(mig);
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 long host_fail_alloc;
 bool host_killed;
+u64 host_clock = 1000000;
 void (*host_copied)(const void *from, size_t n);
 void (*host_step)(const char *name, unsigned long page);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The session's rules, by a feeder that reads chunks, and a reader of its own. */
+#include "core/loader.h"
 #include "device.h"
 #include "tap.h"
 
@@ -490,6 +491,80 @@ static void test_accounts(void)
 	feeder_uninit(&f);
 }
 
+static struct tern_totals totals(const struct feeder *f)
+{
+	struct tern_totals t;
+
+	tern_machine_totals(&f->mc, &t);
+	return t;
+}
+
+/* Each copy takes a moment. */
+static void tick(const void *from, size_t n)
+{
+	host_clock += n == HOST_PAGE;
+}
+
+/* Since it was opened: sessions that have ended, the one that lives, and time. */
+static void test_totals(void)
+{
+	static const enum tern_phase way[] = {
+		TERN_PHASE_RUNNING_SAVING, TERN_PHASE_STOPPED_SAVING, TERN_PHASE_STOPPED,
+		TERN_PHASE_RUNNING, TERN_PHASE_RUNNING_SAVING, TERN_PHASE_RUNNING,
+	};
+	static const struct {
+		size_t from;
+		int error;
+	} refused[] = { { 0, -EBADMSG }, { 72, -EINVAL }, { 0, -EBADMSG } };
+	u64 bytes = 0, ns[TERN_PHASES] = { 0 };
+	struct tern_totals t;
+	struct feeder f;
+	unsigned int i;
+
+	feeder_init(&f, 8, true);
+	host_copied = tick;
+	for (i = 0; i < 5; i++)
+		host_store(f.dev, i, i + 1);
+	for (i = 0; i < ARRAY_SIZE(way); i++) {
+		enum tern_phase from = f.mc.phase;
+
+		host_clock += 1000 << i;
+		ns[from] += 1000 << i;
+		CHECK_EQ(tern_machine_go(&f.mc, way[i]), 0);
+		if (f.mc.session) {
+			u64 began = host_clock;
+
+			feeder_drain(&f);
+			ns[way[i]] += host_clock - began;
+			bytes = f.len;
+		}
+		t = totals(&f);
+		CHECK_EQ(t.bytes, bytes);
+	}
+	host_copied = NULL;
+	CHECK_EQ(t.passes, 2);
+	CHECK_EQ(t.pages, 10);
+	CHECK_EQ(t.take_ns, 10);
+	for (i = 0; i < TERN_PHASES; i++)
+		CHECK_EQ(t.phase_ns[i], ns[i]);
+
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_LOADING), 0);
+		f.stream[60] ^= i == 0;
+		CHECK_EQ(tern_loader_feed(f.mc.loader, f.stream + refused[i].from, 72),
+			 refused[i].error);
+		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED), 0);
+	}
+	t = totals(&f);
+	for (i = 0; i < TERN_ERRNOS; i++)
+		CHECK_EQ(t.refused[i], i == EINVAL ? 1 : i == EBADMSG ? 2 : 0);
+	/* Another open begins with nothing. */
+	tern_machine_init(&f.mc, &f.dev->m, &f.mc.config, &f.state_mutex);
+	t = totals(&f);
+	CHECK(!t.bytes && !t.phase_ns[TERN_PHASE_STOPPED] && !t.refused[EINVAL]);
+	feeder_uninit(&f);
+}
+
 /* A killed caller, and one that waits for a reset, end long work; nothing is lost. */
 static void test_gives_up(void)
 {
@@ -851,8 +926,8 @@ static const struct tap_test tests[] = {
 	{ "V1-8 session: a page that could not be read is read later", test_take_fails },
 	{ "P-1 session: a store at any step of a save is loaded", test_stores_while_saving },
 	{ "session: the bytes of all passes add up", test_accounts },
+	{ "LAB-15 session: totals of a device are those of all its sessions", test_totals },
 	{ "session: long work ends early for a killed caller or a reset", test_gives_up },
-	{ "S-4 S-5 P-3 session: a mark that began before the stop brings nothing after the end", test_mark_across_the_stop },
 	{ "V2-15 session: new initial data is all memory once more", test_reinit },
 	{ "V2-15 session: new initial data that is not reported is dirty", test_reinit_unreported },
 	{ "S-4 S-5 P-3 session: a mark that began before the stop adds nothing after END", test_mark_across_the_stop },
