@@ -437,6 +437,11 @@ TEST_F(inject, LAB_9_one_bit_is_flipped)
 	if (self->b.data_fd >= 0)
 		close(self->b.data_fd);
 	EXPECT_WHOLE(self);
+	/* The next session begins with the first byte. */
+	free(self->s.buf);
+	self->s = (struct stream){};
+	ASSERT_EQ(save_by(&self->a, &self->s, PIECE), 0);
+	EXPECT_EQ(hits(&self->a, "flip"), 2);
 }
 
 TEST_F(inject, LAB_9_a_stream_is_cut)
