@@ -480,9 +480,9 @@ class Ways:
 
     def cuts(self):
         """Most records are pages, and one page is like another: first and some."""
-        count = 32 if self._long else 4
+        records, count = (2, 32) if self._long else (1, 1)
         places = [CutAtRecord(n) for n in (1, 2)]
-        places += [CutAtRecord(self._random.randrange(RECORDS)) for _ in range(2)]
+        places += [CutAtRecord(self._random.randrange(RECORDS)) for _ in range(records)]
         places += [CutAtByte(self._random.randrange(STREAM)) for _ in range(count)]
         self.tampered(places)
         if self._long:
@@ -544,7 +544,7 @@ class Ways:
         guest.vmm.mdev.remove()
 
     def flips(self):
-        count = 200 if self._long else 10
+        count = 200 if self._long else 4
         self.tampered(
             Flip(self._random.randrange(STREAM), self._random.randrange(8)) for _ in range(count)
         )
