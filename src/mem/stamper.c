@@ -157,6 +157,18 @@ long tern_stamper_wait(const struct tern_stamper *s)
 }
 
 /**
+ * tern_stamper_begin_piece() - what holds the stamper must wait from now on
+ * @s: the stamper
+ *
+ * Context: the worker, with the io lock.
+ */
+void tern_stamper_begin_piece(struct tern_stamper *s)
+{
+	lockdep_assert_held(s->lock);
+	s->writing = true;
+}
+
+/**
  * tern_stamper_do_piece() - write the next pages
  * @s: the stamper
  *
@@ -188,6 +200,7 @@ void tern_stamper_end_piece(struct tern_stamper *s)
 	u64 now = ktime_get_ns(), cost = PAUSE;
 
 	lockdep_assert_held(s->lock);
+	s->writing = false;
 	s->workload.writes += s->written;
 	/* It may have been ended meanwhile. */
 	if (s->written && s->workload.mibs)
@@ -198,11 +211,14 @@ void tern_stamper_end_piece(struct tern_stamper *s)
 /* On return the stamper writes nothing until release(). */
 static void hold(struct tern_stamper *s)
 {
+	bool writing;
+
 	mutex_lock(s->lock);
 	WRITE_ONCE(s->held, true);
+	writing = s->writing;
 	mutex_unlock(s->lock);
-	/* A closed device has no piece in progress. */
-	if (s->memory)
+	/* Not for a piece of DMA: it may wait for guest memory, indefinitely. */
+	if (writing)
 		tern_worker_settle(s->worker);
 }
 

@@ -20,6 +20,7 @@ struct tern_worker;
  * @workload: what is written, and how far it has come [written under @lock; no piece is in
  *	progress when anything but its rate changes]
  * @held: no piece begins: the memory is being looked at [written under @lock]
+ * @writing: a piece of ours is in progress [lock]
  * @due: when the next piece may begin, in ns of the monotonic clock; 0: at once [written
  *	under @lock]
  * @written: pages of the piece in progress; the worker's
@@ -33,6 +34,7 @@ struct tern_stamper {
 	u32 set_mib;
 	struct tern_workload workload;
 	bool held;
+	bool writing;
 	u64 due;
 	unsigned int written;
 	void *page;
@@ -47,6 +49,7 @@ void tern_stamper_clear(struct tern_stamper *s);
 
 bool tern_stamper_has_work(const struct tern_stamper *s);
 long tern_stamper_wait(const struct tern_stamper *s);
+void tern_stamper_begin_piece(struct tern_stamper *s);
 void tern_stamper_do_piece(struct tern_stamper *s);
 void tern_stamper_end_piece(struct tern_stamper *s);
 

@@ -334,7 +334,9 @@ static void begin_piece(struct tern_worker *w)
 	bool dma = tern_dma_has_work(&mem->dma);
 
 	mem->stamps = !dma || (!mem->stamps && tern_stamper_has_work(&mem->stamper));
-	if (!mem->stamps)
+	if (mem->stamps)
+		tern_stamper_begin_piece(&mem->stamper);
+	else
 		tern_dma_begin_piece(&mem->dma);
 }
 

@@ -451,6 +451,25 @@ TEST_F(workload, LAB_12_DMA_5_a_transfer_completes_beside_it)
 	EXPECT_GOOD(&self->a);
 }
 
+/* What root asks of a device waits for no guest memory. */
+TEST_F(workload, LAB_12_LAB_13_a_blocked_transfer_blocks_no_attribute)
+{
+	struct caught c;
+
+	ASSERT_EQ(catch_faults(&c, MIB), 0);
+	ASSERT_EQ(map_guest(&self->a, c.p, CAUGHT, MIB), 0);
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	dma_start(&self->a, TERN_DMA_OP_FROM_DEVICE, CAUGHT, 0, MIB);
+	ASSERT_EQ(wait_for_fault(&c), 0);
+	EXPECT_EQ(start(&self->a, "permuted", "0", "0", FAST), 0);
+	EXPECT_EQ(writes(&self->a), 0);
+	EXPECT_GOOD(&self->a);
+	ASSERT_EQ(let_go(&c), 0);
+	EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+	EXPECT_TRUE(written(&self->a, PAGES));
+	end_caught(&c);
+}
+
 TEST_F(workload, LAB_12_V1_18_it_pauses_in_D3hot)
 {
 	uint64_t before;
