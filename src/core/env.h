@@ -17,6 +17,7 @@
 #include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/lockdep.h>
+#include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/random.h>

@@ -108,7 +108,8 @@ struct tern_model_ops {
  * @memory_size: bytes of device memory
  * @page_size: bytes that one bit of @dirty stands for
  * @state_mutex: its owner's, which the core asserts; NULL where there is none
- * @resets: how many callers wait to reset the device: long work must end early [atomic]
+ * @resets: how many callers wait to reset or close the device: long work must end early
+ *	[atomic]
  *
  * Immutable while the device is open, except for @resets.
  */

@@ -100,7 +100,7 @@ static void wait_for_work(struct tern_worker *w)
 {
 	long timeout;
 
-	/* Before the look: what changes after it kicks us again. */
+	/* Before the look: what changes after it kicks us again. Pairs with the release there. */
 	smp_store_mb(w->kicked, false);
 	timeout = is_held(w) || !w->ops->wait ? MAX_SCHEDULE_TIMEOUT : w->ops->wait(w);
 	wait_event_idle_timeout(w->wake, must_look(w), timeout);
@@ -249,7 +249,8 @@ void tern_worker_close(struct tern_worker *w)
  */
 void tern_worker_kick(struct tern_worker *w)
 {
-	WRITE_ONCE(w->kicked, true);
+	/* After what has changed; pairs with the barrier in wait_for_work(). */
+	smp_store_release(&w->kicked, true);
 	wake_up(&w->wake);
 }
 
@@ -318,8 +319,32 @@ void tern_worker_pause(struct tern_worker *w, bool paused)
  */
 void tern_worker_settle(struct tern_worker *w)
 {
-	unsigned long piece = READ_ONCE(w->pieces);
+	tern_worker_settle_piece(w, READ_ONCE(w->pieces));
+}
 
+/**
+ * tern_worker_piece() - the piece that is in progress, or the next one
+ * @w: the worker
+ *
+ * Return: its number, for tern_worker_settle_piece(). Context: the io lock.
+ */
+unsigned long tern_worker_piece(const struct tern_worker *w)
+{
+	lockdep_assert_held(w->lock);
+	return w->pieces;
+}
+
+/**
+ * tern_worker_settle_piece() - on return that piece is not in progress
+ * @w: the worker
+ * @piece: of tern_worker_piece()
+ *
+ * As tern_worker_settle(), and a piece that has begun since is not waited for.
+ *
+ * Context: no io lock; may sleep.
+ */
+void tern_worker_settle_piece(struct tern_worker *w, unsigned long piece)
+{
 	if (wait_event_killable(w->idle, has_ended(w, piece)))
 		kill_piece(w, piece);
 }

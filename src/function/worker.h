@@ -70,5 +70,7 @@ bool tern_worker_frozen(const struct tern_worker *w);
 void tern_worker_thaw(struct tern_worker *w);
 void tern_worker_pause(struct tern_worker *w, bool paused);
 void tern_worker_settle(struct tern_worker *w);
+unsigned long tern_worker_piece(const struct tern_worker *w);
+void tern_worker_settle_piece(struct tern_worker *w, unsigned long piece);
 
 #endif /* TERN_FUNCTION_WORKER_H */

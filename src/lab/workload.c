@@ -24,6 +24,14 @@
 /* Of the hot pattern: one write of so many goes to any page, the others to so small a part. */
 #define HOT	16
 
+#define SECOND		1000000000ULL
+/* What may be made up for, in ns. */
+#define BEHIND_MAX	(SECOND / 10)
+/* After a failure: memory is short. */
+#define PAUSE		(SECOND / 10)
+
+#define PAGES_PER_MIB	((1U << 20) / TERN_WORKLOAD_PAGE)
+
 #define WORDS	((TERN_WORKLOAD_PAGE - sizeof(struct tern_stamp)) / sizeof(__le64))
 
 static_assert(sizeof(struct tern_stamp) == 32);
@@ -196,6 +204,25 @@ void tern_workload_stamp(const struct tern_workload *w, u64 page, u64 generation
 	stamp->crc32c = cpu_to_le32(crc_of(stamp));
 }
 
+/**
+ * tern_workload_due() - when the next pages may be written
+ * @w: the workload, which does not pause
+ * @due: when the last ones might be, in ns of a clock
+ * @now: they were written
+ * @written: how many; 0: they could not be
+ *
+ * What was missed is made up for, but no more than of a moment: a device that was stopped
+ * does not hurry afterwards.
+ *
+ * Return: ns of that clock.
+ */
+u64 tern_workload_due(const struct tern_workload *w, u64 due, u64 now, unsigned int written)
+{
+	u64 cost = written ? div_u64(written * SECOND, PAGES_PER_MIB * w->mibs) : PAUSE;
+
+	return max(due + BEHIND_MAX, now) - BEHIND_MAX + cost;
+}
+
 static bool is_zero(const void *page)
 {
 	return !memchr_inv(page, 0, TERN_WORKLOAD_PAGE);
@@ -242,6 +269,29 @@ static u32 add_to_rest(u32 crc, u64 page, const void *data)
 	return crc32c(crc32c(crc, &number, sizeof(number)), data, TERN_WORKLOAD_PAGE);
 }
 
+/* Sum up the pages behind the set. Where they must be zero, @v counts those that are not. */
+static int sum_rest(struct tern_workload *rest, u64 pages, tern_workload_read_fn read, void *device,
+		    void *buf, struct tern_verdict *v)
+{
+	u64 page;
+	int ret;
+
+	rest->rest_pages = 0;
+	rest->rest_crc = ~0U;
+	for (page = rest->pages; page < pages; page++) {
+		ret = read(device, page, buf);
+		if (ret)
+			return ret;
+		if (is_zero(buf))
+			continue;
+		if (v)
+			count_bad(v, TERN_DAMAGE_STRAY, page, 0, 0);
+		rest->rest_crc = add_to_rest(rest->rest_crc, page, buf);
+		rest->rest_pages++;
+	}
+	return 0;
+}
+
 /**
  * tern_workload_take_rest() - before it begins: remember what stands behind the set
  * @w: the workload
@@ -255,46 +305,25 @@ static u32 add_to_rest(u32 crc, u64 page, const void *data)
 int tern_workload_take_rest(struct tern_workload *w, u64 pages, tern_workload_read_fn read,
 			    void *device, void *buf)
 {
-	u64 page, n = 0;
-	u32 crc = ~0U;
-	int ret;
+	struct tern_workload rest = *w;
+	int ret = sum_rest(&rest, pages, read, device, buf, NULL);
 
-	for (page = w->pages; page < pages; page++) {
-		ret = read(device, page, buf);
-		if (ret)
-			return ret;
-		if (is_zero(buf))
-			continue;
-		crc = add_to_rest(crc, page, buf);
-		n++;
-	}
-	w->rest_pages = n;
-	w->rest_crc = crc;
-	return 0;
+	if (!ret)
+		*w = rest;
+	return ret;
 }
 
 /* Pages behind the set: each is zero, or they are together what they were. */
 static int verify_rest(const struct tern_workload *w, u64 pages, tern_workload_read_fn read,
 		       void *device, void *buf, struct tern_verdict *v)
 {
-	u64 page, n = 0;
-	u32 crc = ~0U;
-	int ret;
+	struct tern_workload rest = *w;
+	int ret = sum_rest(&rest, pages, read, device, buf, w->rest_pages ? NULL : v);
 
-	for (page = w->pages; page < pages; page++) {
-		ret = read(device, page, buf);
-		if (ret)
-			return ret;
-		if (is_zero(buf))
-			continue;
-		if (!w->rest_pages)
-			count_bad(v, TERN_DAMAGE_STRAY, page, 0, 0);
-		crc = add_to_rest(crc, page, buf);
-		n++;
-	}
-	if (w->rest_pages && (n != w->rest_pages || crc != w->rest_crc))
-		count_bad(v, TERN_DAMAGE_REST, w->pages, w->rest_pages, n);
-	return 0;
+	if (!ret && w->rest_pages &&
+	    (rest.rest_pages != w->rest_pages || rest.rest_crc != w->rest_crc))
+		count_bad(v, TERN_DAMAGE_REST, w->pages, w->rest_pages, rest.rest_pages);
+	return ret;
 }
 
 /**

@@ -125,6 +125,7 @@ void tern_workload_begin(struct tern_workload *w);
 u64 tern_workload_page(const struct tern_workload *w, u64 write);
 u64 tern_workload_generation(const struct tern_workload *w, u64 page, u64 writes);
 void tern_workload_stamp(const struct tern_workload *w, u64 page, u64 generation, void *to);
+u64 tern_workload_due(const struct tern_workload *w, u64 due, u64 now, unsigned int written);
 int tern_workload_take_rest(struct tern_workload *w, u64 pages, tern_workload_read_fn read,
 			    void *device, void *buf);
 int tern_workload_verify(const struct tern_workload *w, u64 pages, tern_workload_read_fn read,

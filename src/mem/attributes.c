@@ -67,19 +67,9 @@ static ssize_t mibs_show(struct device *d, struct device_attribute *attr, char *
 	return sysfs_emit(buf, "%u\n", READ_ONCE(mem_of(d)->stamper.workload.mibs));
 }
 
-static int store_mibs(struct tern_stamper *s, u64 mibs)
-{
-	return mibs > U32_MAX ? -EINVAL : tern_stamper_set_rate(s, mibs);
-}
-
 static ssize_t set_mib_show(struct device *d, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%u\n", READ_ONCE(mem_of(d)->stamper.set_mib));
-}
-
-static int store_set_mib(struct tern_stamper *s, u64 mib)
-{
-	return mib > TERN_MEMORY_MIB_MAX ? -EINVAL : tern_stamper_set_size(s, mib);
 }
 
 static ssize_t seed_show(struct device *d, struct device_attribute *attr, char *buf)
@@ -93,28 +83,13 @@ static ssize_t seed_show(struct device *d, struct device_attribute *attr, char *
 	return sysfs_emit(buf, "%llu\n", seed);
 }
 
-static int store_seed(struct tern_stamper *s, u64 seed)
-{
-	return tern_stamper_set_seed(s, seed);
-}
-
 static ssize_t pattern_show(struct device *d, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n", patterns[READ_ONCE(mem_of(d)->stamper.workload.pattern)]);
 }
 
-static int store_pattern(struct tern_stamper *s, u64 pattern)
-{
-	return tern_stamper_set_pattern(s, pattern);
-}
-
-static int store_spoil(struct tern_stamper *s, u64 page)
-{
-	return tern_stamper_spoil(s, page);
-}
-
 /* Do something with the stamper while the device changes no state. */
-static ssize_t locked(struct device *d, int (*store)(struct tern_stamper *s, u64 value), u64 value,
+static ssize_t locked(struct device *d, int (*set)(struct tern_stamper *s, u64 value), u64 value,
 		      size_t count)
 {
 	struct tern_mem *mem = mem_of(d);
@@ -122,7 +97,7 @@ static ssize_t locked(struct device *d, int (*store)(struct tern_stamper *s, u64
 
 	if (ret)
 		return ret;
-	ret = store(&mem->stamper, value);
+	ret = set(&mem->stamper, value);
 	mutex_unlock(mem->fn.state_mutex);
 	return ret ?: count;
 }
@@ -132,25 +107,25 @@ static ssize_t pattern_store(struct device *d, struct device_attribute *attr, co
 {
 	int pattern = sysfs_match_string(patterns, buf);
 
-	return pattern < 0 ? pattern : locked(d, store_pattern, pattern, count);
+	return pattern < 0 ? pattern : locked(d, tern_stamper_set_pattern, pattern, count);
 }
 static DEVICE_ATTR_RW(pattern);
 
 /* An attribute that is written as a number. */
-#define NUMBER(name)							\
+#define NUMBER(name, set)						\
 static ssize_t name##_store(struct device *d, struct device_attribute *attr, const char *buf, \
 			    size_t count)				\
 {									\
 	u64 value;							\
 	int ret = kstrtou64(buf, 0, &value);				\
 									\
-	return ret ?: locked(d, store_##name, value, count);		\
+	return ret ?: locked(d, set, value, count);				\
 }
 
-NUMBER(mibs)
-NUMBER(set_mib)
-NUMBER(seed)
-NUMBER(spoil)
+NUMBER(mibs, tern_stamper_set_rate)
+NUMBER(set_mib, tern_stamper_set_size)
+NUMBER(seed, tern_stamper_set_seed)
+NUMBER(spoil, tern_stamper_spoil)
 
 static DEVICE_ATTR_RW(mibs);
 static DEVICE_ATTR_RW(set_mib);
@@ -214,7 +189,8 @@ static ssize_t verify_show(struct device *d, struct device_attribute *attr, char
 	len = sysfs_emit(buf, "pages %llu written %llu bad %llu\n", v.pages, writes, v.bad);
 	return len + show_first_bad(&v, buf, len);
 }
-static DEVICE_ATTR_RO(verify);
+/* It reads all memory, and the device changes no state meanwhile: not for any user. */
+static DEVICE_ATTR_ADMIN_RO(verify);
 
 static struct attribute *workload[] = {
 	&dev_attr_mibs.attr,

@@ -7,9 +7,8 @@
  * DMA: when the device stops, the number of writes and the memory agree, and both
  * migrate. At the destination the workload continues with the next page.
  *
- * A piece begins when it is due. After it the next one is due so much later as the rate
- * says. What was missed is made up for, but no more than of a moment: a device that was
- * stopped does not hurry afterwards.
+ * What was asked for through sysfs stays with the device. What a stream has brought ends
+ * with the open, and with a reset, as all that it has brought.
  *
  * What looks at the whole memory holds the stamper meanwhile, and with it nothing else:
  * DMA and the guest go on.
@@ -17,7 +16,6 @@
 #include <linux/errno.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/math64.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -29,10 +27,6 @@
 
 /* What is written at once, and what a freeze may have to wait for. */
 #define PIECE_PAGES	16
-/* What may be made up for. */
-#define BEHIND_MAX	(100 * NSEC_PER_MSEC)
-/* After a failure: memory is short. */
-#define PAUSE		(100 * NSEC_PER_MSEC)
 
 #define MIB_PAGES	((1U << 20) / TERN_WORKLOAD_PAGE)
 
@@ -43,7 +37,7 @@ static_assert(MIB_PAGES >= TERN_WORKLOAD_PAGES_MIN);
  * @s: the stamper
  * @worker: of the device; calls what follows
  * @lock: the device's io lock
- * @resets: how many callers wait to reset the device
+ * @resets: how many callers wait to reset or close the device
  *
  * Return: 0 or -ENOMEM.
  */
@@ -57,6 +51,7 @@ int tern_stamper_init(struct tern_stamper *s, struct tern_worker *worker, struct
 	s->worker = worker;
 	s->lock = lock;
 	s->resets = resets;
+	s->asked.pattern = TERN_PATTERN_PERMUTED;
 	s->workload.pattern = TERN_PATTERN_PERMUTED;
 	tern_workload_begin(&s->workload);
 	return 0;
@@ -76,13 +71,20 @@ static u64 memory_pages(const struct tern_stamper *s)
 	return s->memory->size / TERN_WORKLOAD_PAGE;
 }
 
-/* The memory may have become smaller than the set that was asked for. */
+/* The memory may be smaller than the set that was asked for. */
 static void choose_set(struct tern_stamper *s)
 {
 	u64 pages = memory_pages(s);
 
 	lockdep_assert_held(s->lock);
 	s->workload.pages = s->set_mib ? min(pages, (u64)s->set_mib * MIB_PAGES) : pages;
+}
+
+/* It is due now, and what was missed before is not made up for. */
+static void begin_now(struct tern_stamper *s)
+{
+	lockdep_assert_held(s->lock);
+	WRITE_ONCE(s->due, max(s->due, ktime_get_ns()));
 }
 
 /**
@@ -96,8 +98,6 @@ void tern_stamper_open(struct tern_stamper *s, struct tern_memory *memory)
 {
 	mutex_lock(s->lock);
 	s->memory = memory;
-	s->held = false;
-	choose_set(s);
 	tern_stamper_clear(s);
 	mutex_unlock(s->lock);
 }
@@ -111,22 +111,30 @@ void tern_stamper_open(struct tern_stamper *s, struct tern_memory *memory)
 void tern_stamper_close(struct tern_stamper *s)
 {
 	mutex_lock(s->lock);
-	tern_stamper_clear(s);
 	s->memory = NULL;
+	tern_stamper_clear(s);
 	mutex_unlock(s->lock);
 }
 
 /**
- * tern_stamper_clear() - all memory is zero: the workload begins again
+ * tern_stamper_clear() - all memory is zero: the workload that was asked for begins
  * @s: the stamper, frozen
+ *
+ * Nothing stays of one that a stream has brought.
  *
  * Context: the io lock.
  */
 void tern_stamper_clear(struct tern_stamper *s)
 {
 	lockdep_assert_held(s->lock);
+	WRITE_ONCE(s->workload.mibs, s->asked.mibs);
+	s->workload.pattern = s->asked.pattern;
+	s->workload.seed = s->asked.seed;
+	s->set_mib = s->asked.set_mib;
+	if (s->memory)
+		choose_set(s);
 	tern_workload_begin(&s->workload);
-	WRITE_ONCE(s->due, 0);
+	begin_now(s);
 }
 
 /**
@@ -171,15 +179,19 @@ void tern_stamper_begin_piece(struct tern_stamper *s)
 /**
  * tern_stamper_do_piece() - write the next pages
  * @s: the stamper
+ * @mm: the opener lives. Without it nothing is written: its memory is charged to it.
  *
  * Context: the worker, no lock; may sleep.
  */
-void tern_stamper_do_piece(struct tern_stamper *s)
+void tern_stamper_do_piece(struct tern_stamper *s, bool mm)
 {
 	const struct tern_workload *w = &s->workload;
 	u64 page, generation;
 
-	for (s->written = 0; s->written < PIECE_PAGES; s->written++) {
+	s->written = 0;
+	if (!mm)
+		return;
+	for (; s->written < PIECE_PAGES; s->written++) {
 		page = tern_workload_page(w, w->writes + s->written);
 		generation = tern_workload_generation(w, page, w->writes + s->written);
 		tern_workload_stamp(w, page, generation + 1, s->page);
@@ -197,29 +209,26 @@ void tern_stamper_do_piece(struct tern_stamper *s)
  */
 void tern_stamper_end_piece(struct tern_stamper *s)
 {
-	u64 now = ktime_get_ns(), cost = PAUSE;
-
 	lockdep_assert_held(s->lock);
 	s->writing = false;
 	s->workload.writes += s->written;
-	/* It may have been ended meanwhile. */
-	if (s->written && s->workload.mibs)
-		cost = div_u64((u64)s->written * NSEC_PER_SEC, MIB_PAGES * s->workload.mibs);
-	WRITE_ONCE(s->due, max(s->due, now - BEHIND_MAX) + cost);
+	WRITE_ONCE(s->due, tern_workload_due(&s->workload, s->due, ktime_get_ns(), s->written));
 }
 
 /* On return the stamper writes nothing until release(). */
 static void hold(struct tern_stamper *s)
 {
+	unsigned long piece;
 	bool writing;
 
 	mutex_lock(s->lock);
 	WRITE_ONCE(s->held, true);
 	writing = s->writing;
+	piece = tern_worker_piece(s->worker);
 	mutex_unlock(s->lock);
 	/* Not for a piece of DMA: it may wait for guest memory, indefinitely. */
 	if (writing)
-		tern_worker_settle(s->worker);
+		tern_worker_settle_piece(s->worker, piece);
 }
 
 static void release(struct tern_stamper *s)
@@ -286,6 +295,18 @@ static int begin(struct tern_stamper *s)
 	return 0;
 }
 
+/* What is there becomes what was asked for: root has changed it. */
+static void adopt(struct tern_stamper *s)
+{
+	lockdep_assert_held(s->lock);
+	s->asked = (struct tern_stamper_request){
+		.mibs		= s->workload.mibs,
+		.set_mib	= s->set_mib,
+		.pattern	= s->workload.pattern,
+		.seed		= s->workload.seed,
+	};
+}
+
 /**
  * tern_stamper_set_rate() - begin a workload, change its rate, or pause it
  * @s: the stamper
@@ -297,13 +318,13 @@ static int begin(struct tern_stamper *s)
  *
  * - -EINVAL: that is too much; nothing has changed
  * - -EBUSY: one would begin, and the device is quiesced or stopped; nothing has changed
- * - -EINTR: the caller was killed, or a reset waits; pages of the set may be cleared
+ * - -EINTR: the caller was killed, or a reset or close waits; pages of the set may be cleared
  * - -ENOMEM, -EIO: of device memory; the same
  *
  * Context: the device is neither opened, closed nor reset meanwhile, and changes no state;
  * may sleep.
  */
-int tern_stamper_set_rate(struct tern_stamper *s, u32 mibs)
+int tern_stamper_set_rate(struct tern_stamper *s, u64 mibs)
 {
 	int ret = 0;
 
@@ -315,7 +336,8 @@ int tern_stamper_set_rate(struct tern_stamper *s, u32 mibs)
 	if (!ret) {
 		mutex_lock(s->lock);
 		WRITE_ONCE(s->workload.mibs, mibs);
-		WRITE_ONCE(s->due, 0);
+		begin_now(s);
+		adopt(s);
 		mutex_unlock(s->lock);
 	}
 	release(s);
@@ -330,6 +352,7 @@ static int change(struct tern_stamper *s, void (*set)(struct tern_stamper *s, u6
 	hold(s);
 	mutex_lock(s->lock);
 	set(s, value);
+	adopt(s);
 	tern_stamper_clear(s);
 	mutex_unlock(s->lock);
 	release(s);
@@ -348,9 +371,9 @@ static void set_size(struct tern_stamper *s, u64 mib)
  *
  * Return: 0; -EINVAL; -EBUSY while one runs. Context: as tern_stamper_set_rate().
  */
-int tern_stamper_set_size(struct tern_stamper *s, u32 mib)
+int tern_stamper_set_size(struct tern_stamper *s, u64 mib)
 {
-	if (mib & (mib - 1))
+	if (mib > TERN_SET_MIB_MAX || mib & (mib - 1))
 		return -EINVAL;
 	return change(s, set_size, mib);
 }
@@ -367,7 +390,7 @@ static void set_pattern(struct tern_stamper *s, u64 pattern)
  *
  * Return: 0; -EBUSY while one runs. Context: as tern_stamper_set_rate().
  */
-int tern_stamper_set_pattern(struct tern_stamper *s, enum tern_pattern pattern)
+int tern_stamper_set_pattern(struct tern_stamper *s, u64 pattern)
 {
 	return change(s, set_pattern, pattern);
 }
@@ -397,8 +420,9 @@ int tern_stamper_set_seed(struct tern_stamper *s, u64 seed)
  *
  * Return: 0, or one of:
  *
- * - -ENODATA: there is no workload, or the device is closed
- * - -EINTR: the caller was killed, or a reset waits
+ * - -ENODATA: there is no workload, or the device is closed, or it is stopped and the
+ *   workload has written nothing
+ * - -EINTR: the caller was killed, or a reset or close waits
  * - -ENOMEM, -EIO: of device memory
  *
  * Context: as tern_stamper_set_rate().
@@ -408,6 +432,9 @@ int tern_stamper_verify(struct tern_stamper *s, struct tern_verdict *v, u64 *wri
 	int ret;
 
 	if (!s->memory || !tern_workload_exists(&s->workload))
+		return -ENODATA;
+	/* It has written nothing, and a load may be under way, which has. */
+	if (!s->workload.writes && tern_worker_frozen(s->worker))
 		return -ENODATA;
 	hold(s);
 	*writes = s->workload.writes;
@@ -490,10 +517,9 @@ void tern_stamper_load(struct tern_stamper *s, const struct tern_workload_state 
 	lockdep_assert_held(s->lock);
 	if (!from) {
 		WRITE_ONCE(s->workload.mibs, 0);
-		tern_stamper_clear(s);
 		return;
 	}
 	tern_workload_load(&s->workload, from);
 	s->set_mib = s->workload.pages / MIB_PAGES;
-	WRITE_ONCE(s->due, 0);
+	begin_now(s);
 }

@@ -6,19 +6,37 @@
 
 #include "lab/workload.h"
 
+/* A set may be larger than the memory: then it is all of that. */
+#define TERN_SET_MIB_MAX	65536U
+
 struct mutex;
 struct tern_memory;
 struct tern_worker;
 
 /**
+ * struct tern_stamper_request - what was asked for here, and not by a stream
+ * @mibs: MiB/s; 0: it pauses
+ * @set_mib: MiB of the set; 0: all memory
+ * @pattern: the order
+ * @seed: any number
+ */
+struct tern_stamper_request {
+	u32 mibs;
+	u32 set_mib;
+	enum tern_pattern pattern;
+	u64 seed;
+};
+
+/**
  * struct tern_stamper - writes a workload's pages to device memory
  * @worker: of the device, which does the pieces
  * @lock: the device's io lock
- * @resets: how many callers wait to reset the device: long work must end early [atomic]
+ * @resets: struct tern_model has it: long work must end early [atomic]
  * @memory: device memory; NULL while the device is closed [state_mutex]
- * @set_mib: what was asked for; 0: all memory [lock]
- * @workload: what is written, and how far it has come [written under @lock; no piece is in
- *	progress when anything but its rate changes]
+ * @asked: what a device has that is opened or reset [lock]
+ * @set_mib: the set, as it was asked for or loaded; 0: all memory [lock]
+ * @workload: what is written, and how far it has come [written under @lock, and while no
+ *	piece of ours is in progress]
  * @held: no piece begins: the memory is being looked at [written under @lock]
  * @writing: a piece of ours is in progress [lock]
  * @due: when the next piece may begin, in ns of the monotonic clock; 0: at once [written
@@ -31,6 +49,7 @@ struct tern_stamper {
 	struct mutex *lock;
 	const atomic_long_t *resets;
 	struct tern_memory *memory;
+	struct tern_stamper_request asked;
 	u32 set_mib;
 	struct tern_workload workload;
 	bool held;
@@ -50,12 +69,12 @@ void tern_stamper_clear(struct tern_stamper *s);
 bool tern_stamper_has_work(const struct tern_stamper *s);
 long tern_stamper_wait(const struct tern_stamper *s);
 void tern_stamper_begin_piece(struct tern_stamper *s);
-void tern_stamper_do_piece(struct tern_stamper *s);
+void tern_stamper_do_piece(struct tern_stamper *s, bool mm);
 void tern_stamper_end_piece(struct tern_stamper *s);
 
-int tern_stamper_set_rate(struct tern_stamper *s, u32 mibs);
-int tern_stamper_set_size(struct tern_stamper *s, u32 mib);
-int tern_stamper_set_pattern(struct tern_stamper *s, enum tern_pattern pattern);
+int tern_stamper_set_rate(struct tern_stamper *s, u64 mibs);
+int tern_stamper_set_size(struct tern_stamper *s, u64 mib);
+int tern_stamper_set_pattern(struct tern_stamper *s, u64 pattern);
 int tern_stamper_set_seed(struct tern_stamper *s, u64 seed);
 int tern_stamper_verify(struct tern_stamper *s, struct tern_verdict *v, u64 *writes);
 int tern_stamper_spoil(struct tern_stamper *s, u64 page);

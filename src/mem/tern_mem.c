@@ -345,7 +345,7 @@ static void do_piece(struct tern_worker *w, bool mm)
 	struct tern_mem *mem = of_worker(w);
 
 	if (mem->stamps)
-		tern_stamper_do_piece(&mem->stamper);
+		tern_stamper_do_piece(&mem->stamper, mm);
 	else
 		tern_dma_do_piece(&mem->dma, mm);
 }

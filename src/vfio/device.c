@@ -349,7 +349,10 @@ static void close_device(struct vfio_device *vdev)
 	struct tern_device *dev = tern_device_of(vdev);
 	struct tern_migration *mig = &dev->migration;
 
+	/* As for a reset: whatever is done under the mutex will be in vain. */
+	atomic_long_inc(&dev->fn->model.resets);
 	mutex_lock(&mig->state_mutex);
+	atomic_long_dec(&dev->fn->model.resets);
 	tern_irqs_disconnect(dev);
 	tern_migration_close(mig);
 	tern_function_close(dev->fn);

@@ -143,6 +143,7 @@ static inline void tern_assert_held(const struct mutex *lock)
 		lockdep_assert_held(lock);
 }
 
+#define div_u64(a, b)		((u64)(a) / (u32)(b))
 #define cond_resched()		do { } while (0)
 
 /* Memory. */

@@ -246,6 +246,34 @@ static void test_rest(void)
 	unreadable = ~0ULL;
 }
 
+/* Pages are due at the rate, exactly; and a moment is made up for, no more. */
+static void test_rate(void)
+{
+	const u64 second = 1000000000, start = 5 * second;
+	struct tern_workload w = workload(TERN_PATTERN_PERMUTED, SET, 0);
+	u64 due = start;
+	unsigned int i;
+
+	w.mibs = 8;
+	/* In time: 16 pages of 8 * 256 a second. */
+	for (i = 0; i < 3 * 128; i++)
+		due = tern_workload_due(&w, due, due, 16);
+	CHECK_EQ(due, start + 3 * second);
+	/* A little late each time: made up for. */
+	for (i = 0; i < 128; i++)
+		due = tern_workload_due(&w, due, due + second / 20, 16);
+	CHECK_EQ(due, start + 4 * second);
+	/* Much too late: all but the last tenth of a second is lost. */
+	CHECK_EQ(tern_workload_due(&w, due, due + 10 * second, 16),
+		 due + 10 * second - second / 10 + second / 128);
+	/* At once after the boot. */
+	CHECK_EQ(tern_workload_due(&w, 0, 1, 16), second / 128);
+	/* Nothing could be written. */
+	CHECK_EQ(tern_workload_due(&w, due, due, 0), due + second / 10);
+	w.mibs = TERN_WORKLOAD_MIBS_MAX;
+	CHECK(tern_workload_due(&w, due, due, 16) < due + 100, "%u MiB/s", w.mibs);
+}
+
 /* The numbers migrate; those that no device can have are refused. */
 static void test_state(void)
 {
@@ -279,6 +307,7 @@ static void test_state(void)
 static const struct tap_test tests[] = {
 	{ "LAB-12 workload: a page's generation is the number of its writes", test_generations },
 	{ "LAB-12 workload: each pattern has its order", test_orders },
+	{ "LAB-12 workload: pages are due at the rate", test_rate },
 	{ "LAB-13 workload: at any time the memory is what it should be", test_verdict_is_good },
 	{ "LAB-13 workload: each kind of damage has its name", test_damage },
 	{ "LAB-13 workload: each byte of a page counts", test_each_byte },
