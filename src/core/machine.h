@@ -18,7 +18,7 @@ struct tern_model;
  * @bytes: offered before the stop and after it
  * @pages: taken
  * @take_ns: time that took
- * @phase_ns: time in each phase; that of an error state counts as stopped
+ * @phase_ns: time in each phase; that of an arc counts in the phase before it
  * @refused: loads that were refused, by errno
  */
 struct tern_totals {

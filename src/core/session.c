@@ -98,6 +98,22 @@ static bool all_sent(const struct tern_session *s)
 	return s->section > s->m->ops->n_sections;
 }
 
+static u64 staged_bytes(const struct tern_session *s)
+{
+	return s->chunk_bytes - s->consumed;
+}
+
+/* The pass has come to its end, or is given up for another one. */
+static void end_pass(struct tern_session *s)
+{
+	lockdep_assert_held(&s->lock);
+	/* It counts from its first chunk on, which may not be offered yet. */
+	if (!s->walked && s->writer.seq)
+		trace_tern_pass_end(s->m->name, s->stats->passes + (s->fresh && !s->stopped),
+				    s->stopped);
+	s->walked = true;
+}
+
 /**
  * tern_session_create() - begin a session: all that was ever touched is dirty
  * @m: the device; its memory stays while the session lives
@@ -152,7 +168,7 @@ void tern_session_destroy(struct tern_session *s)
 {
 	tern_assert_held(s->m->state_mutex);
 	trace_tern_session_end(s->m->name, s->stats->passes, s->writer.seq, s->writer.bytes,
-			       all_sent(s));
+			       all_sent(s) && !staged_bytes(s));
 	tern_dirty_thaw(s->m->dirty);
 	/* Outside a session there is no old data, not even in the window. */
 	memset(s->config.staging, 0, s->staged);
@@ -171,7 +187,11 @@ void tern_session_stop(struct tern_session *s)
 {
 	tern_assert_held(s->m->state_mutex);
 	mutex_lock(&s->lock);
+	if (!tern_dirty_ahead(s->m->dirty))
+		end_pass(s);
 	s->stopped = true;
+	/* One pass is left. */
+	s->walked = false;
 	tern_dirty_freeze(s->m->dirty);
 	if (s->chunk == CHUNK_PREPARED && !s->consumed)
 		s->chunk = CHUNK_OFFERED;
@@ -231,11 +251,6 @@ static u64 unstaged_if(const struct tern_session *s, bool stopped)
 static u64 unstaged_bytes(const struct tern_session *s)
 {
 	return unstaged_if(s, s->stopped);
-}
-
-static u64 staged_bytes(const struct tern_session *s)
-{
-	return s->chunk_bytes - s->consumed;
 }
 
 /**
@@ -308,7 +323,7 @@ int tern_session_reinit(struct tern_session *s, bool reported)
 	} else {
 		tern_dirty_again(s->m->dirty);
 		/* The next chunk begins a pass. */
-		s->walked = true;
+		end_pass(s);
 		if (reported) {
 			s->snapshot = tern_dirty_count(s->m->dirty);
 			s->first_pass = s->stats->passes + 1;
@@ -472,6 +487,7 @@ static ssize_t fill(struct tern_session *s)
 	ssize_t ret;
 
 	if (!s->stopped && (s->walked || !tern_dirty_ahead(s->m->dirty))) {
+		end_pass(s);
 		tern_dirty_rewind(s->m->dirty);
 		s->fresh = true;
 		s->walked = false;
@@ -488,12 +504,8 @@ static ssize_t fill(struct tern_session *s)
 		if (ret < 0)
 			return used ? used : ret;
 		if (!ret) {
-			s->walked = true;
+			end_pass(s);
 			s->snapshot = 0;
-			/* A pass counts from its first chunk on, which may be this one. */
-			trace_tern_pass_end(s->m->name,
-					    s->stats->passes + (s->fresh && !s->stopped),
-					    s->stopped);
 			if (s->stopped) {
 				tern_dirty_finish(s->m->dirty);
 				used += stage(s, used, put_final(s, workplace(s, used), room));

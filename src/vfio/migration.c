@@ -178,8 +178,8 @@ int tern_migration_go(struct tern_migration *mig, enum tern_phase to)
 	}
 out:
 	dev_dbg(mig->vdev->dev, "%s -> %s: %d\n", tern_phase_name(from), tern_phase_name(to), ret);
-	trace_tern_state(mc->m->name, tern_phase_name(from), tern_phase_name(to), ret,
-			 ktime_get_ns() - began);
+	trace_tern_state(mc->m->name, tern_phase_name(from), error ? "error" : tern_phase_name(to),
+			 ret, ktime_get_ns() - began);
 	return ret;
 }
 
@@ -192,7 +192,10 @@ out:
  */
 int tern_migration_reset(struct tern_migration *mig)
 {
-	atomic_long_t *resets = &mig->machine.m->resets;
+	struct tern_machine *mc = &mig->machine;
+	atomic_long_t *resets = &mc->m->resets;
+	u64 began = ktime_get_ns();
+	enum tern_phase from;
 	int ret;
 
 	/* Whatever is done under the mutex will be in vain. */
@@ -202,8 +205,11 @@ int tern_migration_reset(struct tern_migration *mig)
 	atomic_long_dec(resets);
 	if (ret)
 		return ret;
-	tern_machine_reset(&mig->machine);
+	from = mc->phase;
+	tern_machine_reset(mc);
 	end_data(mig);
+	trace_tern_state(mc->m->name, tern_phase_name(from), tern_phase_name(mc->phase), 0,
+			 ktime_get_ns() - began);
 	dev_dbg(mig->vdev->dev, "reset\n");
 	tern_migration_unlock(mig);
 	return 0;

@@ -304,6 +304,26 @@ static inline int pair_on(struct dev *a, struct dev *b, struct setting given)
 	return ret ?: device_on(b, UUID_B, given);
 }
 
+/* Store to a page, at a place that differs from page to page. */
+static inline void touch(uint32_t *mem, unsigned long page, uint32_t value)
+{
+	mem[page * (PAGE / 4) + page % 1024] = value;
+}
+
+/* The same, and of the first @pages pages of the source each @nth is written. */
+static inline int pair_filled(struct dev *a, struct dev *b, struct setting given,
+			      unsigned long pages, unsigned int nth)
+{
+	unsigned long page;
+	int ret;
+
+	given.map_memory = true;
+	ret = pair_on(a, b, given);
+	for (page = 0; !ret && page < pages; page += nth)
+		touch(a->mem, page, page + 1);
+	return ret;
+}
+
 static inline int pair_off(struct dev *a, struct dev *b, struct stream *s)
 {
 	int ret = device_off(a), other = device_off(b);
@@ -345,12 +365,6 @@ static inline void seal_record(const struct stream *s, struct tern_record *head)
 {
 	head->crc32c = reader_crc(reader_crc(record_at(s, 0)->crc32c, (void *)head, 20),
 				  (void *)(head + 1), head->length);
-}
-
-/* Store to a page, at a place that differs from page to page. */
-static inline void touch(uint32_t *mem, unsigned long page, uint32_t value)
-{
-	mem[page * (PAGE / 4) + page % 1024] = value;
 }
 
 #endif /* TERN_FIXTURE_H */

@@ -20,13 +20,8 @@
 /* A source, with a quarter of its pages written, and a destination. */
 static int set_up(struct dev *a, struct dev *b, const struct front_end *by)
 {
-	int ret = pair_on(a, b, (struct setting){ .memory_mib = 4, .window_kib = 256,
-						  .map_memory = true, .by = by });
-	unsigned long page;
-
-	for (page = 0; !ret && page < PAGES; page += 4)
-		touch(a->mem, page, page + 1);
-	return ret;
+	return pair_filled(a, b, (struct setting){ .memory_mib = 4, .window_kib = 256, .by = by },
+			   PAGES, 4);
 }
 
 FIXTURE(inject) {
