@@ -41,10 +41,9 @@ out=build/demo
 rm -rf "$out"
 mkdir -p "$out"
 
-case $with in
-none) echo "A device of $memory MiB writes $rate MiB/s by itself, and migrates. This takes a minute or two." ;;
-*) echo "A guest with $memory MiB of device memory writes $rate MiB/s, and migrates. This takes a minute or two." ;;
-esac
+what="guest with $memory MiB of device memory"
+[ "$with" = linux ] || what="device of $memory MiB without a guest"
+echo "A $what writes $rate MiB/s, and migrates. This takes a minute or two."
 module=$(scripts/build-module.sh)
 initrd=$(scripts/migration-guest.sh)
 kernel=$(scripts/cache.sh kernel 6.1)
