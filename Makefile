@@ -96,7 +96,8 @@ check-iommufd: check-iommufd-sessions check-iommufd-ways	## v2 with QEMU 10.0 an
 
 check-iommufd-sessions:	## of it: to and fro, cancelled, lost, multifd
 	@status=0; \
-	scripts/check-migration.sh uml/10.0 load,guestless,rounds,cancelled,save,newer --to-and-fro 20 || status=1; \
+	scripts/check-migration.sh uml/10.0 load,guestless,rounds,cancelled,save,newer \
+		--to-and-fro 20 || status=1; \
 	scripts/check-migration.sh uml/trixie-backports rounds || status=1; \
 	exit $$status
 

@@ -3,7 +3,7 @@
 #
 # layers.sh [TREE] - do the layers point one way? (Documentation/design/layers.rst)
 #
-#   core      includes core, the stream's header, and of the kernel only env.h
+#   core      includes core, the stream's header, and of the kernel and lab/trace.h only env.h
 #   function  includes core, function, the kernel; any PCI function, and no model
 #   mem       a model: includes core, function, lab and itself
 #   lab       includes core and itself: what a tester asks of a device
@@ -35,6 +35,8 @@ done
 complain "core includes core, <uapi/tern/stream.h> and, in env.h, the kernel" "$(
 	includes src/core | grep -vE ':core/[a-z]+\.h$|:uapi/tern/stream\.h$' |
 		grep -v '^src/core/env\.h:' || true)"
+complain "core/env.h includes the kernel and lab/trace.h" "$(
+	includes src/core/env.h | grep -vE ':(linux|asm)/|:lab/trace\.h$' || true)"
 complain "core/env.h includes nothing of vfio, mm or user copies" "$(
 	grep -nE '<linux/(vfio|mdev|mm|uaccess|shmem_fs|fs|version)\.h>' src/core/env.h || true)"
 complain "function includes core, function and the kernel" "$(

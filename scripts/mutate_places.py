@@ -93,7 +93,8 @@ def parse(source, command, runs_in):
     import clang.cindex as cindex
 
     unit = cindex.Index.create().parse(
-        os.path.join(runs_in, source), [*clang_flags(command, source), f"-working-directory={runs_in}", "-w"],
+        os.path.join(runs_in, source),
+        [*clang_flags(command, source), f"-working-directory={runs_in}", "-w"],
         options=cindex.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD)
     errors = [str(note) for note in unit.diagnostics if note.severity >= note.Error]
     if errors:

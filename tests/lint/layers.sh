@@ -31,6 +31,7 @@ done <<'ROWS'
 src/core/dirty.c|#include <linux/slab.h>|core includes core
 src/core/dirty.c|#include "function/function.h"|core includes core
 src/core/env.h|#include <linux/mm.h>|core/env.h includes nothing
+src/core/env.h|#include "lab/inject.h"|core/env.h includes the kernel
 src/core/dirty.c|#ifdef CONFIG_NUMA|core has no tests of the kernel
 src/function/memory.c|#include "mem/dma.h"|function includes core, function
 src/function/memory.c|#include "vfio/device.h"|function includes core, function
