@@ -129,7 +129,7 @@ def abi(*_):
     code += [name for source in sorted(pathlib.Path("src").rglob("*.c"))
              for name in re.findall(r"module_param\((\w+),", source.read_text())]
     code += re.findall(r'\[TERN_RULE_\w+\]\s*= \{ "(\w+)"',
-                       pathlib.Path("src/lab/inject.c").read_text())
+                       pathlib.Path("src/lab/rule.c").read_text())
     same(described - {"tern-mem"}, set(code), "attributes and parameters")
 
 

@@ -3,9 +3,9 @@
  * Injection: faults, delays, rates and lies that a tester asks of a device, so that the
  * VMM's answer to them can be tested.
  *
- * A rule is a row of the table below. It has lines of text, which user space writes as a
- * whole. A line that cannot be read changes nothing. All policy is here. The protocols
- * ask at three places, and decide nothing:
+ * User space writes the lines of a rule as a whole (lab/rule.c). What cannot be read
+ * changes nothing. All policy is here. The protocols ask at three places, and decide
+ * nothing:
  *
  *   before the first step of an arc	may it be taken, and when? A refused one has
  *					changed nothing.
@@ -29,73 +29,7 @@
 #include "lab/inject.h"
 #include "lab/trace.h"
 
-#define MS_MAX		(3600 * MSEC_PER_SEC)
-#define US_MAX		(3600ULL * USEC_PER_SEC)
-#define MIBS_MAX	(1ULL << 20)
 #define HUGE_BYTES	(1ULL << 60)
-/* What lies above is the kernel's own. */
-#define ERRNO_MAX	511
-
-/* What a word of a line can be. */
-enum word {
-	WORD_NONE,
-	WORD_STATE,	/* a phase; with an errno also "error" */
-	WORD_BYTES,	/* an offset in the data */
-	WORD_ERRNO,
-	WORD_BIT,	/* of a byte */
-	WORD_MS,
-	WORD_US,
-	WORD_MIBS,
-	WORD_SIZE,	/* bytes, not 0 */
-	WORD_LIE,
-};
-
-enum lie { LIE_EXACT, LIE_ZERO, LIE_STUCK, LIE_HUGE, LIES };
-
-static const char *const lie_names[LIES] = {
-	[LIE_EXACT]	= "exact",
-	[LIE_ZERO]	= "zero",
-	[LIE_STUCK]	= "stuck",
-	[LIE_HUGE]	= "huge",
-};
-
-static const char *const offer_names[] = {
-	"v1", "v2", "stop_copy", "p2p", "precopy", "dma_log", "data_size", "precopy_info2",
-};
-
-static_assert(BIT(ARRAY_SIZE(offer_names)) - 1 == TERN_OFFER_ALL);
-
-/**
- * struct rule - how the lines of a rule are written
- * @name: its attribute
- * @at: the word for struct tern_rule_line's at
- * @value: the word for its value
- * @several: it may have more than one line
- */
-struct rule {
-	const char *name;
-	enum word at;
-	enum word value;
-	bool several;
-};
-
-static const struct rule rules[TERN_RULES] = {
-	[TERN_RULE_STATE]	= { "state", WORD_STATE, WORD_ERRNO, true },
-	[TERN_RULE_STATE_DELAY]	= { "state_delay", WORD_STATE, WORD_MS, true },
-	[TERN_RULE_READ]	= { "read", WORD_BYTES, WORD_ERRNO, true },
-	[TERN_RULE_WRITE]	= { "write", WORD_BYTES, WORD_ERRNO, true },
-	[TERN_RULE_READ_DELAY]	= { "read_delay_us", WORD_NONE, WORD_US },
-	[TERN_RULE_WRITE_DELAY]	= { "write_delay_us", WORD_NONE, WORD_US },
-	[TERN_RULE_READ_RATE]	= { "read_mibs", WORD_NONE, WORD_MIBS },
-	[TERN_RULE_WRITE_RATE]	= { "write_mibs", WORD_NONE, WORD_MIBS },
-	[TERN_RULE_READ_MAX]	= { "read_max", WORD_NONE, WORD_SIZE },
-	[TERN_RULE_FLIP]	= { "flip", WORD_BYTES, WORD_BIT },
-	[TERN_RULE_CUT]		= { "cut", WORD_BYTES, WORD_NONE },
-	[TERN_RULE_PENDING]	= { "pending", WORD_NONE, WORD_LIE },
-	[TERN_RULE_INITIAL]	= { "initial", WORD_NONE, WORD_LIE },
-	[TERN_RULE_DATA_SIZE]	= { "data_size", WORD_NONE, WORD_LIE },
-	[TERN_RULE_FEATURES]	= { "features" },
-};
 
 static const enum tern_rule fault_of[TERN_WAYS] = {
 	[TERN_WAY_READ]		= TERN_RULE_READ,
@@ -123,158 +57,12 @@ void tern_inject_init(struct tern_inject *in)
 	init_waitqueue_head(&in->wait);
 }
 
-/**
- * tern_rule_name() - the attribute of a rule
- * @rule: the rule
- */
-const char *tern_rule_name(enum tern_rule rule)
-{
-	return rules[rule].name;
-}
-
-static int parse_number(const char *text, u64 least, u64 most, u64 *value)
-{
-	int ret = kstrtou64(text, 0, value);
-
-	if (ret)
-		return ret;
-	return *value < least || *value > most ? -EINVAL : 0;
-}
-
-static int parse_name(const char *text, const char *const *names, unsigned int n, u64 *value)
-{
-	int i = match_string(names, n, text);
-
-	if (i < 0)
-		return -EINVAL;
-	*value = i;
-	return 0;
-}
-
-static int parse_state(const char *text, u64 *value)
-{
-	enum tern_phase phase;
-
-	for (phase = 0; phase < TERN_PHASES && strcmp(text, tern_phase_name(phase)); phase++)
-		;
-	*value = phase;
-	return phase < TERN_PHASES || !strcmp(text, "error") ? 0 : -EINVAL;
-}
-
-static int parse_word(enum word word, const char *text, u64 *value)
-{
-	switch (word) {
-	case WORD_NONE:
-		return 0;
-	case WORD_STATE:
-		return parse_state(text, value);
-	case WORD_BYTES:
-		return parse_number(text, 0, S64_MAX, value);
-	case WORD_ERRNO:
-		return parse_number(text, 1, ERRNO_MAX, value);
-	case WORD_BIT:
-		return parse_number(text, 0, BITS_PER_BYTE - 1, value);
-	case WORD_MS:
-		return parse_number(text, 1, MS_MAX, value);
-	case WORD_US:
-		return parse_number(text, 1, US_MAX, value);
-	case WORD_MIBS:
-		return parse_number(text, 1, MIBS_MAX, value);
-	case WORD_SIZE:
-		return parse_number(text, 1, S32_MAX, value);
-	case WORD_LIE:
-		return parse_name(text, lie_names, LIES, value);
-	}
-	return -EINVAL;
-}
-
-/* The next word of a line, or NULL. */
-static const char *next_word(char **line)
-{
-	const char *word;
-
-	*line = skip_spaces(*line);
-	word = strsep(line, " \t");
-	if (!*line)
-		*line = "";
-	return *word ? word : NULL;
-}
-
-static int parse_features(char *line, struct tern_rule_line *l)
-{
-	const char *word;
-	u64 feature;
-	int ret;
-
-	while ((word = next_word(&line))) {
-		ret = parse_name(word, offer_names, ARRAY_SIZE(offer_names), &feature);
-		if (ret)
-			return ret;
-		l->value |= BIT(feature);
-	}
-	return 0;
-}
-
-static int parse_line(enum tern_rule rule, char *line, struct tern_rule_line *l)
-{
-	const enum word words[] = { rules[rule].at, rules[rule].value };
-	u64 *values[] = { &l->at, &l->value }, times;
-	const char *word;
-	unsigned int i;
-	int ret;
-
-	memset(l, 0, sizeof(*l));
-	if (rule == TERN_RULE_FEATURES)
-		return parse_features(line, l);
-	for (i = 0; i < ARRAY_SIZE(words); i++) {
-		if (words[i] == WORD_NONE)
-			continue;
-		word = next_word(&line);
-		ret = word ? parse_word(words[i], word, values[i]) : -EINVAL;
-		if (ret)
-			return ret;
-	}
-	/* A device gets into the error state by an error. */
-	if (l->at == TERN_PHASES && rule == TERN_RULE_STATE_DELAY)
-		return -EINVAL;
-	word = next_word(&line);
-	if (word && rules[rule].value == WORD_ERRNO) {
-		ret = parse_number(word, 1, U32_MAX, &times);
-		if (ret)
-			return ret;
-		l->times = times;
-		word = next_word(&line);
-	}
-	return word ? -EINVAL : 0;
-}
-
-/* The lines of @text, which is spoilt. Their number, or -errno. */
-static int parse(enum tern_rule rule, char *text, struct tern_rule_line *lines)
-{
-	unsigned int most = rules[rule].several ? TERN_RULE_LINES : 1;
-	unsigned int n = 0;
-	char *line;
-	int ret;
-
-	text = strim(text);
-	if (!*text || !strcmp(text, "0"))
-		return 0;
-	while ((line = strsep(&text, "\n"))) {
-		if (n == most)
-			return -E2BIG;
-		ret = parse_line(rule, line, &lines[n++]);
-		if (ret)
-			return ret;
-	}
-	return n;
-}
-
 /* A rule has applied. */
 static void hit(struct tern_inject *in, enum tern_rule rule)
 {
 	lockdep_assert_held(&in->lock);
 	in->hits[rule]++;
-	trace_tern_inject(in->device, rules[rule].name);
+	trace_tern_inject(in->device, tern_rule_name(rule));
 }
 
 static void end_waits(struct tern_inject *in)
@@ -290,12 +78,7 @@ static void end_waits(struct tern_inject *in)
  * @rule: the rule
  * @text: a line or lines; empty or "0": none
  *
- * Return: 0, or with nothing changed one of:
- *
- * - -EINVAL: a word is missing, unknown or too much, or a number out of range
- * - -ERANGE: a number does not fit into 64 bits
- * - -E2BIG: too many lines
- * - -ENOMEM
+ * Return: 0, or with nothing changed -ENOMEM or an error of tern_rule_parse().
  *
  * Context: may sleep.
  */
@@ -308,7 +91,7 @@ int tern_inject_set(struct tern_inject *in, enum tern_rule rule, const char *tex
 
 	if (!copy)
 		return -ENOMEM;
-	n = parse(rule, copy, lines);
+	n = tern_rule_parse(rule, copy, lines);
 	kfree(copy);
 	if (n < 0)
 		return n;
@@ -341,52 +124,11 @@ void tern_inject_clear(struct tern_inject *in)
 	wake_up_all(&in->wait);
 }
 
-static int show_word(char *buf, int len, enum word word, u64 value)
-{
-	switch (word) {
-	case WORD_NONE:
-		return 0;
-	case WORD_STATE:
-		return sysfs_emit_at(buf, len, "%s ", tern_phase_name(value) ?: "error");
-	case WORD_LIE:
-		return sysfs_emit_at(buf, len, "%s ", lie_names[value]);
-	default:
-		return sysfs_emit_at(buf, len, "%llu ", value);
-	}
-}
-
-static int show_features(char *buf, u64 offered)
-{
-	unsigned int i;
-	int len = 0;
-
-	for (i = 0; i < ARRAY_SIZE(offer_names); i++)
-		if (offered & BIT(i))
-			len += sysfs_emit_at(buf, len, "%s ", offer_names[i]);
-	return len;
-}
-
 /* Those that are offered if the device is opened now. */
 static u64 offer_now(const struct tern_inject *in)
 {
 	lockdep_assert_held(&in->lock);
 	return in->n[TERN_RULE_FEATURES] ? in->lines[TERN_RULE_FEATURES][0].value : TERN_OFFER_ALL;
-}
-
-/* A line without the space at its end. */
-static int end_line(char *buf, int len)
-{
-	return len - 1 + sysfs_emit_at(buf, len - 1, "\n");
-}
-
-static ssize_t show_offer(struct tern_inject *in, char *buf)
-{
-	u64 offered;
-
-	spin_lock(&in->lock);
-	offered = offer_now(in);
-	spin_unlock(&in->lock);
-	return end_line(buf, show_features(buf, offered));
 }
 
 /**
@@ -399,22 +141,12 @@ static ssize_t show_offer(struct tern_inject *in, char *buf)
  */
 ssize_t tern_inject_show(struct tern_inject *in, enum tern_rule rule, char *buf)
 {
-	const struct tern_rule_line *l = in->lines[rule];
-	unsigned int i;
-	int len = 0;
+	ssize_t len;
 
-	if (rule == TERN_RULE_FEATURES)
-		return show_offer(in, buf);
 	spin_lock(&in->lock);
-	for (i = 0; i < in->n[rule]; i++, l++) {
-		len += show_word(buf, len, rules[rule].at, l->at);
-		len += show_word(buf, len, rules[rule].value, l->value);
-		if (l->times)
-			len += sysfs_emit_at(buf, len, "%u ", l->times);
-		len = end_line(buf, len);
-	}
+	len = tern_rule_show(rule, in->lines[rule], in->n[rule], buf);
 	spin_unlock(&in->lock);
-	return len ?: sysfs_emit(buf, "0\n");
+	return len;
 }
 
 /**
@@ -431,7 +163,7 @@ ssize_t tern_inject_show_hits(struct tern_inject *in, char *buf)
 
 	spin_lock(&in->lock);
 	for (rule = 0; rule < TERN_RULES; rule++)
-		len += sysfs_emit_at(buf, len, "%s %llu\n", rules[rule].name, in->hits[rule]);
+		len += sysfs_emit_at(buf, len, "%s %llu\n", tern_rule_name(rule), in->hits[rule]);
 	spin_unlock(&in->lock);
 	return len;
 }
@@ -720,14 +452,14 @@ u64 tern_inject_count_slow(struct tern_inject *in, enum tern_rule rule, u64 exac
 	if (rule != TERN_RULE_DATA_SIZE && is_cut(in))
 		exact = 0;
 	shown = exact;
-	switch ((enum lie)value_of(in, rule)) {
-	case LIE_ZERO:
+	switch ((enum tern_lie)value_of(in, rule)) {
+	case TERN_LIE_ZERO:
 		shown = 0;
 		break;
-	case LIE_HUGE:
+	case TERN_LIE_HUGE:
 		shown = HUGE_BYTES;
 		break;
-	case LIE_STUCK:
+	case TERN_LIE_STUCK:
 		if (!(in->is_stuck & BIT(rule)))
 			in->stuck[rule] = exact;
 		in->is_stuck |= BIT(rule);
