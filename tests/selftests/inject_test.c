@@ -852,4 +852,22 @@ TEST_F(inject_file, LAB_11_features_are_withheld)
 	EXPECT_GT(d->mig.size, 0);
 }
 
+/*
+ * The kernel takes the opt-in without asking the device; one that withholds the flags
+ * leaves them as they are.
+ */
+TEST_F(inject_file, LAB_11_flags_of_precopy_info_are_withheld)
+{
+	const uint32_t v2 = VFIO_DEVICE_FEATURE_SET | FEATURE_PRECOPY_INFO_V2;
+	struct dev *d = &self->a;
+
+	ASSERT_EQ(offer(d, "v2 stop_copy precopy dma_log"), 0);
+	if (feature(d, v2, "", 0))
+		TH_LOG("this kernel has no MIG_PRECOPY_INFOv2");
+	EXPECT_EQ(precopy_flags(d, 0x55), 0x55);
+	ASSERT_EQ(offer(d, "v2 stop_copy precopy dma_log precopy_info2"), 0);
+	if (!feature(d, v2, "", 0))
+		EXPECT_EQ(precopy_flags(d, 0x55), 0);
+}
+
 TEST_HARNESS_MAIN

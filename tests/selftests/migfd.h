@@ -106,6 +106,19 @@ static inline int precopy_info(int data_fd, uint64_t *initial, uint64_t *dirty)
 	return 0;
 }
 
+/* The flags of an answer in pre-copy, or -errno. @given: those of the question. */
+static inline int precopy_flags(struct dev *d, uint32_t given)
+{
+	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = given };
+	int fd, ret = go_open(d, S_PRE_COPY, &fd);
+
+	if (ret)
+		return ret;
+	ret = ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info) ? -errno : (int)info.flags;
+	close(fd);
+	return go(d, S_RUNNING) ?: ret;
+}
+
 /* One read; bytes added to the stream, or -errno. */
 static inline ssize_t read_some(int data_fd, struct stream *s, size_t most)
 {

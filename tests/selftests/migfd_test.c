@@ -426,19 +426,6 @@ TEST_F(migfd, V2_15_reinit_sends_all_memory_again)
 	munmap(locked, PAGE);
 }
 
-/* The flags of an answer in pre-copy, or -errno. @given: those of the question. */
-static int precopy_flags(struct dev *d, uint32_t given)
-{
-	struct vfio_precopy_info info = { .argsz = sizeof(info), .flags = given };
-	int fd, ret = go_open(d, S_PRE_COPY, &fd);
-
-	if (ret)
-		return ret;
-	ret = ioctl(fd, VFIO_MIG_GET_PRECOPY_INFO, &info) ? -errno : (int)info.flags;
-	close(fd);
-	return go(d, S_RUNNING) ?: ret;
-}
-
 /* V2-15: the feature holds until the last close, and needs pre-copy. */
 TEST_F(migfd, V2_15_flags_are_an_output_until_the_close)
 {
