@@ -27,7 +27,7 @@ case $* in 'jobs all' | faults) faults=$(job fault_test) life=$(job fault_life_t
 
 # For each of the two kernels below half of the work.
 first=("$(job device_test)" "$(job inject_test)" "$(job workload_test)" "$(job trace_test)"
-	"$(job irq_test)" "$(job region_test)"
+	"$(job log_test)" "$(job irq_test)" "$(job region_test)"
 	"$(job memory_test)" "$(job storm_test)" "$faults"
 	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
 second=("$(job late_test)" "$(job opener_test)" "$(job iommufd_test)" "$(job killed_test)" "$life"

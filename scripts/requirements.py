@@ -28,7 +28,7 @@ REQUIRED = (
     + [f"P-{n}" for n in range(1, 37)]
     + [f"DMA-{n}" for n in range(1, 11)]
     + [f"INT-{n}" for n in range(1, 7)]
-    + [f"LAB-{n}" for n in range(1, 16)]
+    + [f"LAB-{n}" for n in range(1, 18)]
 )
 
 NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT|LAB)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")

@@ -33,7 +33,7 @@ case $(uname -r) in 6.1.*) [ $elsewhere = /dev/null ] || exit 1 ;; esac
 cd "$top/build/selftests" || exit 1
 modprobe -a zram fuse # a disk that attack_test swaps to and reads from; a file system of opener_test
 export TERN_MODULE="$module" # what it loads again
-for test in device_test inject_test workload_test trace_test late_test opener_test irq_test region_test migration_test migfd_test v2_test memory_test dma_test storm_test killed_test attack_test; do
+for test in device_test inject_test workload_test trace_test log_test late_test opener_test irq_test region_test migration_test migfd_test v2_test memory_test dma_test storm_test killed_test attack_test; do
 	# Its own lines count; a failure that it did not say counts too.
 	# shellcheck disable=SC2046 # options
 	"./$test" $("$top/scripts/not-here.sh" "$test" "$elsewhere") || say $? "$test"
