@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [demo|check|deb] - install what Tern's demo, its checks or its package need.
+# setup.sh [demo|check|tracers|deb] - install what Tern's demo, its checks or its package need.
 #
 # On Debian 12 and 13 whatever is missing is installed with apt. Elsewhere nothing is
 # installed: the missing commands are named. Silent if nothing is missing.
@@ -23,6 +23,7 @@ check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	patch:patch procps:pgrep shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
 	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm
 	bubblewrap:bwrap)
+tracers=("${check[@]}" linux-perf:perf trace-cmd:trace-cmd bpftrace:bpftrace)
 deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
 
 die() {
@@ -114,8 +115,9 @@ main() {
 	case ${1:-demo} in
 	demo) packages=("${demo[@]}") memory_mib=4096 ;;
 	check) packages=("${check[@]}") memory_mib=7168 ;; # two VMs at once
+	tracers) packages=("${tracers[@]}") memory_mib=4096 ;;
 	deb) packages=("${deb[@]}") memory_mib=0 ;;
-	*) die "usage: setup.sh [demo|check|deb]" ;;
+	*) die "usage: setup.sh [demo|check|tracers|deb]" ;;
 	esac
 
 	check_memory "$memory_mib"
