@@ -78,7 +78,7 @@ faults:	## the faults that check-uml leaves out: all at once, and in the load of
 check-vm:	## the selftests in a VM with a stock kernel
 	@scripts/check-vm.sh
 
-check-by-hand:	## the README's session by hand, and the scripts of ci.rst
+check-by-hand:	## the README's session by hand, ten-minutes.rst and the scripts of ci.rst
 	@scripts/check-by-hand.sh
 
 # What a reader refuses and what a device does by itself depends on no protocol:

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-by-hand.sh - the README's session by hand, as it is printed there, with QEMU 7.2 and
-# 10.0; and the two scripts of Documentation/ci.rst. In a VM with 6.1.
+# check-by-hand.sh [--long] - the README's session by hand, and that of ten-minutes.rst, as they are
+# printed there, with QEMU 7.2 and 10.0 (the second one with --long); and the two scripts of Documentation/ci.rst. In a VM with 6.1.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,5 +19,5 @@ cp -r Kbuild Makefile src include scripts "$tree/"
 make -s -C "$tree" modules KDIR="$kdir" >build/by-hand.log 2>&1
 scripts/vm-tap.sh by-hand --kernel 6.1 --kvm --cpus 1 -- \
 	bash tests/vm/by-hand.sh "$top" "$tree" "$kdir" \
-	"$(scripts/cache.sh qemu 7.2)" "$(scripts/cache.sh qemu 10.0)"
+	"$(scripts/cache.sh qemu 7.2)" "$(scripts/cache.sh qemu 10.0)" ${1:+1}
 scripts/tap.sh build/vm/by-hand/tap
