@@ -147,6 +147,10 @@ check-mdevctl:	## mdevctl's udev rule starts a device, in each of 30 loads of th
 	@scripts/setup.sh check
 	@scripts/check-mdevctl.sh
 
+lab:	## what QEMU 7.2, 10.0 and 11.1 make of each rule of injection, and vmm.rst
+	@scripts/setup.sh check
+	@scripts/check-lab.sh
+
 tracers:	## the tracepoints by perf, trace-cmd and bpftrace, as lab.rst shows it
 	@scripts/setup.sh tracers
 	@scripts/check-tracers.sh
@@ -158,7 +162,7 @@ libvirt:	## virsh migrates a domain between two libvirtd: 9.0 with QEMU 7.2, 11.
 	@scripts/setup.sh check
 	@scripts/check-libvirt.sh
 
-check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, tracers, libvirt, deb, hosts, check-mdevctl or check-mtty
+check-long:	## what does not fit into check: PART=mutants, faults, ways, ways-v2, newer-hosts, limits, lab, tracers, libvirt, deb, hosts, check-mdevctl or check-mtty
 	@$(MAKE) --no-print-directory $(patsubst hosts,check-hosts,$(patsubst deb,check-deb,$(or $(PART),mutants)))
 
 help:	## this list
@@ -168,4 +172,4 @@ help:	## this list
 .PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd \
 	check-iommufd-sessions check-iommufd-ways check-migration check-v2 mutants mutate \
-	ways ways-v2 newer-hosts limits tracers libvirt check-deb check-hosts check-mdevctl check-mtty check-long help
+	ways ways-v2 newer-hosts limits lab tracers libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

@@ -10,8 +10,9 @@
 #			which speak v2; uml/10.0, in User Mode Linux with iommufd and no KVM
 #			(uml-kernel.sh; uml-debug/10.0 or uml-smp/10.0: this one of cache.sh's); or
 #			trixie, trixie-backports or sid: that suite's kernel and its QEMU
-#	ONLY		scenarios, with commas between. Two must be named to run: "hosts" has two
-#			VMs with a network between them, "limits" is of check-limits.sh
+#	ONLY		scenarios, with commas between. Three must be named to run: "hosts" has two
+#			VMs with a network between them, "limits" is of check-limits.sh,
+#			"situations" of check-lab.sh
 #	OPTION		of harness.py: --way TITLE, --without W-N,..., --long, --seed N
 #
 # The output of the QEMUs and their guests is left in build/vm/migration-KERNEL-QEMU*/logs.

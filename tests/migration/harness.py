@@ -21,6 +21,7 @@ import limits
 import newer
 import rounds
 import saved
+import situations
 import ways
 from checks import check_bytes, check_load, check_pages, check_sabotage, check_silence, describe, equal
 from lab import Lab, arguments
@@ -166,6 +167,8 @@ def scenarios(args, protocol):
         return [("load", saved.LOAD_TESTS, lambda *lab: saved.load_all(*lab, args.load))]
     if args.only == "limits":
         return [("limits", limits.count(protocol), limits.limits)]
+    if args.only == "situations":
+        return [("situations", situations.count(protocol), situations.all_situations)]
     v1 = protocol.name == "v1"
     # What the engine does is the same for both protocols. User Mode Linux runs most of it,
     # by v2; a guest with KVM takes minutes where KVM is emulated.

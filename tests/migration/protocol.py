@@ -26,6 +26,7 @@ class V1:
     starts_anyway = False  # a guest whose device could not be started
     least_bandwidth = 0  # of a pass, in bytes a second
     msix_without_kvm = True  # no crash on the destination
+    knows_bandwidth = False  # of the switchover, where it is set
     acknowledges_again = False  # new initial data, before it stops
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
@@ -35,8 +36,9 @@ class V1:
     _state = re.compile(r"vfio_migration_set_state .* state (\d+)$")
     _meaning = {"3": BEGUN, "2": STOPPED, "0": STOPPED, "1": ENDED}
 
-    def __init__(self, binary):
+    def __init__(self, binary, version):
         self.binary = binary
+        self.version = version
 
     @classmethod
     def events(cls, text):
@@ -57,6 +59,7 @@ class V2(V1):
     # It keeps the file of the session that the stop ended, and gets another.
     sessions_in_a_stream = False
     starts_anyway = True
+    knows_bandwidth = True
     peers_stop_first = True  # RUNNING_P2P
     # The first round of the guest's own memory is under way in the device's first passes.
     least_bandwidth = 8 << 20
@@ -87,11 +90,10 @@ class V2(V1):
     _meaning = {"PRE_COPY": BEGUN, "STOP_COPY": STOPPED, "STOP": STOPPED, "RUNNING": ENDED}
 
     def __init__(self, binary, version, machine, logs_dma):
-        super().__init__(binary)
+        super().__init__(binary, version)
         self.option = "migration-events=on" + machine.device
         if machine.migrates:
             self.option += ",enable-migration=on"
-        self.version = version
         self.excused = [] if logs_dma else [self._untracked]
         newer = major(version) >= 11
         self.msix_without_kvm = newer
@@ -114,7 +116,7 @@ def of(binary, machine, logs_dma):
     """The protocol of a QEMU: 7.2 is the last one that speaks v1."""
     said = subprocess.check_output([binary, "--version"], text=True)
     version = re.search(r"version (\d+\.\d+)\.", said)[1]
-    return V1(binary) if major(version) < 8 else V2(binary, version, machine, logs_dma)
+    return V1(binary, version) if major(version) < 8 else V2(binary, version, machine, logs_dma)
 
 
 class Trace:

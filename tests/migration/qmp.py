@@ -50,8 +50,15 @@ class Qmp:
         self._sock.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in requests))
         return [self._reply(name) for name, _ in commands]
 
-    def _reply(self, name):
-        self._loop.until(lambda: self._replies or self.closed, f"{self.name}: {name}")
+    def soon(self, name, seconds):
+        """Run a command that may not be answered in time: then it is asked nothing more."""
+        if self.closed:
+            raise QmpError(f"{self.name}: {name}: the monitor has hung up")
+        self._sock.sendall(json.dumps({"execute": name}).encode() + b"\n")
+        return self._reply(name, seconds)
+
+    def _reply(self, name, seconds=300):
+        self._loop.until(lambda: self._replies or self.closed, f"{self.name}: {name}", seconds)
         if not self._replies:
             raise QmpError(f"{self.name}: {name}: the monitor hung up")
         reply = self._replies.pop(0)
