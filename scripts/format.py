@@ -20,7 +20,7 @@ TO_C = (
     (r"^(FIXTURE|FIXTURE_VARIANT)\((\w+)\) \{", r"struct \1__\2 {"),
     (r"^FIXTURE_VARIANT_ADD\((\w+), (\w+)\) \{", r"struct FIXTURE_VARIANT_ADD__\1__\2 = {"),
     (r"FIXTURE_DATA\((\w+)\) \*", r"FIXTURE_DATA_\1_ *"),
-    (r"^(\t+(?!if |else |for |while ).*\))\n(\t+TH_LOG\()", r"\1 + //@\n\2"),
+    (r"^(\t+(?!\t|if |else |for |while ).*\))\n(\t+TH_LOG\()", r"\1 + //@\n\2"),
 )
 FROM_C = (
     (r"^struct (FIXTURE|FIXTURE_VARIANT)__(\w+) \{", r"\1(\2) {"),

@@ -49,8 +49,32 @@ static bool is_word(int ret)
 	return ret == -ENOMEM || ret == -EFAULT;
 }
 
-/* How many faults there were until one call had none. */
-static int sweep_create(struct __test_metadata *_metadata, int fail_nth, const char *type)
+/* How many attributes a device has, in all of its folders. */
+static int count_attributes(const char *uuid)
+{
+	static const char *const folders[] = { "tern", "inject", "stats", "workload" };
+	char path[128];
+	unsigned int i;
+	int n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(folders); i++) {
+		struct dirent *entry;
+		DIR *dir;
+
+		snprintf(path, sizeof(path), MDEV_DEVICES "/%s/%s", uuid, folders[i]);
+		dir = opendir(path);
+		if (!dir)
+			continue;
+		while ((entry = readdir(dir)))
+			n += entry->d_name[0] != '.';
+		closedir(dir);
+	}
+	return n;
+}
+
+/* How many faults there were until one call had none. A device has so many attributes. */
+static int sweep_create(struct __test_metadata *_metadata, int fail_nth, const char *type,
+			int attributes)
 {
 	char path[128];
 	int create, nth, ret, left = 0;
@@ -70,8 +94,10 @@ static int sweep_create(struct __test_metadata *_metadata, int fail_nth, const c
 			EXPECT_EQ(write_once(create, UUID_A), 0)
 				TH_LOG("%s, chance %d: refused, and then again", type, nth);
 		}
-		/* All of it is there: what could be missing is its folder. */
+		/* All of it is there: what could be missing is a folder, or what is in it. */
 		EXPECT_TRUE(attr_is(UUID_A, "state", "running"));
+		EXPECT_EQ(count_attributes(UUID_A), attributes)
+			TH_LOG("%s, chance %d", type, nth);
 		EXPECT_EQ(mdev_remove(UUID_A), 0);
 	}
 	close(create);
@@ -89,22 +115,26 @@ TEST_F_TIMEOUT(life, create_that_fails_leaves_nothing, 100)
 	struct code group = find_code("vfio_device_set_group", NULL);
 	struct held before, after;
 	const char *more;
+	char path[128];
 	unsigned int i;
 
 	ASSERT_NE(group.start, 0);
 	if (filter_faults("require", find_code(NULL, "tern")) || filter_faults("reject", group))
 		SKIP(return, "the kernel has no filter of faults by their stack");
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
-		int n;
+		int n, attributes;
 
 		if (access(types[i], F_OK))
 			continue;
 		/* What the kernel allocates once, it has then. */
-		ASSERT_EQ(mdev_create(UUID_A), 0);
+		snprintf(path, sizeof(path), "%s/create", types[i]);
+		ASSERT_EQ(write_file(path, UUID_A), 0);
+		attributes = count_attributes(UUID_A);
+		ASSERT_GT(attributes, 20);
 		ASSERT_EQ(mdev_remove(UUID_A), 0);
 		before = look_what_is_held();
 		name_thread(i ? "create null" : "create mem");
-		n = sweep_create(_metadata, self->fd, types[i]);
+		n = sweep_create(_metadata, self->fd, types[i], attributes);
 		name_thread("life");
 		EXPECT_GT(n, 8);
 		after = look_what_is_held();
