@@ -3,7 +3,7 @@
 
 from attempt import Point
 from checks import check_bytes, check_goes_on, check_load, check_pages, equal
-from usual import BANDWIDTH, LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
+from usual import BANDWIDTH, LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT, most
 
 
 def precopy(now):
@@ -122,7 +122,7 @@ def wanted(protocol, sample):
 
 def cancelled(tap, lab, sample):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
     for point in wanted(lab.protocol, sample):

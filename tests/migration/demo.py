@@ -12,7 +12,7 @@ import sys
 
 from lab import Lab, arguments
 from move import SAMPLE_SECONDS
-from usual import FAST, MIB, RAM_MIB
+from usual import FAST, MIB, RAM_MIB, most
 
 PAGE = 4096
 PASSES = 8
@@ -56,12 +56,12 @@ def linux(lab, mdev, rate_mibs):
     tell(stage="booting", text="a guest with the device boots")
     guest = lab.boot(mdev, RAM_MIB)
     tell(stage="filling", text="the guest fills three quarters of the device's memory")
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     rate = rate_mibs * MIB // PAGE
     # Half a second's worth: small enough to be written again in each pass.
     working_set = min(rate // 2, guest.pages // 2)
     guest.load(working_set, rate)
-    return guest, guest.pages * 3 // 4, working_set
+    return guest, most(guest.pages), working_set
 
 
 def none(lab, mdev, rate_mibs):

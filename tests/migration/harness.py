@@ -26,7 +26,7 @@ import ways
 from checks import check_bytes, check_load, check_pages, check_sabotage, check_silence, describe, equal
 from lab import Lab, arguments
 from tap import Tap
-from usual import FAST, MIB, RAM_MIB
+from usual import FAST, MIB, RAM_MIB, most
 
 # Chunks that fit into a tenth of a second, which is the grain of QEMU's limit.
 WINDOW_KIB = 1024
@@ -76,7 +76,7 @@ def under_load(tap, lab, count):
     guest = lab.boot(lab.mdev(**memory), RAM_MIB)
     equal(guest.pages, mib * MIB // 4096, "pages that the guest sees")
     tap.took(f"a guest with {mib} MiB boots")
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     tap.took("it fills three quarters of them")
     with tap.test("V1-22 lspci -vv in the guest is as in lspci.txt"):
         check_lspci(tap, lab, guest)

@@ -8,7 +8,7 @@ import time
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe, equal
 from host import There
 from migration import Migration
-from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, RAM_MIB
+from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, RAM_MIB, most
 from vmm import ON_A_CLOSED_SOCKET
 
 HERE = "10.0.0.1"
@@ -134,7 +134,7 @@ def hosts(tap, lab, args):
     tap.took("the other host is up")
     network = Network(args.there)
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**FULL_LOAD)
     guest.goes_on()
     tap.took("a guest boots here")

@@ -11,7 +11,7 @@ from checks import check_bytes, check_goes_on, check_load, check_pages, equal
 from migration import Failed, Migration
 from qmp import QmpError
 from tamper import Saved
-from usual import BANDWIDTH, FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT
+from usual import BANDWIDTH, FAST, LOAD, MEMORY, RAM_MIB, SNAPSHOT, most
 from vmm import Unexpected
 
 DOWNTIME_MS = 1000
@@ -54,7 +54,7 @@ def channel(folder, kind):
 
 def boot(lab, more=(), words=""):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB, words=words, more=more)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**LOAD)
     guest.goes_on()
     return guest

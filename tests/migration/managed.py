@@ -19,7 +19,7 @@ from libvirtd import Libvirtd, VirshError
 from loop import Loop
 from mdev import Mdev
 from tap import Tap
-from usual import MEMORY, SNAPSHOT
+from usual import MEMORY, SNAPSHOT, most
 from vmm import Guest
 
 ROUNDS = 2  # there and back
@@ -170,7 +170,7 @@ def refusals(tap, lab, guest, there):
 def to_and_fro(tap, lab):
     guest = lab.boot(lab.mdev(**MEMORY))
     tap.took("a guest boots")
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**LOAD)
     for n in range(1, ROUNDS + 1):
         with tap.test(f"migration {n} by virsh: the device has its passes, and no domain is left behind"):

@@ -2,7 +2,7 @@
 """What only a QEMU that speaks v2 can do."""
 
 from checks import check_goes_on, check_pages, describe, equal
-from usual import FAST, FULL_LOAD, MIB, RAM_MIB
+from usual import FAST, FULL_LOAD, MIB, RAM_MIB, most
 
 LARGE_MIB = 256
 # User Mode Linux maps each page of a process by itself; Linux allows 65530 mappings.
@@ -55,12 +55,12 @@ def device(lab):
 
 def snapshot(lab):
     """Bytes, or more, of the first pass: so much is filled."""
-    return lab.machine.memory_mib * 3 // 4 * MIB
+    return most(lab.machine.memory_mib * MIB)
 
 
 def acknowledged(tap, lab):
     guest = lab.boot(device(lab), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**FULL_LOAD)
     for capabilities in (), ("switchover_ack",):
         name = "with" if capabilities else "without"
@@ -86,7 +86,7 @@ def acknowledged(tap, lab):
 def reinitialised(tap, lab):
     """The device has new initial data in mid-pre-copy, when all else is ready to leave."""
     guest = lab.boot(device(lab), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**FULL_LOAD)
     given = []
 

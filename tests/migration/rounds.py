@@ -2,7 +2,7 @@
 """One guest, back and forth, many times."""
 
 from checks import check_bytes, check_goes_on, check_load, check_pages, describe
-from usual import BANDWIDTH, LOAD, MEMORY, RAM_MIB
+from usual import BANDWIDTH, LOAD, MEMORY, RAM_MIB, most
 
 TESTS = 1
 
@@ -12,7 +12,7 @@ PASSES = 2, 0, 3, 1
 
 def to_and_fro(tap, lab, rounds):
     guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**LOAD)
     tap.took("a guest with 16 MiB boots")
     with tap.test(f"{rounds} migrations back and forth: no page is lost, and no QEMU prints anything"):

@@ -5,7 +5,7 @@ import json
 import pathlib
 
 from checks import check_goes_on, check_verdict, equal
-from usual import LOAD, MIB, RAM_MIB
+from usual import LOAD, MIB, RAM_MIB, most
 
 DOWNTIME_MS = 1000
 WINDOW_KIB = 1024
@@ -24,7 +24,7 @@ def save_all(tap, lab, folder):
     """Two files: of the guest as it ran, and of the same guest, paused."""
     folder.mkdir()
     guest = lab.boot(device(lab), RAM_MIB)
-    guest.fill(guest.pages * 3 // 4)
+    guest.fill(most(guest.pages))
     guest.load(**{**LOAD, "working_set": 1024})
     tap.took(f"a guest with {lab.machine.memory_mib} MiB boots")
     facts = {"boot": BOOT_ID.read_text(), "pages": guest.pages}
@@ -54,7 +54,7 @@ def save(tap, lab, guest, path, state, downtime_ms):
     size = path.stat().st_size
     given = sum(vmm.mdev.numbers("pass_bytes")) + vmm.mdev.number("stopped_bytes")
     tap.note(f"{path.name}: {size} bytes, {given} of them the device's")
-    filled = lab.machine.memory_mib * 3 // 4 * MIB
+    filled = most(lab.machine.memory_mib * MIB)
     assert size > given > filled, f"{given} bytes of the device in a file of {size}"
     return {"stamps": guest.stamps, "size": size}
 

@@ -16,7 +16,7 @@ from checks import (
 )
 from late import LateStores
 from tamper import Begin, CutAtByte, CutAtRecord, Flip, FlipEnd, Saved
-from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT
+from usual import BANDWIDTH, FAST, FULL_LOAD, MEMORY, MIB, RAM_MIB, SNAPSHOT, most
 
 DOWNTIME_MS = 1000
 FILE_ENDED = (
@@ -61,7 +61,7 @@ class Ways:
         """One guest boots, and is put into a file."""
         lab = self._lab
         guest = lab.boot(lab.mdev(**MEMORY), RAM_MIB)
-        guest.fill(guest.pages * 3 // 4)
+        guest.fill(most(guest.pages))
         guest.load(**FULL_LOAD)
         guest.goes_on()
         self._pages = guest.pages
@@ -277,7 +277,7 @@ class Ways:
         guest = self.guest()
         guest.reset_device()
         equal(guest.verify().bad, 0, "bad pages of a device that was reset")
-        guest.fill(guest.pages * 3 // 4)
+        guest.fill(most(guest.pages))
         guest.load(**FULL_LOAD)
         check_goes_on(guest)
         self.whole(guest)
@@ -286,7 +286,7 @@ class Ways:
     def line(self):
         """W-18 INT-6: INTx, and a transfer that is under way at each stop."""
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, intx=True)
-        guest.fill(guest.pages * 3 // 4)
+        guest.fill(most(guest.pages))
         guest.load(**FULL_LOAD)
         guest.transfer_slowly()
         for passes in 2, 0:
@@ -304,7 +304,7 @@ class Ways:
         mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
         guest, other = lab.boot_two(mdevs, RAM_MIB)
         for each in guest, other:
-            each.fill(each.pages * 3 // 4)
+            each.fill(most(each.pages))
             each.load(**FULL_LOAD)
         for passes in 2, 0:
             mdevs = [lab.mdev(**MEMORY) for _ in range(2)]
@@ -333,7 +333,7 @@ class Ways:
         owner.lend()
         writer.use_peer()
         for each in writer, owner:
-            each.fill(each.pages * 3 // 4)
+            each.fill(most(each.pages))
         owner.load(**FULL_LOAD)
         writer.stop()
         writer.transfer_slowly()
@@ -368,7 +368,7 @@ class Ways:
         more = [word.format(disk) for word in DISK]
         guest = self._lab.boot(self._lab.mdev(**MEMORY), RAM_MIB, more=more)
         guest.read_disk()
-        guest.fill(guest.pages * 3 // 4)
+        guest.fill(most(guest.pages))
         guest.load(**FULL_LOAD)
         reads = 0
 
