@@ -309,7 +309,7 @@ TEST_F_TIMEOUT(life, load_that_fails_leaves_nothing, 200)
 	ASSERT_EQ(syscall(SYS_delete_module, "tern", O_NONBLOCK), 0);
 	EXPECT_FALSE(is_loaded());
 	for (nth = 1; nth < NTH_MAX && !left; nth++) {
-		/* It takes minutes, and who waits gives up on silence. */
+		/* It takes minutes, and a run of mutants ends after one minute of silence. */
 		if (nth % 50 == 0)
 			TH_LOG("chance %d", nth);
 		arm(self->fd, nth);
