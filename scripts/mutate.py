@@ -444,7 +444,7 @@ def build_selftests(folder):
 
 def snapshot(folder):
     """The tree as it is now: it may change while the changes are judged."""
-    names = ["Kbuild", "Makefile", "src", "include", "scripts", "tests"]
+    names = ["Kbuild", "Makefile", "src", "include", "scripts", "tests", "tools"]
     subprocess.run(["rsync", "-a", "--delete", "--exclude=__pycache__",
                     *(TOP / name for name in names), folder / "tree/"], check=True)
     return folder / "tree"

@@ -1,76 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The core's surroundings in user space: stands in for src/core/env.h, whose
- * guard it has, and is put in front of every file of the host build.
+ * The core's surroundings in user space: tools/env.h, which stands in for src/core/env.h,
+ * and what tests need. It is put in front of every file of the host build.
  *
  * One thread, so a lock only checks that it is used right. An allocation can
  * be made to fail (host_fail_alloc), and a test can hang a function on the
  * step points (host_step) and behind each copy (host_copied).
  */
-#ifndef TERN_CORE_ENV_H
-#define TERN_CORE_ENV_H
+#ifndef TERN_HOST_ENV_H
+#define TERN_HOST_ENV_H
 
-#include <assert.h>
-#include <endian.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/types.h>
-#include <linux/types.h>
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int32_t s32;
+#define env_alloc(n)		host_alloc(n)
+extern bool host_killed;
+#define tern_killed()		host_killed
 
-#define BITS_PER_LONG		((int)(8 * sizeof(long)))
+#include "../../tools/env.h"
+
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
-#define BIT(n)			(1UL << (n))
-#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
-#define min(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define max(a, b)		({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
-#define min_t(t, a, b)		({ t x_ = (a), y_ = (b); x_ < y_ ? x_ : y_; })
 #define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))
 #define READ_ONCE(x)		(*(volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
 #define smp_mb__before_atomic()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
 
-#define cpu_to_le32(v)		htole32(v)
-#define cpu_to_le64(v)		htole64(v)
-#define le32_to_cpu(v)		le32toh(v)
-#define le64_to_cpu(v)		le64toh(v)
-
-#undef static_assert
-#define static_assert(cond)	_Static_assert(cond, #cond)
-
 /* What must never happen ends the test. */
 #define WARN_ON_ONCE(cond)	({ bool w_ = (cond); assert(!w_ && #cond); w_; })
 
 /* Bits. */
-static inline unsigned long *host_word(unsigned long bit, const unsigned long *map)
-{
-	return (unsigned long *)map + bit / BITS_PER_LONG;
-}
-
-static inline bool test_bit(unsigned long bit, const unsigned long *map)
-{
-	return *host_word(bit, map) >> bit % BITS_PER_LONG & 1;
-}
-
-static inline bool test_and_set_bit(unsigned long bit, unsigned long *map)
-{
-	bool was = test_bit(bit, map);
-
-	*host_word(bit, map) |= BIT(bit % BITS_PER_LONG);
-	return was;
-}
-
 static inline bool test_and_clear_bit(unsigned long bit, unsigned long *map)
 {
 	bool was = test_bit(bit, map);
@@ -78,9 +35,6 @@ static inline bool test_and_clear_bit(unsigned long bit, unsigned long *map)
 	*host_word(bit, map) &= ~BIT(bit % BITS_PER_LONG);
 	return was;
 }
-
-#define set_bit(bit, map)	((void)test_and_set_bit(bit, map))
-#define __set_bit(bit, map)	set_bit(bit, map)
 
 static inline unsigned long find_next_bit(const unsigned long *map, unsigned long size,
 					  unsigned long bit)
@@ -109,10 +63,6 @@ static inline unsigned long bitmap_weight(const unsigned long *map, unsigned lon
 	return n;
 }
 
-typedef struct {
-	long v;
-} atomic_long_t;
-#define atomic_long_read(a)	((a)->v)
 #define atomic_long_set(a, n)	((void)((a)->v = (n)))
 #define atomic_long_inc(a)	((void)(a)->v++)
 #define atomic_long_dec(a)	((void)(a)->v--)
@@ -128,28 +78,13 @@ static inline long atomic_long_fetch_or(long bits, atomic_long_t *a)
 }
 
 /* Locks. */
-struct mutex {
-	bool held;
-};
 #define mutex_init(m)		((void)((m)->held = false))
 #define mutex_destroy(m)	assert(!(m)->held)
 #define mutex_lock(m)		((void)(assert(!(m)->held), (m)->held = true))
 #define mutex_unlock(m)		((void)(assert((m)->held), (m)->held = false))
-#define lockdep_assert_held(m)	assert((m)->held)
-
-static inline void tern_assert_held(const struct mutex *lock)
-{
-	if (lock)
-		lockdep_assert_held(lock);
-}
-
-#define div_u64(a, b)		((u64)(a) / (u32)(b))
-#define cond_resched()		do { } while (0)
 
 /* Memory. */
 extern long host_fail_alloc;	/* the n-th allocation from now on fails; 0: none */
-#define GFP_KERNEL_ACCOUNT	0
-#define __GFP_NOWARN		0
 
 static inline void *host_alloc(size_t n)
 {
@@ -158,21 +93,7 @@ static inline void *host_alloc(size_t n)
 	return calloc(1, n);
 }
 
-#define kzalloc(n, gfp)		host_alloc(n)
 #define kvzalloc(n, gfp)	host_alloc(n)
-#define kvmalloc(n, gfp)	host_alloc(n)
-#define kfree(p)		free(p)
-#define kvfree(p)		free(p)
-
-static inline void *memchr_inv(const void *p, int c, size_t n)
-{
-	const u8 *at = p;
-
-	for (; n; n--, at++)
-		if (*at != (u8)c)
-			return (void *)at;
-	return NULL;
-}
 
 /* A test can look at what is copied, and spoil it thereafter. */
 extern void (*host_copied)(const void *from, size_t n);
@@ -196,18 +117,8 @@ extern u64 host_clock;
 #define trace_tern_take(device, pages, bytes, ns)	((void)(ns))
 #define trace_tern_chunk(...)			((void)0)
 #define trace_tern_read(...)			((void)0)
-#define trace_tern_write(...)			((void)0)
-#define trace_tern_refused(...)			((void)0)
-#define trace_tern_loaded(...)			((void)0)
 
-u32 crc32c(u32 crc, const void *p, size_t n);
 void get_random_bytes(void *p, size_t n);
-
-extern bool host_killed;
-static inline bool tern_killed(void)
-{
-	return host_killed;
-}
 
 extern void (*host_step)(const char *name, unsigned long page);
 static inline void tern_step_point(const char *name, unsigned long page)
@@ -216,4 +127,4 @@ static inline void tern_step_point(const char *name, unsigned long page)
 		host_step(name, page);
 }
 
-#endif /* TERN_CORE_ENV_H */
+#endif /* TERN_HOST_ENV_H */
