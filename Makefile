@@ -15,6 +15,13 @@ install: modules	## install tern.ko for that kernel, and let modprobe know
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_DIR=$(INSTALL_MOD_DIR) modules_install
 	depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(shell scripts/kdir.sh release $(KDIR))
 
+tools:	## build the program tern, in build/tools
+	@scripts/setup.sh tools
+	@$(MAKE) --no-print-directory -C tools
+
+install-tools: tools	## install it, its page and its completion: PREFIX=, DESTDIR=
+	@$(MAKE) --no-print-directory -C tools install
+
 deb:	## the Debian package tern-dkms for this machine's suite, in build/deb
 	@scripts/setup.sh deb
 	@scripts/deb.sh build/deb
@@ -53,6 +60,7 @@ requirements:	## each numbered requirement, and the tests that carry it
 check-host:	## the core in user space, under ASAN and UBSAN, gcc and clang
 	@$(MAKE) --no-print-directory -C tests/host check
 	@$(MAKE) --no-print-directory -C tests/fuzz check
+	@$(MAKE) --no-print-directory -C tests/tools check
 
 regress:	## what shows each bug that was found: those that need no VM
 	@tests/regress/run.sh
@@ -169,7 +177,7 @@ help:	## this list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: modules install deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
+.PHONY: modules install tools install-tools deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd \
 	check-iommufd-sessions check-iommufd-ways check-migration check-v2 mutants mutate \
 	ways ways-v2 newer-hosts limits lab tracers libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

@@ -9,6 +9,7 @@
 #   lab       includes core and itself: what a tester asks of a device
 #   vfio      includes core, function, lab and itself, and knows no model
 #   bus       includes all but models; bus/mdev.c alone names <linux/mdev.h>
+#   tools     the program: includes core's reader, lab/workload.h, and no kernel
 #   compat    alone asks for the kernel's version or what it has
 #   no word of a protocol's version in core, function and models
 
@@ -48,6 +49,10 @@ complain "models do not include vfio or a bus" "$(
 complain "vfio and bus include no model" "$(
 	includes src/vfio src/bus | grep -E ":($models)/" || true)"
 complain "vfio includes no bus" "$(includes src/vfio | grep -E ':bus/' || true)"
+complain "tools include of src only core and lab/workload.h" "$(
+	[ ! -d tools ] || includes tools | grep -E '[ch]:[0-9]+:[a-z]+/' |
+	grep -vE ':(core/(stream|loader|model|env)|lab/workload|uapi/tern/[a-z]+|json-c/json|sys/[a-z]+|linux/(types|pci_regs))\.h$' || true)"
+complain "src does not include tools" "$(includes src | grep -E ':(\.\./)*tools/' || true)"
 complain "only vfio, bus and compat include <linux/vfio.h>" "$(
 	includes src | grep -E ':linux/vfio\.h$' | grep -vE '^src/(vfio|bus|compat)/' || true)"
 complain "only bus/mdev.c includes <linux/mdev.h>" "$(

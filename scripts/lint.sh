@@ -62,9 +62,11 @@ ignored() {
 	# Copies of another file system's operations cannot be const.
 	src/function/memory.c) rules+=,CONST_STRUCT ;;
 	# Stands in for the kernel, whose macros take what these do not use.
-	tests/host/* | tests/fuzz/*) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
+	tests/host/* | tests/fuzz/* | tools/env.h) rules+=,MACRO_ARG_UNUSED,NEW_TYPEDEFS,MEMORY_BARRIER,MACRO_WITH_FLOW_CONTROL ;;
 	esac
 	case $1 in
+	# Not the kernel: no __printf(), and argp's functions return an errno that is positive.
+	tools/*) rules+=,PREFER_DEFINED_ATTRIBUTE_MACRO,USE_NEGATIVE_ERRNO ;;
 	# libFuzzer's names.
 	tests/fuzz/*) rules+=,CAMELCASE,AVOID_EXTERNS ;;
 	esac
@@ -77,7 +79,7 @@ ignored() {
 }
 
 kernel_doc() {
-	files 'src/*.c' 'src/*.h' 'include/*.h' | xargs perl "$kernel/scripts/kernel-doc" -none -Werror
+	files 'src/*.c' 'src/*.h' 'include/*.h' 'tools/*.c' 'tools/*.h' | xargs perl "$kernel/scripts/kernel-doc" -none -Werror
 }
 
 # Every function that another file can call says what it guarantees.

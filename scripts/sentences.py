@@ -17,6 +17,7 @@ MOST = 25
 
 COVERED = (
     "README.md", "tests/README.md", "Documentation/**/*.rst", "src/**/*.[ch]", "include/**/*.h",
+    "tools/*.[ch]",
 )
 
 COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# setup.sh [demo|check|tracers|deb] - install what Tern's demo, its checks or its package need.
+# setup.sh [demo|check|tools|tracers|deb] - install what Tern's demo, its checks, its program
+# or its package need.
 #
 # On Debian 12 and 13 whatever is missing is installed with apt. Elsewhere nothing is
 # installed: the missing commands are named. Silent if nothing is missing.
@@ -18,7 +19,8 @@ demo=(gcc gcc-12:gcc-12 libc6-dev make:make kmod:depmod cpio:cpio
 	qemu-system-x86:qemu-system-x86_64 qemu-utils:qemu-img pahole:pahole
 	mmdebstrap:mmdebstrap mount:mount util-linux:flock rsync:rsync apt:apt-get
 	dpkg:dpkg-deb gnuplot-nox:gnuplot)
-check=("${demo[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
+tools=(gcc libc6-dev make:make libjson-c-dev)
+check=("${demo[@]}" "${tools[@]}" perl:perl pciutils:lspci socat:socat sparse:sparse
 	clang:clang libclang-rt-dev clang-format:clang-format
 	patch:patch procps:pgrep shellcheck:shellcheck codespell:codespell flex:flex bison:bison bc:bc
 	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm
@@ -55,7 +57,7 @@ check_memory() { # MIB
 
 # What is in the cache already does not need its room a second time.
 cache_is_filled() {
-	[ "$1" != deb ] || return 0
+	[ "$1" != deb ] && [ "$1" != tools ] || return 0
 	compgen -G "$cache/kernel-6.1-*" >/dev/null &&
 		compgen -G "$cache/kernel-6.12-*" >/dev/null &&
 		{ [ "$1" = demo ] || {
@@ -115,9 +117,10 @@ main() {
 	case ${1:-demo} in
 	demo) packages=("${demo[@]}") memory_mib=4096 ;;
 	check) packages=("${check[@]}") memory_mib=7168 ;; # two VMs at once
+	tools) packages=("${tools[@]}") memory_mib=0 ;;
 	tracers) packages=("${tracers[@]}") memory_mib=4096 ;;
 	deb) packages=("${deb[@]}") memory_mib=0 ;;
-	*) die "usage: setup.sh [demo|check|tracers|deb]" ;;
+	*) die "usage: setup.sh [demo|check|tools|tracers|deb]" ;;
 	esac
 
 	check_memory "$memory_mib"

@@ -29,6 +29,8 @@ COVERED = (
     "tests/host/*.[ch]",
     "tests/fuzz/*.c",
     "tests/bench/*.*",
+    "tests/tools/*.py",
+    "tools/*.[ch]",
     "tests/vm/*.sh",
     "tests/uml/*.sh",
     "tests/lint/*",

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The surroundings of the core's reader in user space: stands in for src/core/env.h,
- * whose guard it has, and is put in front of every file of the tool. It has what
- * stream.c, loader.c and lab/workload.c use, and nothing to test them with: that is
+ * The surroundings of the core's reader in user space. It stands in for src/core/env.h,
+ * whose guard it has, and is put in front of every file of the tool.
+ *
+ * It has what stream.c, loader.c and lab/workload.c use. What tests need besides is in
  * tests/host/env.h, which begins with this file.
  */
 #ifndef TERN_CORE_ENV_H

@@ -12,7 +12,7 @@ bad=0
 
 fresh() {
 	rm -rf "${copy:?}"/*
-	cp -r Kbuild src include "$copy/"
+	cp -r Kbuild src include tools "$copy/"
 }
 
 fresh
@@ -28,6 +28,9 @@ while IFS='|' read -r file line complaint; do
 		bad=1
 	fi
 done <<'ROWS'
+tools/decode.c|#include "core/session.h"|tools include of src only core
+tools/decode.c|#include "mem/dma.h"|tools include of src only core
+src/mem/dma.c|#include "tools/env.h"|src does not include tools
 src/core/dirty.c|#include <linux/slab.h>|core includes core
 src/core/dirty.c|#include "function/function.h"|core includes core
 src/core/env.h|#include <linux/mm.h>|core/env.h includes nothing

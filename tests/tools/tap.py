@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of a program: each is a function, and an AssertionError fails it."""
+
+import json
+import subprocess
+import sys
+import traceback
+
+
+class Program:
+    def __init__(self, path):
+        self.path = path
+
+    def run(self, *words, stdin=b""):
+        """(exit status, stdout, stderr). A sanitizer's report fails the test."""
+        done = subprocess.run([self.path, *words], input=stdin, capture_output=True, check=False)
+        out, err = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode in (0, 1, 2), f"{words}: status {done.returncode}\n{err}"
+        assert "Sanitizer" not in err and "runtime error" not in err, err
+        return done.returncode, out, err
+
+    def good(self, *words, **options):
+        status, out, err = self.run(*words, **options)
+        assert status == 0 and not err, f"{words}: status {status}: {err}"
+        return out
+
+    def json(self, *words):
+        return json.loads(self.run(*words, "--json")[1])
+
+    def error(self, *words, **options):
+        """The one line of a failure."""
+        status, _, err = self.run(*words, **options)
+        assert status == 1, f"{words}: status {status}, expected 1"
+        assert err.startswith("tern: ") and err.count("\n") == 1, f"{words}: {err!r}"
+        return err.strip()
+
+
+def equal(found, expected, what=""):
+    assert found == expected, f"{what}: expected {expected!r}, found {found!r}"
+
+
+def run_all(tests, *arguments):
+    failed = 0
+    print("TAP version 13", f"1..{len(tests)}", sep="\n")
+    for number, test in enumerate(tests, 1):
+        try:
+            test(*arguments)
+        except AssertionError as error:
+            failed += 1
+            where = traceback.extract_tb(error.__traceback__)
+            line = [frame.lineno for frame in where if frame.name == test.__name__][-1]
+            print(*(f"# line {line}: {text}" for text in str(error).splitlines()[:20]), sep="\n")
+            print(f"not ok {number} {test.__name__}")
+        else:
+            print(f"ok {number} {test.__name__}", flush=True)
+    sys.exit(failed != 0)

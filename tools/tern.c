@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tern(8): devices of Tern, and their streams, from the command line.
+ *
+ * Each command is a row of the table below: its words, its options, and the function that
+ * does it. All options of all commands are parsed by one function, but a command accepts
+ * only those of its row.
+ */
+#include <argp.h>
+
+#include "output.h"
+#include "tern.h"
+
+#define OPTION_VERIFY	0x105
+#define OPTION_SECTION	0x106
+
+/* What argp exits with if it does not understand. */
+#define EXIT_USAGE	2
+
+#define JSON	{ "json", 'j', NULL, 0, "Print JSON", 0 }
+
+static const struct argp_option decode_options[] = {
+	{ "verify", OPTION_VERIFY, NULL, 0, "Report the first fault and nothing else", 0 },
+	{ "section", OPTION_SECTION, "NAME", 0, "Device in a file of QEMU", 0 },
+	JSON, { 0 }
+};
+
+/**
+ * struct command - a row of the table
+ * @name: its word
+ * @words: what follows
+ * @what: what it does
+ * @least: words that it needs
+ * @most: words that it takes
+ * @options: and no others
+ * @run: does it
+ */
+struct command {
+	const char *name;
+	const char *words;
+	const char *what;
+	int least, most;
+	const struct argp_option *options;
+	int (*run)(const struct request *r);
+};
+
+static const struct command commands[] = {
+	{ "decode", "FILE", "Show the stream in a file", 1, 1, decode_options, tern_decode },
+};
+
+struct parsing {
+	const struct command *command;
+	struct request request;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct parsing *p = state->input;
+	struct request *r = &p->request;
+
+	switch (key) {
+	case 'j':
+		r->json = true;
+		break;
+	case OPTION_VERIFY:
+		r->verify = true;
+		break;
+	case OPTION_SECTION:
+		r->section = arg;
+		break;
+	case ARGP_KEY_ARGS:
+		r->words = state->argv + state->next;
+		r->n = state->argc - state->next;
+		break;
+	case ARGP_KEY_SUCCESS:
+		if (r->n < p->command->least || r->n > p->command->most)
+			argp_error(state, r->n < p->command->least ? "something is missing" :
+								    "too many words");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* argp prints the name of the program before all that it says: "tern COMMAND". */
+static int run(const struct command *c, int argc, char **argv)
+{
+	struct parsing p = {
+		.command = c,
+	};
+	const struct argp parser = { c->options, parse_option, c->words, c->what };
+	char name[32];
+
+	snprintf(name, sizeof(name), "tern %s", c->name);
+	argv[0] = name;
+	argp_parse(&parser, argc, argv, 0, NULL, &p);
+	return c->run(&p.request);
+}
+
+static const struct command *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+/* The list of commands, behind the options. */
+static char *add_commands(int key, const char *text, void *input)
+{
+	size_t size, i;
+	char *list;
+	FILE *to;
+
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	to = open_memstream(&list, &size);
+	if (!to)
+		return NULL;
+	fputs("Commands:\n", to);
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].what);
+	fputs("\nDEV is a UUID, or the beginning of one. 'tern COMMAND --help' shows the options.",
+	      to);
+	fclose(to);
+	return list;
+}
+
+/* Up to the command, whose own options are parsed by run(). */
+static error_t parse_command(int key, char *arg, struct argp_state *state)
+{
+	int *at = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		*at = state->next - 1;
+		state->next = state->argc;
+		if (!find(arg))
+			argp_error(state, "no command %s", arg);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "a command is missing");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct argp parser = {
+		.parser = parse_command,
+		.args_doc = "COMMAND [OPTION...] [WORD...]",
+		.doc = "Create, watch and test the devices of Tern, and decode their streams.\v",
+		.help_filter = add_commands,
+	};
+	int at = 0;
+
+	argp_program_version = "tern " VERSION;
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &at);
+	return run(find(argv[at]), argc - at, argv + at);
+}
