@@ -36,6 +36,8 @@ if [ "${1:-}" = jobs ]; then
 	printf '%s\n' "${first[@]}" "${second[@]}"
 	exit
 fi
+# Of the program, not of the module: no job for a changed module.
+second+=(tool_test.sh)
 
 case ${1:-} in
 debug | smp) kernel=$1 ;;
@@ -48,13 +50,18 @@ make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 	cat build/selftests.log
 	exit 1
 }
+make -s -C tests/tools device KSFT="$kselftest/tools/testing/selftests" >build/tools.log 2>&1 || {
+	cat build/tools.log
+	exit 1
+}
 module=$(scripts/build-module.sh "uml-$kernel")
 built=$(date +%s%N)
 
 run() { # NAME JOB...: in a kernel of its own
 	local name=$1 program arguments=()
 	shift
-	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh "$module"; do
+	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh \
+		tests/tools/tool_test.sh build/tests-tools/device/{tern,vmm} "$module"; do
 		arguments+=(--add "$program")
 	done
 	scripts/uml.sh --kernel "$kernel" --timeout 600 --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \

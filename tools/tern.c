@@ -11,6 +11,11 @@
 #include "output.h"
 #include "tern.h"
 
+#define OPTION_SYSFS	0x100
+#define OPTION_PARENT	0x101
+#define OPTION_UUID	0x102
+#define OPTION_TYPES	0x103
+#define OPTION_CLEAR	0x104
 #define OPTION_VERIFY	0x105
 #define OPTION_SECTION	0x106
 
@@ -18,6 +23,26 @@
 #define EXIT_USAGE	2
 
 #define JSON	{ "json", 'j', NULL, 0, "Print JSON", 0 }
+#define SYSFS	{ "sysfs", OPTION_SYSFS, "DIR", 0, "Use another sysfs than /sys", 0 }
+
+static const struct argp_option create_options[] = {
+	{ "parent", OPTION_PARENT, "NAME", 0, "Parent of the type (tern)", 0 },
+	{ "uuid", OPTION_UUID, "UUID", 0, "Name of the device (a random UUID)", 0 },
+	JSON, SYSFS, { 0 }
+};
+
+static const struct argp_option list_options[] = {
+	{ "types", OPTION_TYPES, NULL, 0, "List the types that can be created", 0 },
+	JSON, SYSFS, { 0 }
+};
+
+static const struct argp_option inject_options[] = {
+	{ "clear", OPTION_CLEAR, NULL, 0, "End all rules first", 0 },
+	JSON, SYSFS, { 0 }
+};
+
+static const struct argp_option plain_options[] = { JSON, SYSFS, { 0 } };
+static const struct argp_option silent_options[] = { SYSFS, { 0 } };
 
 static const struct argp_option decode_options[] = {
 	{ "verify", OPTION_VERIFY, NULL, 0, "Report the first fault and nothing else", 0 },
@@ -45,6 +70,19 @@ struct command {
 };
 
 static const struct command commands[] = {
+	{ "create", "[ATTRIBUTE=VALUE...] TYPE", "Create a device and print its UUID",
+	  1, INT_MAX, create_options, tern_create },
+	{ "remove", "DEV", "Remove a device", 1, 1, silent_options, tern_remove },
+	{ "list", "", "List the devices", 0, 0, list_options, tern_list },
+	{ "show", "DEV", "Show all attributes of a device", 1, 1, plain_options, tern_show },
+	{ "set", "DEV ATTRIBUTE=VALUE...", "Set attributes of a device",
+	  2, INT_MAX, silent_options, tern_set },
+	{ "inject", "DEV [RULE=VALUE...]", "Show or set the rules of injection",
+	  1, INT_MAX, inject_options, tern_inject },
+	{ "workload", "DEV [ATTRIBUTE=VALUE...]", "Show or set the workload",
+	  1, INT_MAX, plain_options, tern_workload },
+	{ "verify", "DEV", "Verify what the workload has written", 1, 1, plain_options,
+	  tern_verify },
 	{ "decode", "FILE", "Show the stream in a file", 1, 1, decode_options, tern_decode },
 };
 
@@ -61,6 +99,21 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'j':
 		r->json = true;
+		break;
+	case OPTION_SYSFS:
+		r->sysfs = arg;
+		break;
+	case OPTION_PARENT:
+		r->parent = arg;
+		break;
+	case OPTION_UUID:
+		r->uuid = arg;
+		break;
+	case OPTION_TYPES:
+		r->types = true;
+		break;
+	case OPTION_CLEAR:
+		r->clear = true;
 		break;
 	case OPTION_VERIFY:
 		r->verify = true;
@@ -88,6 +141,7 @@ static int run(const struct command *c, int argc, char **argv)
 {
 	struct parsing p = {
 		.command = c,
+		.request = { .sysfs = "/sys", .parent = "tern" },
 	};
 	const struct argp parser = { c->options, parse_option, c->words, c->what };
 	char name[32];
