@@ -18,6 +18,8 @@
 #define OPTION_CLEAR	0x104
 #define OPTION_VERIFY	0x105
 #define OPTION_SECTION	0x106
+#define OPTION_INTERVAL	0x107
+#define OPTION_COUNT	0x108
 
 /* What argp exits with if it does not understand. */
 #define EXIT_USAGE	2
@@ -43,6 +45,12 @@ static const struct argp_option inject_options[] = {
 
 static const struct argp_option plain_options[] = { JSON, SYSFS, { 0 } };
 static const struct argp_option silent_options[] = { SYSFS, { 0 } };
+
+static const struct argp_option watch_options[] = {
+	{ "interval", OPTION_INTERVAL, "SECONDS", 0, "Time between two looks (1)", 0 },
+	{ "count", OPTION_COUNT, "N", 0, "End after N looks", 0 },
+	JSON, SYSFS, { 0 }
+};
 
 static const struct argp_option decode_options[] = {
 	{ "verify", OPTION_VERIFY, NULL, 0, "Report the first fault and nothing else", 0 },
@@ -83,6 +91,7 @@ static const struct command commands[] = {
 	  1, INT_MAX, plain_options, tern_workload },
 	{ "verify", "DEV", "Verify what the workload has written", 1, 1, plain_options,
 	  tern_verify },
+	{ "watch", "DEV", "Watch a device until it is removed", 1, 1, watch_options, tern_watch },
 	{ "decode", "FILE", "Show the stream in a file", 1, 1, decode_options, tern_decode },
 };
 
@@ -90,6 +99,29 @@ struct parsing {
 	const struct command *command;
 	struct request request;
 };
+
+static unsigned long parse_number(const char *text, struct argp_state *state)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || !number)
+		argp_error(state, "%s is no number above 0", text);
+	return number;
+}
+
+static double parse_seconds(const char *text, struct argp_state *state)
+{
+	double seconds;
+	char *end;
+
+	seconds = strtod(text, &end);
+	if (end == text || *end || !(seconds >= 0.01) || seconds > 86400)
+		argp_error(state, "%s is no number of seconds from 0.01 to 86400", text);
+	return seconds;
+}
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
@@ -121,6 +153,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPTION_SECTION:
 		r->section = arg;
 		break;
+	case OPTION_INTERVAL:
+		r->interval = parse_seconds(arg, state);
+		break;
+	case OPTION_COUNT:
+		r->count = parse_number(arg, state);
+		break;
 	case ARGP_KEY_ARGS:
 		r->words = state->argv + state->next;
 		r->n = state->argc - state->next;
@@ -141,7 +179,7 @@ static int run(const struct command *c, int argc, char **argv)
 {
 	struct parsing p = {
 		.command = c,
-		.request = { .sysfs = "/sys", .parent = "tern" },
+		.request = { .sysfs = "/sys", .parent = "tern", .interval = 1 },
 	};
 	const struct argp parser = { c->options, parse_option, c->words, c->what };
 	char name[32];

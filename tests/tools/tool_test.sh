@@ -142,7 +142,7 @@ unknown() {
 }
 no_module() {
 	mkdir "$dir/sys"
-	for words in "list" "show 7" "create mem" "set 7 a=1" "verify 7"; do
+	for words in "list" "show 7" "create mem" "set 7 a=1" "verify 7" "watch 7"; do
 		# shellcheck disable=SC2086 # words
 		fails_with "the module is not loaded: run 'modprobe tern'" $words --sysfs "$dir/sys" || return
 	done
@@ -200,8 +200,24 @@ cut_stream() {
 		good inject $a flip=0 cut=5000 && ask "save $dir/cut" &&
 		fails_with 'EIO, the file ends' decode --verify "$dir/cut" && good inject --clear $a
 }
+watched() {
+	$tern watch --interval 0.1 $a >"$dir/watch" 2>&1 8>&- 9<&- &
+	watcher=$!
+	sleep 1
+	ask pass && sleep 1 && ask stop && sleep 1 && ask "save $dir/stream" && sleep 1 && close_device &&
+		good remove $a
+	wait $watcher || return
+	cat "$dir/watch"
+	grep -qE ' running-saving +pass +[1-9]' "$dir/watch" && tail -n 1 "$dir/watch" | grep -q ' removed ' &&
+		[ "$(grep -c . "$dir/watch")" -ge 4 ] && [ "$(grep -c . "$dir/watch")" -lt 30 ]
+}
+watched_n_times() {
+	good watch --interval 0.1 --count 5 $a && [ "$(wc -l <"$dir/out")" -eq 1 ] && has 'running' &&
+		good watch --json --count 1 $a && has '"state": "running"'
+}
+
 echo "TAP version 13"
-echo "1..21"
+echo "1..23"
 check "create makes a device with its attributes" created
 check "create chooses a UUID, and remove removes" created_by_chance
 check "create leaves nothing if an attribute is refused" refused_attribute_leaves_nothing
@@ -223,4 +239,6 @@ check "verify finds no bad page" verified
 check "decode reads what a device wrote" decoded
 check "decode finds what inject has damaged" cut_stream
 check "verify finds a page that was damaged" spoilt
+check "watch prints one line if nothing changes" watched_n_times
+check "watch is a log until the device is removed" watched
 exit $bad
