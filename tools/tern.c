@@ -20,6 +20,7 @@
 #define OPTION_SECTION	0x106
 #define OPTION_INTERVAL	0x107
 #define OPTION_COUNT	0x108
+#define OPTION_VERSION	0x109
 
 /* What argp exits with if it does not understand. */
 #define EXIT_USAGE	2
@@ -54,6 +55,12 @@ static const struct argp_option watch_options[] = {
 
 static const struct argp_option decode_options[] = {
 	{ "verify", OPTION_VERIFY, NULL, 0, "Report the first fault and nothing else", 0 },
+	{ "section", OPTION_SECTION, "NAME", 0, "Device in a file of QEMU", 0 },
+	JSON, { 0 }
+};
+
+static const struct argp_option convert_options[] = {
+	{ "to-version", OPTION_VERSION, "N", 0, "Version of the format to write", 0 },
 	{ "section", OPTION_SECTION, "NAME", 0, "Device in a file of QEMU", 0 },
 	JSON, { 0 }
 };
@@ -93,6 +100,8 @@ static const struct command commands[] = {
 	  tern_verify },
 	{ "watch", "DEV", "Watch a device until it is removed", 1, 1, watch_options, tern_watch },
 	{ "decode", "FILE", "Show the stream in a file", 1, 1, decode_options, tern_decode },
+	{ "convert", "FILE OUT", "Write a stream for an older reader", 2, 2, convert_options,
+	  tern_convert },
 };
 
 struct parsing {
@@ -158,6 +167,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case OPTION_COUNT:
 		r->count = parse_number(arg, state);
+		break;
+	case OPTION_VERSION:
+		r->version = parse_number(arg, state);
 		break;
 	case ARGP_KEY_ARGS:
 		r->words = state->argv + state->next;

@@ -2,18 +2,31 @@
 """Tests of a program: each is a function, and an AssertionError fails it."""
 
 import json
+import os
 import subprocess
 import sys
 import traceback
 
 
+# To look for leaks takes longer than all the rest, so one run of so many does.
+LEAKS_EACH = 8
+
+
 class Program:
     def __init__(self, path):
         self.path = path
+        self.runs = 0
+
+    def environment(self):
+        self.runs += 1
+        options = os.environ.get("ASAN_OPTIONS", "")
+        leaks = int(self.runs % LEAKS_EACH == 0)
+        return os.environ | {"ASAN_OPTIONS": f"{options}:detect_leaks={leaks}"}
 
     def run(self, *words, stdin=b""):
         """(exit status, stdout, stderr). A sanitizer's report fails the test."""
-        done = subprocess.run([self.path, *words], input=stdin, capture_output=True, check=False)
+        done = subprocess.run([self.path, *words], input=stdin, capture_output=True, check=False,
+                              env=self.environment())
         out, err = done.stdout.decode(), done.stderr.decode()
         assert done.returncode in (0, 1, 2), f"{words}: status {done.returncode}\n{err}"
         assert "Sanitizer" not in err and "runtime error" not in err, err
@@ -26,6 +39,11 @@ class Program:
 
     def json(self, *words):
         return json.loads(self.run(*words, "--json")[1])
+
+    def start(self, *words):
+        """A process whose stdout is read line by line."""
+        return subprocess.Popen([self.path, *words], stdout=subprocess.PIPE, text=True,
+                                env=self.environment())
 
     def error(self, *words, **options):
         """The one line of a failure."""

@@ -192,7 +192,9 @@ not_verified() {
 }
 decoded() {
 	ask "save $dir/stream" && good decode --verify "$dir/stream" && good decode "$dir/stream" &&
-		has WORKLOAD && has 'pattern hot' && has 'mibs 0' && has 'END'
+		has WORKLOAD && has 'pattern hot' && has 'mibs 0' && has 'END' &&
+		good convert --to-version 2 "$dir/stream" "$dir/older" && has 'workload_left_out yes' &&
+		good decode --verify "$dir/older"
 }
 cut_stream() {
 	good inject $a 'flip=5000 1' && ask "save $dir/flipped" &&
@@ -236,7 +238,7 @@ check "inject counts hits" hit
 check "list and show name the VMM" open_is_seen
 check "workload begins, shows and pauses" worked
 check "verify finds no bad page" verified
-check "decode reads what a device wrote" decoded
+check "decode and convert read what a device wrote" decoded
 check "decode finds what inject has damaged" cut_stream
 check "verify finds a page that was damaged" spoilt
 check "watch prints one line if nothing changes" watched_n_times

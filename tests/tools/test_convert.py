@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""`tern convert`: what it writes for older readers, and what it refuses.
+
+    test_convert.py TERN
+"""
+
+import pathlib
+import struct
+import sys
+import tempfile
+
+from stream import (BEGIN, CONFIG, DMA, END, HEAD, MEMORY, OPTIONAL, REGISTERS, WORKLOAD, Qemu,
+                    fault_of, records, rewrite)
+from tap import Program, equal, run_all
+
+HERE = pathlib.Path(__file__).parent
+GOLDEN = {name: (HERE / f"../golden/{name}.stream").read_bytes()
+          for name in ("first", "second", "third")}
+THIRD = GOLDEN["third"]
+FOLDER = tempfile.TemporaryDirectory()
+FILE = pathlib.Path(FOLDER.name) / "file"
+OUT = pathlib.Path(FOLDER.name) / "out"
+PIN, COMMAND, FLR = 0x3D, 4, 1 << 28
+
+
+def converted(tern, data, version):
+    FILE.write_bytes(data)
+    OUT.unlink(missing_ok=True)
+    document = tern.json("convert", "--to-version", str(version), str(FILE), str(OUT))
+    result = OUT.read_bytes()
+    equal(fault_of(result), None, "what was written")
+    equal((document["records"], document["bytes"]), (len(records(result)), len(result)))
+    return result, document
+
+
+def refused(tern, data, version, reason):
+    FILE.write_bytes(data)
+    OUT.unlink(missing_ok=True)
+    line = tern.error("convert", "--to-version", str(version), str(FILE), str(OUT))
+    assert reason in line, line
+    equal([path.name for path in pathlib.Path(FOLDER.name).iterdir()], ["file"], "files")
+
+
+def device_control(payload):
+    """Where the PCI Express capability has its device capabilities."""
+    at = payload[0x34]
+    while payload[at] != 0x10:
+        at = payload[at + 1]
+    return at + 4
+
+
+def unused(data, **changes):
+    """The stream of a device that has not used DMA, with other bytes in config space."""
+    def change(kind, payload):
+        if kind == DMA:
+            payload = bytes(48) + struct.pack("<IIII", 0xFFFFFFFF, 0, 0, 0)
+        if kind == REGISTERS:
+            payload = struct.pack("<II", changes.get("status", 0), 0) + payload[8:]
+        if kind == CONFIG and "command" in changes:
+            payload = payload[:COMMAND] + struct.pack("<H", changes["command"]) + payload[COMMAND + 2:]
+        return [(kind, payload)]
+    return rewrite(data, change)
+
+
+def same_but(tern, old, new, expected):
+    """All records are equal, except for bytes that are expected to differ."""
+    differ = set()
+    for a, b in zip(records(old), records(new), strict=True):
+        equal((a.kind, a.seq, a.flags, a.length), (b.kind, b.seq, b.flags, b.length))
+        differ |= {(a.kind, at) for at in range(a.length) if a.payload[at] != b.payload[at]}
+    equal(differ, expected)
+
+
+def to_version_2(tern):
+    new, document = converted(tern, THIRD, 2)
+    config = [r for r in records(new) if r.kind == CONFIG][0].payload
+    assert not int.from_bytes(config[device_control(config):][:4], "little") & FLR
+    same_but(tern, THIRD, new, {(BEGIN, 8), (BEGIN, 12), (CONFIG, device_control(config) + 3)})
+    equal(records(new)[0].payload[8:16], struct.pack("<II", 2, 2))
+    equal((document["flr_left_out"], document["workload_left_out"]), (True, False))
+
+
+def workload_is_left_out(tern):
+    section = struct.pack("<IIQQQQII", 100, 2, 256, 77, 12345, 0, 0xABCDEF, 0)
+    data = rewrite(THIRD, lambda kind, payload: [
+        *([(WORKLOAD, section, OPTIONAL)] if kind == END else []), (kind, payload)])
+    new, document = converted(tern, data, 2)
+    equal((new, document["workload_left_out"]), (converted(tern, THIRD, 2)[0], True))
+    kept, document = converted(tern, data, 3)
+    equal((kept, document["workload_left_out"]), (data, False))
+
+
+def to_version_1(tern):
+    data = unused(THIRD)
+    new, document = converted(tern, data, 1)
+    equal([r.kind for r in records(new)], [r.kind for r in records(data) if r.kind != DMA])
+    config = [r for r in records(new) if r.kind == CONFIG][0].payload
+    equal((config[PIN], document["from_version"], document["to_version"]), (0, 3, 1))
+    equal(records(new)[0].payload[8:16], struct.pack("<II", 1, 1))
+
+
+def what_version_1_lacks(tern):
+    refused(tern, THIRD, 1, "DMA")
+    refused(tern, GOLDEN["second"], 1, "DMA")
+    refused(tern, unused(THIRD, status=1, command=6), 1, "INTx")
+    converted(tern, unused(THIRD, status=1, command=0x406), 1)
+    converted(tern, unused(THIRD, status=0, command=6), 1)
+
+
+def to_the_same_version(tern):
+    for version, data in enumerate(GOLDEN.values(), 1):
+        equal(converted(tern, data, version)[0], data, f"version {version}")
+
+
+def to_a_newer_version(tern):
+    refused(tern, GOLDEN["first"], 2, "a reader of that version loads it as it is")
+    refused(tern, GOLDEN["second"], 3, "a reader of that version loads it as it is")
+    for version in "4", "99":
+        FILE.write_bytes(THIRD)
+        assert "from 1 to 3" in tern.error("convert", "--to-version", version, str(FILE), str(OUT))
+    assert "from 1 to 3" in tern.error("convert", str(FILE), str(OUT))
+    newer = rewrite(THIRD, lambda kind, payload: [
+        (kind, payload[:8] + struct.pack("<I", 9) + payload[12:] if kind == BEGIN else payload)])
+    refused(tern, newer, 2, "newer than this tool")
+
+
+def damaged_streams(tern):
+    refused(tern, THIRD[:-1], 2, "EIO")
+    refused(tern, THIRD[:200] + b"\x55" + THIRD[201:], 2, "EBADMSG")
+
+
+def last_session_without_repeats(tern):
+    rows = records(THIRD)
+    second = rewrite(THIRD, lambda kind, payload: [
+        (kind, payload[:32] + bytes(16) if kind == BEGIN else payload)])
+    data = THIRD[:rows[4].at] + second
+    equal(converted(tern, data, 2)[0], converted(tern, second, 2)[0], "two sessions")
+    again = b"".join(THIRD[r.at:r.end] for r in [*rows[:4], *rows[2:]])
+    equal(converted(tern, again, 2)[0], converted(tern, THIRD, 2)[0], "repeats")
+
+
+def out_of_a_qemu_file(tern):
+    data = Qemu().setup(5, "vfio").device(5, [THIRD[:999], THIRD[999:]]).data
+    equal(converted(tern, data, 2)[0], converted(tern, THIRD, 2)[0])
+
+
+def unwritable(tern):
+    FILE.write_bytes(THIRD)
+    line = tern.error("convert", "--to-version", "2", str(FILE), FOLDER.name + "/none/out")
+    assert "No such file" in line, line
+
+
+def memory_is_kept(tern):
+    equal([r.payload for r in records(converted(tern, THIRD, 2)[0]) if r.kind == MEMORY],
+          [r.payload for r in records(THIRD) if r.kind == MEMORY])
+    assert records(THIRD)[1].end - records(THIRD)[1].at == HEAD + 8 + 4096
+
+
+TESTS = [
+    to_version_2, workload_is_left_out, to_version_1, what_version_1_lacks, to_the_same_version,
+    to_a_newer_version, damaged_streams, last_session_without_repeats, out_of_a_qemu_file,
+    unwritable, memory_is_kept,
+]
+
+if __name__ == "__main__":
+    run_all(TESTS, Program(sys.argv[1]))
