@@ -68,7 +68,7 @@ regress:	## what shows each bug that was found: those that need no VM
 coverage:	## how much of src/core the host tests run; what of src/ the selftests reach
 	@scripts/coverage.sh
 
-fuzz:	## new inputs for the stream's reader and loader: SECONDS=60
+fuzz:	## new inputs for the reader, the loader and the program: SECONDS=60
 	@$(MAKE) --no-print-directory -C tests/fuzz fuzz SECONDS=$(or $(SECONDS),60)
 
 check-build:	## tern.ko on the kernels of four suites, with W=1 and sparse

@@ -17,36 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "convert.h"
 #include "decode.h"
 #include "output.h"
-#include "stream_file.h"
 #include "tern.h"
-
-/**
- * struct converter - a stream that is written again
- * @version: the version to write
- * @from: the version that was read
- * @writer: seals the records
- * @record: room for one record
- * @out: the new stream
- * @room: bytes that @out has room for
- * @irq_on: vectors that are raised and not masked
- * @workload_left_out: a workload was there
- * @flr_left_out: a function-level reset was offered
- * @reason: why it cannot be written; NULL: it can
- */
-struct converter {
-	u32 version;
-	u32 from;
-	struct tern_writer writer;
-	u64 *record;
-	u8 *out;
-	size_t room;
-	u32 irq_on;
-	bool workload_left_out;
-	bool flr_left_out;
-	const char *reason;
-};
 
 static int refuse(struct converter *c, const char *reason)
 {
@@ -233,19 +207,48 @@ static void print_result(const struct request *r, const struct converter *c, con
 	json_object_put(o);
 }
 
-static int convert(const struct request *r, const struct stream_file *f, struct converter *c)
+/**
+ * convert_stream() - make another version of a stream, in memory
+ * @f: the file that has it
+ * @c: @version is set, the rest is 0; convert_free() is due whatever the result
+ *
+ * Return: 0, or -errno after a complaint.
+ */
+int convert_stream(const struct stream_file *f, struct converter *c)
 {
 	struct decode_fault fault;
+	int ret = -ENOMEM;
+
+	c->record = malloc(TERN_RECORD_HEAD + TERN_PAYLOAD_MAX);
+	if (c->record)
+		ret = decode_stream(f, convert_record, c, &fault);
+	if (c->reason) {
+		complain("%s: not written as version %u: %s", f->path, c->version, c->reason);
+	} else if (ret) {
+		complain("%s: %s: free memory", f->path, strerror(-ret));
+	} else if (fault.error) {
+		decode_complain(f, &fault);
+		ret = -fault.error;
+	}
+	return ret;
+}
+
+/**
+ * convert_free() - free what convert_stream() has allocated
+ * @c: the converter
+ */
+void convert_free(struct converter *c)
+{
+	free(c->record);
+	free(c->out);
+}
+
+static int convert(const struct request *r, const struct stream_file *f, struct converter *c)
+{
 	int ret;
 
-	ret = decode_stream(f, convert_record, c, &fault);
-	if (c->reason)
-		return complain("%s: not written as version %u: %s", f->path, c->version,
-				c->reason);
-	if (ret)
-		return complain("%s: %s: free memory", f->path, strerror(-ret));
-	if (fault.error)
-		return decode_complain(f, &fault);
+	if (convert_stream(f, c))
+		return EXIT_FAILURE;
 	ret = write_file(r->words[1], c->out, c->writer.bytes);
 	if (ret)
 		return complain("%s: %s: name a file that can be written", r->words[1],
@@ -269,13 +272,9 @@ int tern_convert(const struct request *r)
 	if (!r->version || r->version > TERN_STREAM_VERSION)
 		return complain("%s: --to-version: give a number from 1 to %u", r->words[0],
 				TERN_STREAM_VERSION);
-	c.record = malloc(TERN_RECORD_HEAD + TERN_PAYLOAD_MAX);
-	if (!c.record)
-		return complain("%s: %s: free memory", r->words[0], strerror(ENOMEM));
 	if (!stream_file_open(&f, r->words[0], r->section))
 		status = convert(r, &f, &c);
 	stream_file_close(&f);
-	free(c.record);
-	free(c.out);
+	convert_free(&c);
 	return status;
 }

@@ -2,37 +2,13 @@
 /*
  * What the tool prints. A command always makes a JSON value of its result, and prints
  * that or text. The text is made of the same value, so neither has more than the other.
- *
- * Results are printed to stdout. An error is one line on stderr: what it is about, what
- * is wrong, and what to do.
  */
-#include <stdarg.h>
-
 #include "output.h"
 
 /* No line of fields is longer, unless one field is. */
 #define LINE_MAX_CHARS	96
 /* The longest text of one value: what an attribute can have, and more. */
 #define TEXT_MAX	8192
-
-/**
- * complain() - an error, as one line on stderr
- * @format: of what follows "tern: ", without the end of the line
- *
- * Return: EXIT_FAILURE, for the caller to return.
- */
-int complain(const char *format, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fputs("tern: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	return EXIT_FAILURE;
-}
 
 /**
  * output_json() - print a value as one line of JSON
