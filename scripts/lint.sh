@@ -96,7 +96,7 @@ documented() {
 }
 
 shell() {
-	files '*.sh' | xargs shellcheck -x -S warning
+	files '*.sh' '*.bash-completion' | xargs shellcheck -x -S warning
 }
 
 spelling() {

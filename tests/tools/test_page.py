@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The manual page and the completion of bash have the commands and the options of --help.
+
+    test_page.py TERN
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from tap import Program, equal, run_all
+
+TOOLS = pathlib.Path(__file__).parents[2] / "tools"
+PAGE = (TOOLS / "tern.8").read_text()
+COMPLETION = TOOLS / "tern.bash-completion"
+# argp's own, of every command.
+COMMON = {"--help", "--usage", "--version"}
+# Explained once, below OPTIONS.
+SHARED = {"--json", "--sysfs"}
+
+
+def commands(tern):
+    text = tern.good("--help").split("Commands:\n")[1].split("\n\n")[0]
+    return re.findall(r"^  (\w+) ", text, re.MULTILINE)
+
+
+def options(tern, command):
+    text = tern.good(command, "--help")
+    return set(re.findall(r"^ +(?:-., )?(--[a-z-]+)", text, re.MULTILINE)) - COMMON
+
+
+def section(name):
+    return re.search(rf'^\.SH {name}\n(.*?)(?=^\.SH |\Z)', PAGE, re.MULTILINE | re.DOTALL)[1]
+
+
+def named(text):
+    return {word.replace("\\", "") for word in re.findall(r"\\-\\-[a-z\\-]+", text)}
+
+
+def page_has_each_command(tern):
+    found = re.findall(r"^\.SS (\w+)$", section("COMMANDS"), re.MULTILINE)
+    equal(found, commands(tern), "below COMMANDS")
+    found = re.findall(r'^\.SY "tern (\w+)"$', section("SYNOPSIS"), re.MULTILINE)
+    equal(found, commands(tern), "in the synopsis")
+
+
+def page_has_each_option(tern):
+    parts = re.split(r"^\.SS (\w+)\n", section("COMMANDS"), flags=re.MULTILINE)
+    texts = dict(zip(parts[1::2], parts[2::2]))
+    parts = re.split(r'^\.SY "tern (\w+)"\n', section("SYNOPSIS"), flags=re.MULTILINE)
+    usages = dict(zip(parts[1::2], parts[2::2]))
+    for command in commands(tern):
+        expected = options(tern, command)
+        found = set()
+        for item in re.findall(r"^\.TP\n(\.B.*)$", texts[command], re.MULTILINE):
+            found |= named(item)
+        equal(found, expected - SHARED, f"options below {command}")
+        # The synopsis leaves out what is for tests.
+        equal(named(usages[command]), expected - {"--sysfs"}, f"synopsis of {command}")
+    equal(named(section("OPTIONS")), COMMON | SHARED)
+
+
+def page_has_no_warning(_):
+    for command in (["man", "--warnings", "-l"], ["groff", "-ww", "-man", "-Tutf8", "-z"]):
+        done = subprocess.run([*command, TOOLS / "tern.8"], stdout=subprocess.DEVNULL, check=True,
+                              stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+        equal(done.stderr.decode(), "", command[0])
+
+
+def completed(*words):
+    """What bash offers for the last word."""
+    script = f'. {COMPLETION}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tern; ' \
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    done = subprocess.run(["bash", "-c", script, "bash", "tern", *words], check=True,
+                          capture_output=True, text=True)
+    equal(done.stderr, "", words)
+    return set(done.stdout.split())
+
+
+def completion_has_each_command_and_option(tern):
+    equal(completed(""), set(commands(tern)) | COMMON)
+    for command in commands(tern):
+        equal(completed(command, "--"), options(tern, command) | COMMON - {"--version"}, command)
+    equal(completed("de"), {"decode"})
+
+
+def completion_has_devices(_):
+    uuids = {"7e100000-0000-4000-8000-00000000000a", "80000000-0000-4000-8000-00000000000b"}
+    with tempfile.TemporaryDirectory() as root:
+        types = pathlib.Path(root, "class/mdev_bus/tern/mdev_supported_types/tern-mem")
+        for uuid in uuids:
+            (types / "devices" / uuid).mkdir(parents=True)
+            folder = pathlib.Path(root, "bus/mdev/devices", uuid, "workload")
+            folder.mkdir(parents=True)
+            (folder / "mibs").write_text("")
+        where = "--sysfs", root
+        for command in ("remove", "show", "set", "inject", "workload", "verify", "watch"):
+            equal(completed(command, *where, ""), uuids, command)
+        equal(completed("show", *where, "8"), {u for u in uuids if u[0] == "8"})
+        equal(completed("create", *where, ""), {"tern-mem"})
+        equal(completed("workload", *where, "7e1", ""), {"mibs="})
+        equal(completed("workload", "--json", *where, "7e1", "x"), set())
+
+
+TESTS = [
+    page_has_each_command, page_has_each_option, page_has_no_warning,
+    completion_has_each_command_and_option, completion_has_devices,
+]
+
+if __name__ == "__main__":
+    run_all(TESTS, Program(sys.argv[1]))
