@@ -61,7 +61,7 @@ run() { # NAME JOB...: in a kernel of its own
 	local name=$1 program arguments=()
 	shift
 	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh \
-		tests/tools/tool_test.sh build/tests-tools/device/{tern,vmm} "$module"; do
+		tests/tools/tool_test.sh Documentation/tern.rst build/tests-tools/device/{tern,vmm} "$module"; do
 		arguments+=(--add "$program")
 	done
 	scripts/uml.sh --kernel "$kernel" --timeout 600 --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \

@@ -186,6 +186,18 @@ def arcs(*_):
             assert f"\n{start} -> {to}\n" in page, f"{start} -> {to} has no paragraph"
 
 
+def tool(*_):
+    """Each command of the program has a row in its page, and a chapter in its manual."""
+    code = set(re.findall(r'^\t\{ "(\w+)", "', pathlib.Path("tools/tern.c").read_text(), re.MULTILINE))
+    page = (DOCS / "tern.rst").read_text()
+    table = re.search(r"^command .*?^=+ =.*?\n(.*?)^=", page, re.MULTILINE | re.DOTALL)[1]
+    same(set(re.findall(r"^(\w+) ", table, re.MULTILINE)), code, "commands")
+    examples = "".join(re.findall(r"^\.\. example .*?^\.\. end", page, re.MULTILINE | re.DOTALL))
+    same(set(re.findall(r"\btern (\w+)", examples)), code, "examples")
+    manual = pathlib.Path("tools/tern.8").read_text()
+    same(set(re.findall(r"^\.SS (\w+)", manual, re.MULTILINE)), code, "commands of the manual")
+
+
 def rules(*_):
     """Each rule has a row, and what it names is there."""
     page = (DOCS / "design/rules.rst").read_text()
@@ -206,6 +218,7 @@ CHECKS = [
     ("the tracepoints and their fields", tracepoints),
     ("stream.rst names the errors of the code", errors),
     ("state-machine.rst has the table of the code", arcs),
+    ("tern.rst and tern.8 have the commands of the program", tool),
     ("rules.rst names what is there", rules),
 ]
 

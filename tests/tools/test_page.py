@@ -5,6 +5,7 @@
     test_page.py TERN
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -105,9 +106,23 @@ def completion_has_devices(_):
         equal(completed("workload", "--json", *where, "7e1", "x"), set())
 
 
+def examples_with_files(tern):
+    """The commands of Documentation/tern.rst that need no device."""
+    page = (TOOLS.parent / "Documentation/tern.rst").read_text()
+    block = re.search(r"^\.\. example files\n(.*?)^\.\. end", page, re.MULTILINE | re.DOTALL)[1]
+    lines = re.findall(r"^    (.*)", block, re.MULTILINE)
+    equal(len(lines), 4, "lines")
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "tern").symlink_to(pathlib.Path(tern.path).resolve())
+        for line in lines:
+            done = subprocess.run(["bash", "-c", line.replace("/tmp/", f"{folder}/")], check=False,
+                                  capture_output=True, env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"})
+            equal((done.returncode, done.stderr.decode()), (0, ""), line)
+
+
 TESTS = [
     page_has_each_command, page_has_each_option, page_has_no_warning,
-    completion_has_each_command_and_option, completion_has_devices,
+    completion_has_each_command_and_option, completion_has_devices, examples_with_files,
 ]
 
 if __name__ == "__main__":

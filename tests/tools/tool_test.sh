@@ -218,8 +218,24 @@ watched_n_times() {
 		good watch --json --count 1 $a && has '"state": "running"'
 }
 
+# The commands of Documentation/tern.rst below such a mark: each must succeed.
+example() { # NAME
+	{
+		sed -n "/^\.\. example $1/,/^\.\. end/s/^    //p" "$(dirname "$0")/tern.rst"
+		# shellcheck disable=SC2016 # of that script
+		echo 'echo "$a" >"$uuid"'
+	} >"$dir/example"
+	grep -q '^tern ' "$dir/example" || return
+	a=$(cat "$dir/uuid" 2>/dev/null) uuid=$dir/uuid PATH=$(cd "$(dirname "$0")" && pwd):$PATH \
+		sh -eux "$dir/example"
+}
+page() {
+	example closed && uuid=$(cat "$dir/uuid") && open_device "$uuid" && example open 8>&- 9<&- &&
+		close_device && example end && [ ! -e "$devices/$uuid" ]
+}
+
 echo "TAP version 13"
-echo "1..23"
+echo "1..24"
 check "create makes a device with its attributes" created
 check "create chooses a UUID, and remove removes" created_by_chance
 check "create leaves nothing if an attribute is refused" refused_attribute_leaves_nothing
@@ -243,4 +259,5 @@ check "decode finds what inject has damaged" cut_stream
 check "verify finds a page that was damaged" spoilt
 check "watch prints one line if nothing changes" watched_n_times
 check "watch is a log until the device is removed" watched
+check "the examples of Documentation/tern.rst work" page
 exit $bad
