@@ -22,7 +22,7 @@ tools:	## build the program tern, in build/tools
 install-tools: tools	## install it, its page and its completion: PREFIX=, DESTDIR=
 	@$(MAKE) --no-print-directory -C tools install
 
-deb:	## the Debian package tern-dkms for this machine's suite, in build/deb
+deb:	## the Debian packages tern-dkms and tern-tools for this machine's suite, in build/deb
 	@scripts/setup.sh deb
 	@scripts/deb.sh build/deb
 
@@ -143,7 +143,7 @@ check-mtty:	## the v2 selftests on the kernel's own sample, and what it fails
 	@scripts/setup.sh check
 	@scripts/check-mtty.sh
 
-check-deb:	## the package in fresh systems of bookworm and trixie, as root: minutes
+check-deb:	## the packages in fresh systems of bookworm and trixie, as root: minutes
 	@scripts/setup.sh check
 	@scripts/check-deb.sh
 

@@ -420,7 +420,7 @@ configured_root() { # "SUITE MORE-SUITES" DIRECTORY PACKAGES MMDEBSTRAP-OPTION..
 
 build_deb() { # SUITE
 	cache_note "fetching $1's dkms, debhelper, and headers of three kernels (about 300 MiB)"
-	configured_root "$1 $1-backports" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian
+	configured_root "$1 $1-backports" build dpkg-dev,debhelper,dh-dkms,build-essential,lintian,libjson-c-dev
 	# What apt fetches here, it later installs without a network.
 	# shellcheck disable=SC2016 # $1 is the root, and the hook's own
 	configured_root "$1 $1-backports" fresh apt --skip=cleanup/apt --customize-hook='
@@ -429,7 +429,7 @@ build_deb() { # SUITE
 			chroot "$1" apt-get -qq --download-only -o APT::Sandbox::User=root \
 				-o Dpkg::Use-Pty=0 install "$2"
 		}
-		for package in openssl dkms linux-headers-amd64 linux-headers-cloud-amd64 \
+		for package in openssl dkms libjson-c5 linux-headers-amd64 linux-headers-cloud-amd64 \
 			linux-headers-amd64/'"$1"'-backports; do
 			fetch "$1" "$package" >/dev/null
 		done
@@ -442,8 +442,9 @@ fetch_deb() { # SUITE
 	for suite in "$1" "$1-backports"; do
 		versions+=-$(candidate_in "$suite" linux-headers-amd64)
 	done
-	versions+=-$(candidate_in "$1" dh-dkms)
-	[[ ! $versions =~ --|-$ ]] || cache_die "$1 lacks a kernel's headers or dh-dkms ($versions)"
+	versions+=-$(candidate_in "$1" dh-dkms)-$(candidate_in "$1" libjson-c-dev)
+	[[ ! $versions =~ --|-$ ]] ||
+		cache_die "$1 lacks a kernel's headers, dh-dkms or libjson-c-dev ($versions)"
 	cache_entry "deb-$1$versions" build_deb "$1"
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-deb.sh [SUITE...] - the package tern-dkms in bookworm and trixie: built by each
-# suite, installed in a fresh system of it, with the headers of three kernels, and removed.
-# And the module that DKMS signed, in a VM that enforces signatures.
+# check-deb.sh [SUITE...] - the packages tern-dkms and tern-tools in bookworm and trixie: built
+# by each suite, installed in a fresh system of it, with the headers of three kernels, and
+# removed. And the module that DKMS signed, in a VM that enforces signatures.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +42,16 @@ contents() { # PACKAGE
 	FILES
 }
 
+tools_contents() { # PACKAGE
+	diff - <(dpkg-deb --fsys-tarfile "$1" | tar -t | grep -v '/$' | sort) <<-'FILES'
+	./usr/sbin/tern
+	./usr/share/bash-completion/completions/tern
+	./usr/share/doc/tern-tools/changelog.gz
+	./usr/share/doc/tern-tools/copyright
+	./usr/share/man/man8/tern.8.gz
+	FILES
+}
+
 versions() { # PACKAGE
 	echo "MODULE_VERSION $version, the package's $(dpkg-deb -f "$1" Version)"
 	[ "$(dpkg-deb -f "$1" Version)" = "$version" ] &&
@@ -58,19 +68,21 @@ try() { # NAME COMMAND...
 }
 
 suite() { # SUITE ENTRY
-	local out=build/check-deb/$1 package status=0
-	echo 1..4
-	try "$1: the package builds" scripts/deb.sh "$out" "$2/build"
-	package=$(echo "$out"/*.deb)
+	local out=build/check-deb/$1 package tools status=0
+	echo 1..5
+	try "$1: the packages build" scripts/deb.sh "$out" "$2/build"
+	package=$(echo "$out"/tern-dkms_*.deb)
+	tools=$(echo "$out"/tern-tools_*.deb)
 	try "$1: lintian has no error and no warning" scripts/in-root.sh "$2/build" "$out" \
 		lintian --allow-root --fail-on error,warning "/mnt/tern_${version}_amd64.changes"
 	try "$1: the package has what the build of the module reads, and nothing else" \
 		contents "$package"
+	try "$1: tern-tools has the program, its page and its completion" tools_contents "$tools"
 	try "$1: one version, of the module, the package and DKMS" versions "$package"
 
-	cp tests/deb/install.sh "$out/"
+	cp tests/deb/install.sh tests/golden/third.stream "$out/"
 	scripts/in-root.sh "$2/fresh" "$out" bash /mnt/install.sh \
-		"/mnt/${package##*/}" "$version" || status=$?
+		"/mnt/${package##*/}" "$version" "/mnt/${tools##*/}" || status=$?
 	[ "$1" != bookworm ] || scripts/vm.sh --kernel 6.12 --out build/vm/signature-dkms \
 		--append module.sig_enforce=1 -- bash tests/vm/signature.sh "$out/tern.ko" \
 		"module with unavailable key" || status=$?

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deb.sh OUT [ROOT] - build the package tern-dkms in OUT/, for this machine's suite, or in
-# ROOT for that suite (scripts/in-root.sh). Print the package's path.
+# deb.sh OUT [ROOT] - build the packages tern-dkms and tern-tools in OUT/, for this machine's
+# suite, or in ROOT for that suite (scripts/in-root.sh). Print their paths.
 #
 # dh_dkms makes the package depend on a dkms of the suite in which it runs. So each suite
 # builds its own package.
@@ -19,8 +19,9 @@ mkdir -p "$1/tern"
 out=$(readlink -e "$1")
 
 # The source package: without what a build of the module has left in the tree.
-find debian Kbuild Makefile scripts/kdir.sh src include \
-	\( -path debian/\* -o -name '*.[ch]' -o -name 'Kbuild*' -o -name Makefile -o -name '*.sh' \) \
+find debian Kbuild Makefile scripts/kdir.sh src include tools \
+	\( -path debian/\* -o -name '*.[ch]' -o -name 'Kbuild*' -o -name Makefile -o -name '*.sh' \
+	-o -name 'tern.*' \) \
 	-type f -exec cp --parents -t "$out/tern" {} +
 
 # shellcheck disable=SC2016 # for that shell
@@ -35,4 +36,4 @@ fi >"$out/log" 2>&1 || {
 	exit 1
 }
 rm -r "$out/tern"
-echo "$out"/tern-dkms_*.deb
+echo "$out"/tern-{dkms,tools}_*.deb

@@ -26,7 +26,8 @@ check=("${demo[@]}" "${tools[@]}" perl:perl pciutils:lspci socat:socat sparse:sp
 	python3-docutils:rst2html python3-clang python3-pyflakes mdevctl:mdevctl udev:udevadm
 	bubblewrap:bwrap)
 tracers=("${check[@]}" linux-perf:perf trace-cmd:trace-cmd bpftrace:bpftrace)
-deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make)
+deb=(dpkg-dev:dpkg-buildpackage build-essential debhelper:dh dh-dkms:dh_dkms make:make
+	libjson-c-dev)
 
 die() {
 	printf 'setup: %s\n' "$*" >&2

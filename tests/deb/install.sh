@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# install.sh PACKAGE VERSION - install the package in a fresh system (scripts/in-root.sh),
-# with headers of more and more kernels, and remove it. Speaks TAP. The module that DKMS
-# signed for the last kernel is left in /mnt/tern.ko, and its output in /mnt/apt.log.
+# install.sh PACKAGE VERSION TOOLS - install the package in a fresh system
+# (scripts/in-root.sh), with headers of more and more kernels, and remove it. Before that,
+# install the package TOOLS, and remove it. Speaks TAP. The module that DKMS signed for the
+# last kernel is left in /mnt/tern.ko, and its output in /mnt/apt.log.
 
 # shellcheck disable=SC2317 # functions that are called by name
 
-package=$1 version=$2
+package=$1 version=$2 tools=$3
 log=/tmp/step.log
 bad=0
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
@@ -105,6 +106,13 @@ removed() {
 		! find /lib/modules /usr/src /var/lib/dkms -name 'tern*' | grep .
 }
 
+# The program needs no module to decode.
+program() {
+	apt install "$tools" && [ "$(tern --version)" = "tern $version" ] &&
+		tern decode --verify /mnt/third.stream && tern decode /mnt/third.stream &&
+		! tern list && apt purge tern-tools && [ ! -e /usr/sbin/tern ]
+}
+
 newest() {
 	local file
 	file=$(module_of "$(kernels | tail -n 1)")
@@ -115,7 +123,8 @@ newest() {
 }
 
 : >/mnt/apt.log
-echo 1..5
+echo 1..6
+check "tern-tools: the program runs, decodes a stream, and is removed" program
 check "install: DKMS builds, signs and installs the module for the suite's kernel" first
 check "headers of a kernel without mdev: a message, and no module" cloud
 check "headers of a second kernel: DKMS builds the module for it, too" second
