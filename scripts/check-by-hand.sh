@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# check-by-hand.sh [--long] - the README's session by hand, and that of ten-minutes.rst, as they are
-# printed there, with QEMU 7.2 and 10.0 (the second one with --long); and the two scripts of Documentation/ci.rst. In a VM with 6.1.
+# check-by-hand.sh [--long] - the README's session by hand with QEMU 7.2, and that of
+# ten-minutes.rst with 10.0, as they are printed there; with --long each with the other QEMU,
+# too. And the two scripts of Documentation/ci.rst. In a VM with 6.1.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
