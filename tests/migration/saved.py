@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+import subprocess
 
 from checks import check_goes_on, check_verdict, equal
 from usual import LOAD, MIB, RAM_MIB, most
@@ -12,6 +13,7 @@ WINDOW_KIB = 1024
 PAUSED_MS = 10000  # QEMU 10.0 has a device that is stopped send its all in that time
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 FACTS = "facts.json"
+TOOL = "build/tools-static/tern"  # made by scripts/check-migration.sh
 SAVE_TESTS = 3
 LOAD_TESTS = 3
 
@@ -56,7 +58,17 @@ def save(tap, lab, guest, path, state, downtime_ms):
     tap.note(f"{path.name}: {size} bytes, {given} of them the device's")
     filled = most(lab.machine.memory_mib * MIB)
     assert size > given > filled, f"{given} bytes of the device in a file of {size}"
+    check_decoded(path, given)
     return {"stamps": guest.stamps, "size": size}
+
+
+def check_decoded(path, given):
+    """tern(8) finds all bytes of the device in QEMU's file, and no fault."""
+    done = subprocess.run([TOOL, "decode", "--verify", "--json", path], check=False,
+                          capture_output=True, text=True)
+    equal(done.stderr, "", "what tern decode reports")
+    found = json.loads(done.stdout)
+    equal((found["format"], found["bytes"], found["whole"]), ("qemu", given, True), "tern decode")
 
 
 def load_all(tap, lab, folder):
