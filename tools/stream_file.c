@@ -103,8 +103,6 @@ static int add_piece(struct stream_file *f, size_t at, size_t length)
 {
 	struct stream_piece *pieces;
 
-	if (!length)
-		return 0;
 	pieces = realloc(f->pieces, (f->n + 1) * sizeof(*pieces));
 	if (!pieces)
 		return -ENOMEM;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tests of a program: each is a function, and an AssertionError fails it."""
+"""Tests of a program: each is a function, and any exception fails it."""
 
 import json
 import os
@@ -63,11 +63,12 @@ def run_all(tests, *arguments):
     for number, test in enumerate(tests, 1):
         try:
             test(*arguments)
-        except AssertionError as error:
+        except Exception as error:
             failed += 1
             where = traceback.extract_tb(error.__traceback__)
             line = [frame.lineno for frame in where if frame.name == test.__name__][-1]
-            print(*(f"# line {line}: {text}" for text in str(error).splitlines()[:20]), sep="\n")
+            text = f"{type(error).__name__}: {error}".splitlines()[:20]
+            print(*(f"# line {line}: {part}" for part in text), sep="\n")
             print(f"not ok {number} {test.__name__}")
         else:
             print(f"ok {number} {test.__name__}", flush=True)

@@ -149,6 +149,11 @@ def unwritable(tern):
     FILE.write_bytes(THIRD)
     line = tern.error("convert", "--to-version", "2", str(FILE), FOLDER.name + "/none/out")
     assert "No such file" in line, line
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder, "out")
+        out.mkdir()
+        assert "Is a directory" in tern.error("convert", "--to-version", "2", str(FILE), str(out))
+        equal(list(pathlib.Path(folder).iterdir()), [out], "files")
 
 
 def memory_is_kept(tern):

@@ -260,6 +260,7 @@ def wrong_meaning(tern):
     without = rewrite(THIRD, lambda kind, payload: [(kind, payload)] if kind != DMA else [])
     equal(agree(tern, without, "no DMA"), (records(without)[-1].at, "EPROTO"))
     equal(agree(tern, begin_with(8, "<I", 0), "version 0"), (0, "EINVAL"))
+    equal(agree(tern, begin_with(24, "<Q", (1 << 20) + 1), "a broken size"), (0, "ERANGE"))
     equal(agree(tern, begin_with(8, "<I", 9), "a newer writer"), None)
 
 

@@ -50,6 +50,7 @@ class Sysfs:
         os.chmod(device / "tern/reinit", 0o200)
         (device / "power").mkdir()
         (device / "power/control").write_text("auto\n")
+        (device / "remove").write_text("")
         (self.types / kind / "devices").mkdir(parents=True, exist_ok=True)
         (self.types / kind / "devices" / uuid).symlink_to(device)
         (self.types / kind / "name").write_text("a name\n")
@@ -114,7 +115,7 @@ def set_in_order(tern):
           ["128", "9\n", "3"])
     for word in "frob=1", "memory_mib", "=1", "../x=1", "tern/../remove=1", "/etc/passwd=1":
         tern.error("set", A, word, *sysfs.option())
-    equal(sysfs.text(A, "tern/memory_mib"), "128")
+    equal([sysfs.text(A, "tern/memory_mib"), sysfs.text(A, "remove")], ["128", ""])
 
 
 def inject_rules(tern):
