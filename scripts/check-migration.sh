@@ -108,7 +108,7 @@ hosts() {
 save_and_load() {
 	local streams=build/vm/$name/streams
 	rm -rf "$streams"
-	make -s -C tools STATIC=1 OUT="$PWD/build/tools-static"
+	scripts/build-tool.sh >/dev/null # saved.py runs it
 	case ${1:---} in
 	--*) ;;
 	*) set -- --only "$@" ;;

@@ -50,10 +50,11 @@ make -s -C tests/selftests KSFT="$kselftest/tools/testing/selftests" \
 	cat build/selftests.log
 	exit 1
 }
-make -s -C tests/tools device KSFT="$kselftest/tools/testing/selftests" >build/tools.log 2>&1 || {
+make -s -C tests/tools vmm KSFT="$kselftest/tools/testing/selftests" >build/tools.log 2>&1 || {
 	cat build/tools.log
 	exit 1
 }
+tool=$(scripts/build-tool.sh)
 module=$(scripts/build-module.sh "uml-$kernel")
 built=$(date +%s%N)
 
@@ -61,7 +62,7 @@ run() { # NAME JOB...: in a kernel of its own
 	local name=$1 program arguments=()
 	shift
 	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh \
-		tests/tools/tool_test.sh Documentation/tern.rst build/tests-tools/device/{tern,vmm} "$module"; do
+		tests/tools/tool_test.sh Documentation/tern.rst build/tests-tools/vmm "$tool" "$module"; do
 		arguments+=(--add "$program")
 	done
 	scripts/uml.sh --kernel "$kernel" --timeout 600 --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \

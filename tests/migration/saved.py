@@ -13,7 +13,7 @@ WINDOW_KIB = 1024
 PAUSED_MS = 10000  # QEMU 10.0 has a device that is stopped send its all in that time
 BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 FACTS = "facts.json"
-TOOL = "build/tools-static/tern"  # made by scripts/check-migration.sh
+TOOL = "build/tools-static/tern"  # of scripts/build-tool.sh
 SAVE_TESTS = 3
 LOAD_TESTS = 3
 
