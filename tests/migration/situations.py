@@ -286,10 +286,10 @@ class Try:
     @property
     def outcome(self):
         """In a few words, for the table."""
+        # A destination may give up; a source must not, whatever its status.
+        bad = {SOURCE: ("SIG", "hangs", "status"), DESTINATION: ("SIG", "hangs")}
         crashes = [
-            f"{side}: {self.result[side]}"
-            for side in (SOURCE, DESTINATION)
-            if self.result[side].startswith(("SIG", "hangs"))
+            f"{side}: {self.result[side]}" for side in bad if self.result[side].startswith(bad[side])
         ]
         faults = crashes + ([] if self.verdict == WHOLE else [self.verdict])
         words = [word for word in [self.result["migration"], *faults] if word]
