@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# tracers.sh TOP MODULE SELFTESTS HEADERS - what lab.rst shows of perf, trace-cmd and bpftrace, as it
-# is printed there. In place of the user's test a selftest migrates.
+# tracers.sh TOP MODULE SELFTESTS HEADERS - what lab.rst shows of perf, trace-cmd and
+# bpftrace, as it is printed there. In place of the user's test a selftest migrates.
 
 top=$1 module=$2 selftests=$3 headers=$4
 bad=0
