@@ -229,11 +229,7 @@ int tern_show(const struct request *r)
 	}
 	if (n >= 0)
 		free(folders);
-	if (r->json)
-		output_json(stdout, o);
-	else
-		output_tree(stdout, o, 0);
-	json_object_put(o);
+	output_result(r->json, o);
 	return EXIT_SUCCESS;
 }
 

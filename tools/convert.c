@@ -13,10 +13,10 @@
  * Of several sessions in a file the last one is written: only that one is loaded.
  */
 #include <fcntl.h>
-#include <linux/pci_regs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config_space.h"
 #include "convert.h"
 #include "decode.h"
 #include "output.h"
@@ -28,23 +28,15 @@ static int refuse(struct converter *c, const char *reason)
 	return -EOPNOTSUPP;
 }
 
-static u16 get16(const u8 *p)
+static const u8 *find_capability(const u8 *cfg, u8 id)
 {
-	return p[0] | p[1] << 8;
-}
+	const u8 *cap;
+	unsigned int i;
 
-/* The offset of a capability; 0: there is none. */
-static unsigned int find_capability(const u8 *cfg, u8 id)
-{
-	unsigned int at, i;
-
-	for (at = cfg[PCI_CAPABILITY_LIST], i = 0; at && i < 48; at = cfg[at + 1], i++) {
-		if (at < PCI_STD_HEADER_SIZEOF || at + 16 > PCI_CFG_SPACE_SIZE)
-			return 0;
-		if (cfg[at] == id)
-			return at;
-	}
-	return 0;
+	for (i = 0; (cap = config_capability(cfg, i)); i++)
+		if (cap[0] == id)
+			break;
+	return cap;
 }
 
 static int convert_begin(struct converter *c, struct tern_session_begin *begin)
@@ -66,12 +58,12 @@ static int convert_begin(struct converter *c, struct tern_session_begin *begin)
 
 static int convert_config(struct converter *c, u8 *cfg)
 {
-	unsigned int express = find_capability(cfg, PCI_CAP_ID_EXP);
-	unsigned int msix = find_capability(cfg, PCI_CAP_ID_MSIX);
-	bool is_intx = !(get16(cfg + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE) &&
-		       !(msix && get16(cfg + msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_ENABLE);
+	const u8 *express = find_capability(cfg, PCI_CAP_ID_EXP);
+	const u8 *msix = find_capability(cfg, PCI_CAP_ID_MSIX);
+	bool is_intx = !(config_get16(cfg + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE) &&
+		       !(msix && config_get16(msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_ENABLE);
 	/* The bit is in the last byte of a register of 32 bits. */
-	u8 *flr = express ? cfg + express + PCI_EXP_DEVCAP + 3 : NULL;
+	u8 *flr = express ? cfg + (express - cfg) + PCI_EXP_DEVCAP + 3 : NULL;
 	const u8 flr_bit = PCI_EXP_DEVCAP_FLR >> 24;
 
 	if (c->version < 3 && flr && *flr & flr_bit) {

@@ -40,17 +40,24 @@ static int find_paths(glob_t *g, const char *format, const char *a, const char *
 	return ret ? -ENOMEM : 0;
 }
 
-/* Does a type of Tern exist? Then the module is loaded. */
-static bool is_loaded(const char *sysfs)
+/**
+ * device_types() - the folders of all types that Tern offers
+ * @sysfs: where sysfs is mounted
+ * @g: gets their paths; the caller frees it
+ *
+ * Return: 0, or -errno after a complaint: without a type the module is not loaded.
+ */
+int device_types(const char *sysfs, glob_t *g)
 {
-	bool found;
-	glob_t g;
+	int ret = find_paths(g, TYPES, sysfs, "*", "tern-*");
 
-	if (find_paths(&g, TYPES, sysfs, "*", "tern-*"))
-		return false;
-	found = g.gl_pathc;
-	globfree(&g);
-	return found;
+	if (!ret && !g->gl_pathc)
+		ret = -ENOENT;
+	if (ret == -ENOENT)
+		complain("the module is not loaded: run 'modprobe tern'");
+	else if (ret)
+		complain("%s: free memory", strerror(-ret));
+	return ret;
 }
 
 /**
@@ -97,16 +104,17 @@ const char *device_advice(int error)
 int device_type_path(const char *sysfs, const char *parent, const char *type, char *path)
 {
 	const char *prefix = strncmp(type, "tern-", 5) ? "tern-" : "";
+	glob_t g;
 	size_t n;
 
 	n = snprintf(path, DEVICE_PATH_MAX, "%s/class/mdev_bus/%s/mdev_supported_types/%s%s", sysfs,
 		     parent, prefix, type);
 	if (n < DEVICE_PATH_MAX && !strchr(type, '/') && !access(path, F_OK))
 		return 0;
-	if (!is_loaded(sysfs))
-		complain("%s: the module is not loaded: run 'modprobe tern'", type);
-	else
-		complain("%s: no such type of parent %s: see 'tern list --types'", type, parent);
+	if (device_types(sysfs, &g))
+		return -ENOENT;
+	globfree(&g);
+	complain("%s: no such type of parent %s: see 'tern list --types'", type, parent);
 	return -ENOENT;
 }
 
@@ -140,10 +148,9 @@ int device_list(const char *sysfs, struct device **list, size_t *n)
 
 	*list = NULL;
 	*n = 0;
-	if (!is_loaded(sysfs)) {
-		complain("the module is not loaded: run 'modprobe tern'");
+	if (device_types(sysfs, &g))
 		return -ENOENT;
-	}
+	globfree(&g);
 	if (find_paths(&g, TYPES "/devices/[0-9a-f]*", sysfs, "*", "tern-*"))
 		return -ENOMEM;
 	*list = calloc(g.gl_pathc + 1, sizeof(**list));
@@ -171,10 +178,6 @@ int device_find(const char *sysfs, const char *name, struct device *d)
 	struct device *list;
 	int ret;
 
-	if (!is_loaded(sysfs)) {
-		complain("%s: the module is not loaded: run 'modprobe tern'", name);
-		return -ENOENT;
-	}
 	ret = device_list(sysfs, &list, &n);
 	if (ret)
 		return ret;

@@ -2,6 +2,8 @@
 #ifndef TERN_TOOLS_DEVICE_H
 #define TERN_TOOLS_DEVICE_H
 
+#include <glob.h>
+
 #include "env.h"
 
 /* What sysfs shows of an attribute, at most, and its end. */
@@ -25,6 +27,7 @@ struct device {
 	char holder[48];
 };
 
+int device_types(const char *sysfs, glob_t *g);
 int device_type_path(const char *sysfs, const char *parent, const char *type, char *path);
 int device_list(const char *sysfs, struct device **list, size_t *n);
 int device_find(const char *sysfs, const char *name, struct device *d);

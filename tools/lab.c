@@ -11,7 +11,9 @@
 #include "tern.h"
 
 static int each_rule(const struct device *d,
-		     int (*act)(const struct device *d, const char *rule, void *arg), void *arg)
+		     int (*act)(const struct device *d, const char *rule, struct json_object *count,
+				void *arg),
+		     void *arg)
 {
 	struct json_object *hits = attribute_value(d, "inject/hits");
 	int ret = 0;
@@ -19,14 +21,14 @@ static int each_rule(const struct device *d,
 	if (!hits)
 		return complain("%s: no rules can be read: see 'tern show %s'", d->uuid, d->uuid);
 	json_object_object_foreach(hits, rule, count) {
-		(void)count;
-		ret = ret ?: act(d, rule, arg);
+		ret = ret ?: act(d, rule, count, arg);
 	}
 	json_object_put(hits);
 	return ret;
 }
 
-static int clear_rule(const struct device *d, const char *rule, void *arg)
+static int clear_rule(const struct device *d, const char *rule, struct json_object *count,
+		      void *arg)
 {
 	char name[ATTRIBUTE_NAME_MAX];
 
@@ -34,20 +36,18 @@ static int clear_rule(const struct device *d, const char *rule, void *arg)
 	return attribute_write(d, name, "0");
 }
 
-static int describe_rule(const struct device *d, const char *rule, void *rows)
+static int describe_rule(const struct device *d, const char *rule, struct json_object *count,
+			 void *rows)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *hits = attribute_value(d, "inject/hits"), *count = NULL;
 	char name[ATTRIBUTE_NAME_MAX], value[DEVICE_VALUE_MAX];
 
 	snprintf(name, sizeof(name), "inject/%s", rule);
 	device_read(d, name, value);
-	json_object_object_get_ex(hits, rule, &count);
 	output_add_text(o, "rule", rule);
 	output_add(o, "hits", json_object_get(count));
 	output_add_text(o, "value", value);
 	json_object_array_add(rows, o);
-	json_object_put(hits);
 	return 0;
 }
 
@@ -159,11 +159,7 @@ static int show_workload(const struct request *r, const struct device *d)
 		snprintf(name, sizeof(name), "workload/%s", names[i]);
 		output_add(o, names[i], attribute_value(d, name));
 	}
-	if (r->json)
-		output_json(stdout, o);
-	else
-		output_tree(stdout, o, 0);
-	json_object_put(o);
+	output_result(r->json, o);
 	return EXIT_SUCCESS;
 }
 

@@ -5,7 +5,6 @@
  * A device that is created has all attributes that were asked for, or does not exist. Its
  * UUID is printed last, when nothing can fail any more.
  */
-#include <glob.h>
 #include <sys/random.h>
 
 #include "attributes.h"
@@ -183,15 +182,12 @@ static int list_types(const struct request *r)
 		{ "type" }, { "parent" }, { "available", true }, { "name" },
 	};
 	struct json_object *rows = json_object_new_array();
-	char pattern[DEVICE_PATH_MAX];
 	glob_t g;
 	size_t i;
 
-	snprintf(pattern, sizeof(pattern), "%s/class/mdev_bus/[!.]*/mdev_supported_types/tern-*",
-		 r->sysfs);
-	if (glob(pattern, 0, NULL, &g)) {
+	if (device_types(r->sysfs, &g)) {
 		json_object_put(rows);
-		return complain("the module is not loaded: run 'modprobe tern'");
+		return EXIT_FAILURE;
 	}
 	for (i = 0; i < g.gl_pathc; i++)
 		json_object_array_add(rows, describe_type(g.gl_pathv[i]));

@@ -70,6 +70,20 @@ void output_add_hex(struct json_object *object, const char *key, u64 value, int 
 	output_add_text(object, key, text);
 }
 
+/**
+ * output_result() - print what a command has found, and free it
+ * @json: as JSON
+ * @object: an object, whose members can be objects
+ */
+void output_result(bool json, struct json_object *object)
+{
+	if (json)
+		output_json(stdout, object);
+	else
+		output_tree(stdout, object, 0);
+	json_object_put(object);
+}
+
 static bool is_list_of_objects(struct json_object *value)
 {
 	return json_object_is_type(value, json_type_array) && json_object_array_length(value) &&

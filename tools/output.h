@@ -15,6 +15,7 @@ struct output_column {
 	bool right;
 };
 
+void output_result(bool json, struct json_object *object);
 void output_json(FILE *to, struct json_object *value);
 void output_table(FILE *to, struct json_object *rows, const struct output_column *columns,
 		  unsigned int n);

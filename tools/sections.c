@@ -7,8 +7,7 @@
  * values of a section depends on that device, and is left to it. Only those of a workload
  * can be checked here, by the same function.
  */
-#include <linux/pci_regs.h>
-
+#include "config_space.h"
 #include "output.h"
 #include "sections.h"
 #include "core/model.h"
@@ -81,16 +80,6 @@ const struct tern_model_ops *sections_model(void)
 	};
 
 	return &ops;
-}
-
-static u16 get16(const u8 *p)
-{
-	return p[0] | p[1] << 8;
-}
-
-static u32 get32(const u8 *p)
-{
-	return get16(p) | (u32)get16(p + 2) << 16;
 }
 
 /* A word for a number, or the number. */
@@ -177,11 +166,11 @@ static void describe_capability(struct json_object *to, const u8 *cap)
 
 	switch (cap[0]) {
 	case PCI_CAP_ID_PM:
-		add_word(to, "power", get16(cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK, states,
-			 ARRAY_SIZE(states));
+		add_word(to, "power", config_get16(cap + PCI_PM_CTRL) & PCI_PM_CTRL_STATE_MASK,
+			 states, ARRAY_SIZE(states));
 		break;
 	case PCI_CAP_ID_MSIX:
-		flags = get16(cap + PCI_MSIX_FLAGS);
+		flags = config_get16(cap + PCI_MSIX_FLAGS);
 		output_add_number(to, "msix_vectors", (flags & PCI_MSIX_FLAGS_QSIZE) + 1);
 		output_add(to, "msix_enabled",
 			   json_object_new_boolean(!!(flags & PCI_MSIX_FLAGS_ENABLE)));
@@ -189,16 +178,13 @@ static void describe_capability(struct json_object *to, const u8 *cap)
 			   json_object_new_boolean(!!(flags & PCI_MSIX_FLAGS_MASKALL)));
 		break;
 	case PCI_CAP_ID_EXP:
-		capabilities = get32(cap + PCI_EXP_DEVCAP);
+		capabilities = config_get32(cap + PCI_EXP_DEVCAP);
 		output_add(to, "flr",
 			   json_object_new_boolean(!!(capabilities & PCI_EXP_DEVCAP_FLR)));
-		output_add_hex(to, "device_control", get16(cap + PCI_EXP_DEVCTL), 4);
+		output_add_hex(to, "device_control", config_get16(cap + PCI_EXP_DEVCTL), 4);
 		break;
 	}
 }
-
-/* Room that a capability may need behind its first byte. */
-#define CAPABILITY_ROOM	16
 
 static void describe_config(struct json_object *to, const void *payload, u32 length)
 {
@@ -206,31 +192,28 @@ static void describe_config(struct json_object *to, const void *payload, u32 len
 		"io", "memory", "bus-master", NULL, NULL, NULL, "parity", NULL, "serr", NULL,
 		"intx-disable",
 	};
-	const u8 *cfg = payload;
+	const u8 *cfg = payload, *cap;
 	struct json_object *bars = json_object_new_array();
-	unsigned int i, cap;
+	unsigned int i;
 	char text[16];
 
-	snprintf(text, sizeof(text), "%04x:%04x", get16(cfg + PCI_VENDOR_ID),
-		 get16(cfg + PCI_DEVICE_ID));
+	snprintf(text, sizeof(text), "%04x:%04x", config_get16(cfg + PCI_VENDOR_ID),
+		 config_get16(cfg + PCI_DEVICE_ID));
 	output_add_text(to, "id", text);
-	output_add_hex(to, "class", get32(cfg + PCI_CLASS_REVISION) >> 8, 6);
+	output_add_hex(to, "class", config_get32(cfg + PCI_CLASS_REVISION) >> 8, 6);
 	output_add_number(to, "revision", cfg[PCI_REVISION_ID]);
-	add_flags(to, "command", get16(cfg + PCI_COMMAND), command, ARRAY_SIZE(command));
-	output_add_hex(to, "status", get16(cfg + PCI_STATUS), 4);
+	add_flags(to, "command", config_get16(cfg + PCI_COMMAND), command, ARRAY_SIZE(command));
+	output_add_hex(to, "status", config_get16(cfg + PCI_STATUS), 4);
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
-		snprintf(text, sizeof(text), "0x%x", get32(cfg + PCI_BASE_ADDRESS_0 + 4 * i));
+		snprintf(text, sizeof(text), "0x%x",
+			 config_get32(cfg + PCI_BASE_ADDRESS_0 + 4 * i));
 		json_object_array_add(bars, json_object_new_string(text));
 	}
 	output_add(to, "bars", bars);
 	output_add_number(to, "interrupt_line", cfg[PCI_INTERRUPT_LINE]);
 	output_add_number(to, "interrupt_pin", cfg[PCI_INTERRUPT_PIN]);
-	/* A list that was damaged may be a circle. */
-	for (cap = cfg[PCI_CAPABILITY_LIST], i = 0; cap && i < 48; cap = cfg[cap + 1], i++) {
-		if (cap < PCI_STD_HEADER_SIZEOF || cap + CAPABILITY_ROOM > PCI_CFG_SPACE_SIZE)
-			break;
-		describe_capability(to, cfg + cap);
-	}
+	for (i = 0; (cap = config_capability(cfg, i)); i++)
+		describe_capability(to, cap);
 }
 
 static void describe_interrupts(struct json_object *to, const void *payload, u32 length)

@@ -6,6 +6,7 @@ files as QEMU writes them, as hw/vfio/migration.c has it.
 """
 
 import errno
+import pathlib
 import struct
 
 BEGIN, MEMORY, REGISTERS, CONFIG, INTERRUPTS, DMA, END, WORKLOAD = range(1, 9)
@@ -20,6 +21,11 @@ OPTIONAL = 1
 SEED = 0xFFFFFFFF
 NEWEST = 3
 MAGIC = b"TERNSTRM"
+
+# As each version has written it.
+GOLDEN = {name: (pathlib.Path(__file__).parent / f"../golden/{name}.stream").read_bytes()
+          for name in ("first", "second", "third")}
+THIRD = GOLDEN["third"]
 
 
 def crc_table():

@@ -10,14 +10,10 @@ import struct
 import sys
 import tempfile
 
-from stream import (BEGIN, CONFIG, DMA, END, HEAD, MEMORY, OPTIONAL, REGISTERS, WORKLOAD, Qemu,
-                    fault_of, records, rewrite)
+from stream import (BEGIN, CONFIG, DMA, END, GOLDEN, HEAD, MEMORY, OPTIONAL, REGISTERS, THIRD,
+                    WORKLOAD, Qemu, fault_of, records, rewrite)
 from tap import Program, equal, run_all
 
-HERE = pathlib.Path(__file__).parent
-GOLDEN = {name: (HERE / f"../golden/{name}.stream").read_bytes()
-          for name in ("first", "second", "third")}
-THIRD = GOLDEN["third"]
 FOLDER = tempfile.TemporaryDirectory()
 FILE = pathlib.Path(FOLDER.name) / "file"
 OUT = pathlib.Path(FOLDER.name) / "out"

@@ -14,14 +14,11 @@ import sys
 import tempfile
 
 import stream
-from stream import (BEGIN, CONFIG, DMA, END, HEAD, INTERRUPTS, MEMORY, NAMES, OPTIONAL, REGISTERS,
-                    WORKLOAD, Qemu, Writer, chunked, fault_of, records, rewrite)
+from stream import (BEGIN, CONFIG, DMA, END, GOLDEN, HEAD, INTERRUPTS, MEMORY, NAMES, OPTIONAL,
+                    REGISTERS, THIRD, WORKLOAD, Qemu, Writer, chunked, fault_of, records, rewrite)
 from tap import Program, equal, run_all
 
 HERE = pathlib.Path(__file__).parent
-GOLDEN = {name: (HERE / f"../golden/{name}.stream").read_bytes()
-          for name in ("first", "second", "third")}
-THIRD = GOLDEN["third"]
 FOLDER = tempfile.TemporaryDirectory()
 FILE = pathlib.Path(FOLDER.name) / "file"
 DEVICE = "0000:00:02.0/vfio"
