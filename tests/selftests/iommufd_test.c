@@ -6,8 +6,11 @@
  */
 #include "tern.h"
 
-/* Enough to catch a transfer in progress; dma_test has more, and takes longer. */
-#define MEMORY		(2 * MIB)
+/*
+ * Enough to catch two transfers in progress. On one processor a transfer must last longer
+ * than the tick that lets the other device's worker run, 10 ms.
+ */
+#define MEMORY		(16 * MIB)
 #define RAM		MIB
 #define SPAN		(RAM / 2)
 
