@@ -169,6 +169,19 @@ CALL(attribute_memory)
 	return attr_set(UUID_A, "memory_mib", "2");
 }
 
+#define WORKLOAD	MDEV_DEVICES "/" UUID_A "/workload/"
+
+CALL(attribute_pattern)
+{
+	return write_file(WORKLOAD "pattern", "hot");
+}
+CALL(attribute_verify)
+{
+	char text[128];
+
+	return read_file(WORKLOAD "verify", text, sizeof(text));
+}
+
 CALL(read_file_of_session)
 {
 	char byte;
@@ -200,6 +213,7 @@ static const struct {
 	{ "attribute state", attribute_of_state }, { "attribute precopy", attribute_precopy },
 	{ "attribute window_kib", attribute_window },
 	{ "attribute memory_mib", attribute_memory },
+	{ "attribute pattern", attribute_pattern }, { "attribute verify", attribute_verify },
 	{ "read of the data file", read_file_of_session, true },
 	{ "precopy info", ask_precopy, true }, { "poll", poll_file, true },
 	{ "set the state in a session", set_v2_state, true },

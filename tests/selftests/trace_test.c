@@ -267,6 +267,25 @@ TEST_F(trace, LAB_14_a_refused_record)
 	EXPECT_EQ(count_events("tern_loaded", UUID_B), 0);
 }
 
+/* A transfer that fails on its way: what was done is not what was asked for. */
+TEST_F(trace, LAB_14_a_transfer_that_fails)
+{
+	static uint8_t ram[PIECE] __attribute__((aligned(PAGE)));
+	const char *at = trace, *line;
+	uint32_t status;
+
+	ASSERT_EQ(set_command(&self->a, MASTER), 0);
+	ASSERT_EQ(map_guest(&self->a, ram, PIECE, PIECE), 0);
+	status = dma_do(&self->a, TERN_DMA_OP_FROM_DEVICE, PIECE, 0, 2 * PIECE);
+	ASSERT_EQ(status, TERN_DMA_FAILED | TERN_DMA_ERROR_ADDRESS << 8);
+	ASSERT_EQ(trace_off(), 0);
+	line = next_event(&at, "tern_dma_end", UUID_A);
+	ASSERT_NE(line, NULL);
+	EXPECT_EQ(field(line, "done"), PIECE);
+	EXPECT_EQ(field(line, "length"), 2 * PIECE);
+	EXPECT_EQ(field(line, "status"), status);
+}
+
 TEST_F(trace, LAB_14_a_transfer_and_its_interrupt)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
