@@ -64,13 +64,17 @@ def sites(module):
     return base, found, end
 
 
+# Functions that the kernel's macros make of the definitions of tracepoints.
+EXPANDED = ("src/lab/trace.c", "src/lab/trace.h")
+
+
 def places(module, addresses):
     """(file, line) of each address, of the outermost caller that is ours; or None."""
     asked = "\n".join(hex(a) for a in addresses)
     text = run("addr2line", "-e", module, "-j", ".text", input=asked)
     for line in text.splitlines():
         match = re.match(r"^.*/(src/[^:]+):(\d+)", line)
-        yield (match[1], int(match[2])) if match else None
+        yield (match[1], int(match[2])) if match and match[1] not in EXPANDED else None
 
 
 @functools.cache

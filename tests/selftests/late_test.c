@@ -123,6 +123,11 @@ TEST_F(late, P3_store_behind_the_last_pass_is_counted)
 	memset(self->mem, 0x11, LENGTH);
 	memset(self->mem + 2 * MIB, 0x11, LENGTH);
 	EXPECT_EQ(memcmp(self->mem, self->mem_b, MEMORY), 0);
+
+	/* The next user of the device begins at 0. */
+	dev_close(&self->a);
+	ASSERT_EQ(dev_open(&self->a, UUID_A), 0);
+	EXPECT_EQ(attr_sum(UUID_A, "late_marks"), 0);
 }
 
 TEST_HARNESS_MAIN

@@ -311,6 +311,21 @@ TEST_F(trace, LAB_14_a_transfer_and_its_interrupt)
 	EXPECT_EQ(count_events("tern_irq_deliver", UUID_A), 1);
 }
 
+TEST_F(trace, LAB_14_a_signal_of_the_line)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	ASSERT_EQ(bar0_write(&self->a, TERN_REG_IRQ_MASK, 0), 0);
+	ASSERT_EQ(set_trigger(&self->a, VFIO_PCI_INTX_IRQ_INDEX, 0, fd), 0);
+	ASSERT_EQ(bar0_write(&self->a, TERN_REG_DOORBELL, 2), 0);
+	ASSERT_EQ(signals(fd), 1);
+	close(fd);
+	ASSERT_EQ(trace_off(), 0);
+	EXPECT_TRUE(traced("tern_irq_raise", UUID_A, "vector=-1\n"));
+	EXPECT_TRUE(traced("tern_irq_deliver", UUID_A, "vector=-1\n"));
+	EXPECT_EQ(count_events("tern_irq_deliver", UUID_A), 1);
+}
+
 FIXTURE(stats) {
 	struct dev a, b;
 	struct stream s;

@@ -273,6 +273,13 @@ TEST_F(workload, LAB_13_each_kind_of_damage_is_found)
 	memcpy(mem + 5 * PAGE, kept, PAGE);
 	EXPECT_BAD(&self->a, "page 5 has generation %lu, expected %lu", n,
 		   (writes(&self->a) + PAGES - 6) / PAGES);
+
+	/* One of another seed. */
+	ASSERT_EQ(start(&self->a, "sequential", "0", "2", FAST), 0);
+	ASSERT_TRUE(written(&self->a, PAGES));
+	ASSERT_EQ(set(&self->a, "mibs", "0"), 0);
+	memcpy(mem + 9 * PAGE, other, PAGE);
+	EXPECT_BAD(&self->a, "page 9 is of another workload");
 }
 
 TEST_F(workload, LAB_13_the_rest_of_memory_stays_what_it_was)
