@@ -6,7 +6,7 @@
     mutate.py --only ID | --show ID | --check
 
 Draws N changes (mutants) from all places of src/ outside of src/compat, and runs for each
-the host tests (src/core) and the selftests on User Mode Linux, until one fails. The draw
+the host tests if it is in them, and the selftests on User Mode Linux, until one fails. The draw
 depends on the seed, N and the tree only. What was judged is kept in build/mutate/SEED-N:
 started again, it continues there.
 
@@ -224,7 +224,7 @@ def check():
                     if path.endswith(f"/{base}"))
         if count < occurrence:
             complaints.append(f"{where}: {base} has no such place in {function}()")
-    known = host_tests() | {job.split()[0] for job in uml_jobs()}
+    known = host_words("TESTS") | {job.split()[0] for job in uml_jobs()}
     for base, programs in order().items():
         complaints += [f"{ORDER.relative_to(TOP)}: {base}: no program {program}"
                        for program in programs if program not in known]
@@ -243,9 +243,15 @@ def order():
     return {base: programs for base, *programs in filter(None, lines)}
 
 
-def host_tests():
+def host_words(variable):
     makefile = (TOP / "tests/host/Makefile").read_text()
-    return set(re.search(r"^TESTS\s*:= (.*)", makefile, re.MULTILINE)[1].split())
+    return set(re.search(rf"^{variable}\s*:= (.*)", makefile, re.MULTILINE)[1].split())
+
+
+def hosted():
+    """The sources that the host tests consist of."""
+    return {f"src/{folder.lower()}/{name}.{suffix}" for folder in ("CORE", "LAB")
+            for name in host_words(folder) for suffix in "ch"}
 
 
 def uml_jobs():
@@ -257,7 +263,8 @@ class Programs:
 
     def __init__(self):
         self.order = order()
-        self.host_tests = host_tests()
+        self.host_tests = host_words("TESTS")
+        self.hosted = hosted()
         self.jobs = uml_jobs()
 
     def sorted(self, base, names, key):
@@ -392,7 +399,8 @@ class Run:
             built = worker.compile(place)
             if built != "builds":
                 return built, None
-            by = worker.host(self.programs.host(place.base)) if place.path.startswith(CORE) else None
+            hosted = place.path in self.programs.hosted
+            by = worker.host(self.programs.host(place.base)) if hosted else None
             for jobs in self.programs.judges(place, self.reach):
                 by = by or worker.uml(jobs)
         finally:

@@ -105,7 +105,6 @@ static void free_types(void)
 {
 	kfree(parent.types);
 	kfree(parent.models);
-	parent.n = 0;
 }
 
 /**

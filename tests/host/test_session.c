@@ -226,40 +226,49 @@ static void test_nothing_afterwards(void)
 /* Of two chunks: at some sizes of the window the sections fill the second one exactly. */
 #define PAGES_OF_TWO	31
 
+static void check_capacity(size_t capacity, unsigned int pages)
+{
+	struct tern_record next;
+	struct feeder f;
+	ssize_t n = capacity;
+	unsigned int i;
+	size_t at;
+
+	feeder_init_with(&f, pages, true, capacity);
+	host_device_dress(f.dev, 7);
+	for (i = 0; i < pages; i++)
+		host_store(f.dev, i, i);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	while (tern_session_pending(f.mc.session)) {
+		size_t before = n;
+
+		at = f.len;
+		n = feeder_chunk(&f);
+		CHECK(n > 0 && n <= (ssize_t)capacity);
+		/* The chunk before had no room for a page, nor for END behind a section. */
+		memcpy(&next, f.stream + at, sizeof(next));
+		if (le32toh(next.type) == TERN_RECORD_END)
+			CHECK(before + sizeof(next) + le32toh(next.length) > capacity);
+		else
+			CHECK(before + MEMORY_RECORD > capacity);
+	}
+	CHECK_EQ(f.len, BEGIN_RECORD + pages * MEMORY_RECORD + FINAL_RECORDS);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
 /* V1-17: a chunk is as large as the window allows, in whole records, at any size. */
 static void test_any_capacity(void)
 {
-	struct tern_record next;
-	size_t capacity, at;
-	unsigned int i;
+	size_t capacity;
+	unsigned int n;
 
 	for (capacity = TERN_CHUNK_MIN; capacity < TERN_CHUNK_MIN + MEMORY_RECORD + 200;
-	     capacity += 8) {
-		struct feeder f;
-		ssize_t n = capacity;
-
-		feeder_init_with(&f, PAGES_OF_TWO, true, capacity);
-		host_device_dress(f.dev, 7);
-		for (i = 0; i < PAGES_OF_TWO; i++)
-			host_store(f.dev, i, i);
-		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
-		while (tern_session_pending(f.mc.session)) {
-			size_t before = n;
-
-			at = f.len;
-			n = feeder_chunk(&f);
-			CHECK(n > 0 && n <= (ssize_t)capacity);
-			/* The chunk before had no room for a page, nor for END behind a section. */
-			memcpy(&next, f.stream + at, sizeof(next));
-			if (le32toh(next.type) == TERN_RECORD_END)
-				CHECK(before + sizeof(next) + le32toh(next.length) > capacity);
-			else
-				CHECK(before + MEMORY_RECORD > capacity);
-		}
-		CHECK_EQ(f.len, BEGIN_RECORD + PAGES_OF_TWO * MEMORY_RECORD + FINAL_RECORDS);
-		check_moves(&f);
-		feeder_uninit(&f);
-	}
+	     capacity += 8)
+		check_capacity(capacity, PAGES_OF_TWO);
+	/* Whole records fill it exactly, also behind those that are put together at once. */
+	for (n = 120; n < 140; n++)
+		check_capacity(BEGIN_RECORD + n * MEMORY_RECORD, n + 1);
 }
 
 /* Records are put together out of user space's reach: there only in place. */

@@ -1132,6 +1132,51 @@ TEST_F_TIMEOUT(fault, V1_30_P18_all_chances_fail, 200)
 }
 
 /*
+ * V1-30 P-18: of each function that asks for a large allocation, none succeeds, and all
+ * others do. A caller of it is refused. If more failed, another one's refusal would hide
+ * that this one ignores the failure; if less, kvmalloc() would try in another way.
+ */
+TEST_F_TIMEOUT(fault, V1_30_P18_one_function_gets_no_memory, 100)
+{
+	static const char *const functions[] = {
+		"tern_dirty_init", "tern_dma_open", "tern_session_create", "tern_reader_init",
+		"tern_loader_create",
+	};
+	const int fd = open(MAKE_IT_FAIL, O_RDWR);
+	unsigned int f, i;
+
+	ASSERT_GE(fd, 0);
+	for (f = 0; f < ARRAY_SIZE(functions); f++) {
+		const struct code code = find_code(functions[f], NULL);
+		unsigned int refused = 0;
+
+		ASSERT_NE(code.end, 0) TH_LOG("%s", functions[f]);
+		if (filter_faults("require", code))
+			SKIP(return, "the kernel has no filter of faults by their stack");
+		for (i = 0; i < ARRAY_SIZE(calls) && !refused; i++) {
+			const struct call *c = &calls[i];
+			int expected[VARIANTS_MAX];
+
+			if (c->call == store)
+				continue;
+			fail_no_more();
+			hold_before(self, c, expected);
+			prepare_to_fail(SLAB | PAGES);
+			for (self->v = 0; self->v < (c->variants ?: 1) && !refused; self->v++) {
+				const int ret = expected[self->v];
+
+				if (!is_no_variant(self, c, ret))
+					refused = fail_all(_metadata, self, c, fd, ret);
+			}
+		}
+		EXPECT_EQ(refused, 1) TH_LOG("no caller of %s() is refused", functions[f]);
+	}
+	fail_no_more();
+	filter_no_faults();
+	close(fd);
+}
+
+/*
  * The device's own thread. A transfer whose piece lacks memory ends with an error,
  * and the next one is as if there had been none.
  */

@@ -319,7 +319,8 @@ TEST_F(inject, LAB_5_a_read_fails_where_it_is_asked_to)
 {
 	ssize_t ret;
 
-	ASSERT_EQ(ask(&self->a, "read", "100000 5 2\n200000 12 1"), 0);
+	/* Of two lines for one place the first one applies first. */
+	ASSERT_EQ(ask(&self->a, "read", "100000 5 2\n200000 12 1\n200000 28 1"), 0);
 	ASSERT_EQ(variant->by->stop(&self->a), 0);
 	/* v1 gives chunks, v2 bytes. */
 	EXPECT_GE(read_until(&self->a, &self->s, &ret), 100000);
@@ -332,7 +333,9 @@ TEST_F(inject, LAB_5_a_read_fails_where_it_is_asked_to)
 	EXPECT_EQ(ret, -ENOMEM);
 	if (variant->by == &v2_file)
 		EXPECT_EQ(self->s.len, 200000);
-	EXPECT_EQ(hits(&self->a, "read"), 3);
+	EXPECT_EQ(read_until(&self->a, &self->s, &ret), 0);
+	EXPECT_EQ(ret, -ENOSPC);
+	EXPECT_EQ(hits(&self->a, "read"), 4);
 	/* The reader continues, and has lost nothing. */
 	ASSERT_EQ(variant->by->drain(&self->a, &self->s, PIECE), 0);
 	ASSERT_EQ(variant->by->end(&self->a, false), 0);

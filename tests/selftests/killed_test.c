@@ -323,6 +323,19 @@ TEST_F(killed, P19_P27_reader_after_its_copy)
 }
 
 /*
+ * P-27: only a death ends a piece. It waits here for longer than two looks of the worker at
+ * its opener, which are half a second apart and which nothing shows.
+ */
+TEST_F(killed, P27_piece_may_take_its_time)
+{
+	ASSERT_TRUE(start_piece(self));
+	poll(NULL, 0, 1200);
+	ASSERT_EQ(bar0_read(&self->a, TERN_DMA_STATUS), TERN_DMA_BUSY);
+	ASSERT_EQ(serve(self->uffd, self->ram, RAM), 0);
+	EXPECT_EQ(dma_wait(&self->a), TERN_DMA_DONE);
+}
+
+/*
  * P-27 P-32: the write that clears bus mastering or enters D3hot waits for the piece. If its
  * caller is killed, so is the piece.
  */
