@@ -6,9 +6,9 @@
     mutate.py --only ID | --show ID | --check
 
 Draws N changes (mutants) from all places of src/ outside of src/compat, and runs for each
-the host tests if it is in them, and the selftests on User Mode Linux, until one fails. The draw
-depends on the seed, N and the tree only. What was judged is kept in build/mutate/SEED-N:
-started again, it continues there.
+locks.py of `make lint`, the host tests if it is in them, and the selftests on User Mode
+Linux, until one fails. The draw depends on the seed, N and the tree only. What was judged
+is kept in build/mutate/SEED-N: started again, it continues there.
 
     --files GLOB   draw from these files only, by name or by path
     --again        judge the survivors again, with the tests as they are now
@@ -399,8 +399,9 @@ class Run:
             built = worker.compile(place)
             if built != "builds":
                 return built, None
-            hosted = place.path in self.programs.hosted
-            by = worker.host(self.programs.host(place.base)) if hosted else None
+            by = worker.locks()
+            if place.path in self.programs.hosted:
+                by = by or worker.host(self.programs.host(place.base))
             for jobs in self.programs.judges(place, self.reach):
                 by = by or worker.uml(jobs)
         finally:

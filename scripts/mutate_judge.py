@@ -164,6 +164,12 @@ class Worker:
             shutil.copy2(self.built / path, self.module / path)
         shutil.copy(self.built / place.path, self.tree / place.path)
 
+    def locks(self):
+        """What the check of lint misses that compares kernel-doc and assertions, or None."""
+        done = subprocess.run([self.tree / "scripts/locks.py"], cwd=self.tree, text=True,
+                              stdout=subprocess.PIPE, check=False)
+        return f"locks.py: {done.stdout.strip()}" if done.returncode else None
+
     def host(self, programs):
         """The first host test that fails, or None."""
         done = subprocess.Popen(
