@@ -287,6 +287,15 @@ static void attribute_path(const struct device *d, const char *attribute, char *
 }
 
 /**
+ * device_exists() - was a device removed meanwhile?
+ * @d: the device
+ */
+bool device_exists(const struct device *d)
+{
+	return !access(d->path, F_OK);
+}
+
+/**
  * device_has() - does a device have such an attribute?
  * @d: the device
  * @attribute: "folder/name"

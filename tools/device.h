@@ -35,6 +35,7 @@ void device_find_holders(const char *sysfs, struct device *list, size_t n);
 
 int device_read(const struct device *d, const char *attribute, char *value);
 int device_write(const struct device *d, const char *attribute, const char *value);
+bool device_exists(const struct device *d);
 bool device_has(const struct device *d, const char *attribute);
 
 int device_write_path(const char *path, const char *value);

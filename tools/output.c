@@ -23,6 +23,20 @@ void output_json(FILE *to, struct json_object *value)
 }
 
 /**
+ * output_failed() - write what has been printed
+ *
+ * Return: true after a complaint if any of it was not written.
+ */
+bool output_failed(void)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return false;
+	complain("standard output: not all was written: %s", strerror(errno ?: EIO));
+	return true;
+}
+
+/**
  * output_add() - one more member of an object
  * @object: the object
  * @key: its name

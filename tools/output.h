@@ -28,6 +28,7 @@ void output_add_number(struct json_object *object, const char *key, u64 value);
 void output_add_text(struct json_object *object, const char *key, const char *text);
 void output_add_hex(struct json_object *object, const char *key, u64 value, int digits);
 
+bool output_failed(void);
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif /* TERN_TOOLS_OUTPUT_H */

@@ -195,11 +195,16 @@ static int run(const struct command *c, int argc, char **argv)
 	};
 	const struct argp parser = { c->options, parse_option, c->words, c->what };
 	char name[32];
+	int ret;
 
 	snprintf(name, sizeof(name), "tern %s", c->name);
 	argv[0] = name;
 	argp_parse(&parser, argc, argv, 0, NULL, &p);
-	return c->run(&p.request);
+	ret = c->run(&p.request);
+	/* A command that has failed has said why. */
+	if (!ret && output_failed())
+		ret = EXIT_FAILURE;
+	return ret;
 }
 
 static const struct command *find(const char *name)

@@ -8,11 +8,13 @@
  *
  * The rates are of the time since the look before. What is dirtied is what was sent plus
  * what is pending more than before. A look waits while the device changes its state.
+ *
+ * The downtime is that of the last stop: the time in the two stopped states, beyond what it
+ * was when the device ran last.
  */
 #include <time.h>
 #include <unistd.h>
 
-#include "attributes.h"
 #include "device.h"
 #include "output.h"
 #include "tern.h"
@@ -28,7 +30,8 @@
  * @pending: bytes that can be read now
  * @sent: bytes of all sessions since the open
  * @late_marks: of the last session
- * @downtime_ms: time that the device was stopped, as a source
+ * @stopped_ms: time that the device was stopped, since the open
+ * @downtime_ms: of it, since the device ran last
  */
 struct look {
 	double seconds;
@@ -37,6 +40,7 @@ struct look {
 	u64 pending;
 	u64 sent;
 	u64 late_marks;
+	double stopped_ms;
 	double downtime_ms;
 };
 
@@ -57,19 +61,20 @@ static int read_number(const struct device *d, const char *attribute, u64 *numbe
 	return ret;
 }
 
-static int read_downtime(const struct device *d, double *ms)
+/* A line per state: its name and its time in ns. */
+static int read_stopped(const struct device *d, double *ms)
 {
-	struct json_object *states = attribute_value(d, "stats/time_in_state");
+	char value[DEVICE_VALUE_MAX], *line, *rest = value;
+	int ret = device_read(d, "stats/time_in_state", value);
 
 	*ms = 0;
-	if (!states)
-		return -ENODEV;
-	json_object_object_foreach(states, state, ns) {
-		if (!strcmp(state, "stopped") || !strcmp(state, "stopped-saving"))
-			*ms += json_object_get_uint64(ns) / 1e6;
+	while (!ret && (line = strsep(&rest, "\n"))) {
+		const char *ns = strchr(line, ' ');
+
+		if (ns && (!strncmp(line, "stopped ", 8) || !strncmp(line, "stopped-saving ", 15)))
+			*ms += strtoull(ns, NULL, 10) / 1e6;
 	}
-	json_object_put(states);
-	return 0;
+	return ret;
 }
 
 /* The state comes last: what was read before is at least as old. */
@@ -80,14 +85,22 @@ static int look_at(const struct device *d, double began, struct look *l)
 
 	memset(l, 0, sizeof(*l));
 	ret = read_number(d, "tern/passes", &l->passes) ?:
-	      read_number(d, "tern/pending_bytes", &l->pending) ?:
 	      read_number(d, "stats/total_bytes", &l->sent) ?:
+	      read_number(d, "tern/pending_bytes", &l->pending) ?:
 	      read_number(d, "tern/late_marks", &l->late_marks) ?:
-	      read_downtime(d, &l->downtime_ms) ?:
+	      read_stopped(d, &l->stopped_ms) ?:
 	      device_read(d, "tern/state", state);
 	snprintf(l->state, sizeof(l->state), "%.31s", ret ? "removed" : state);
 	l->seconds = now() - began;
 	return ret;
+}
+
+/* The time of this stop, or of the last one. @ran is how long it had been stopped before. */
+static void find_downtime(struct look *l, const struct look *before, double *ran)
+{
+	if (!strncmp(before->state, "running", 7) && l->stopped_ms > before->stopped_ms)
+		*ran = before->stopped_ms;
+	l->downtime_ms = l->stopped_ms - *ran;
 }
 
 /* Of a device that was removed: what was seen last. */
@@ -170,7 +183,6 @@ static void print(const struct request *r, struct json_object *o, bool is_termin
 	} else {
 		print_line(o);
 	}
-	fflush(stdout);
 	json_object_put(o);
 }
 
@@ -182,6 +194,16 @@ static void wait_for(double seconds)
 		;
 }
 
+/* Its attributes go a moment before it does. */
+static bool is_removed(const struct device *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < 100 && device_exists(d); i++)
+		wait_for(0.01);
+	return i < 100;
+}
+
 /**
  * tern_watch() - the command: watch a device
  * @r: one word, the device
@@ -191,8 +213,8 @@ static void wait_for(double seconds)
 int tern_watch(const struct request *r)
 {
 	bool is_terminal = !r->json && isatty(STDOUT_FILENO);
+	double began = now(), ran = 0;
 	struct look before, l;
-	double began = now();
 	unsigned long looks;
 	struct device d;
 	int ret;
@@ -201,15 +223,21 @@ int tern_watch(const struct request *r)
 		return EXIT_FAILURE;
 	for (looks = 1;; looks++) {
 		ret = look_at(&d, began, &l);
-		if (ret && looks > 1)
-			keep(&l, &before);
-		if (ret && ret != -ENOENT && ret != -ENODEV)
+		if (ret && !is_removed(&d))
 			return complain("%s: not read, %s: %s", d.uuid, strerror(-ret),
 					device_advice(-ret));
-		if (looks == 1)
+		if (looks == 1) {
 			before = l;
+			ran = l.stopped_ms;
+		}
+		if (ret)
+			keep(&l, &before);
+		else
+			find_downtime(&l, &before, &ran);
 		if (looks == 1 || is_terminal || is_change(&before, &l))
 			print(r, describe(&d, &before, &l), is_terminal);
+		if (output_failed())
+			return EXIT_FAILURE;
 		if (ret || looks == r->count)
 			return EXIT_SUCCESS;
 		before = l;

@@ -3,30 +3,29 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import traceback
 
 
-# To look for leaks takes longer than all the rest, so one run of so many does.
-LEAKS_EACH = 8
-
-
 class Program:
     def __init__(self, path):
         self.path = path
-        self.runs = 0
+        self.known = set()
 
-    def environment(self):
-        self.runs += 1
+    def environment(self, *kind):
+        """To look for leaks takes longer than all the rest: in the first run of each kind."""
         options = os.environ.get("ASAN_OPTIONS", "")
-        leaks = int(self.runs % LEAKS_EACH == 0)
+        leaks = int(kind not in self.known)
+        self.known.add(kind)
         return os.environ | {"ASAN_OPTIONS": f"{options}:detect_leaks={leaks}"}
 
     def run(self, *words, stdin=b""):
         """(exit status, stdout, stderr). A sanitizer's report fails the test."""
+        test = sys._getframe(2).f_code.co_name
         done = subprocess.run([self.path, *words], input=stdin, capture_output=True, check=False,
-                              env=self.environment())
+                              env=self.environment(*words[:1], test))
         out, err = done.stdout.decode(), done.stderr.decode()
         assert done.returncode in (0, 1, 2), f"{words}: status {done.returncode}\n{err}"
         assert "Sanitizer" not in err and "runtime error" not in err, err
@@ -37,13 +36,13 @@ class Program:
         assert status == 0 and not err, f"{words}: status {status}: {err}"
         return out
 
-    def json(self, *words):
-        return json.loads(self.run(*words, "--json")[1])
+    def json(self, *words, **options):
+        return json.loads(self.good(*words, "--json", **options))
 
-    def start(self, *words):
-        """A process whose stdout is read line by line."""
-        return subprocess.Popen([self.path, *words], stdout=subprocess.PIPE, text=True,
-                                env=self.environment())
+    def start(self, *words, stdout=subprocess.PIPE):
+        """A process whose stdout is read by next_line()."""
+        return subprocess.Popen([self.path, *words], stdout=stdout, bufsize=0,
+                                env=self.environment(words[0], "start"))
 
     def error(self, *words, **options):
         """The one line of a failure."""
@@ -51,6 +50,14 @@ class Program:
         assert status == 1, f"{words}: status {status}, expected 1"
         assert err.startswith("tern: ") and err.count("\n") == 1, f"{words}: {err!r}"
         return err.strip()
+
+
+def next_line(process, seconds=60):
+    """What it prints next."""
+    if select.select([process.stdout], [], [], seconds)[0]:
+        return process.stdout.readline().decode()
+    process.kill()
+    raise AssertionError(f"no line in {seconds} s")
 
 
 def equal(found, expected, what=""):

@@ -7,14 +7,17 @@
 What only a kernel does is in tool_test.sh: devices that come and go, and its errors.
 """
 
+import contextlib
 import json
 import os
 import pathlib
+import pty
+import subprocess
 import sys
 import tempfile
 import time
 
-from tap import Program, equal, run_all
+from tap import Program, equal, next_line, run_all
 
 A = "7e100000-0000-4000-8000-00000000000a"
 B = "7e100000-0000-4000-8000-00000000000b"
@@ -199,21 +202,20 @@ def replace(path, text):
 def watch_is_a_log_of_changes(tern):
     sysfs = Sysfs()
     watch = tern.start("watch", "--json", "--interval", "0.02", A, *sysfs.option())
-    looks = [json.loads(watch.stdout.readline())]
+    looks = [json.loads(next_line(watch))]
     for pending in 1000, 500:
         time.sleep(0.2)  # looks that find no change, and print nothing
         replace(sysfs.path(A, "tern/pending_bytes"), f"{pending}\n")
-        looks.append(json.loads(watch.stdout.readline()))
+        looks.append(json.loads(next_line(watch)))
     replace(sysfs.path(A, "tern/state"), "stopped-saving\n")
-    looks.append(json.loads(watch.stdout.readline()))
-    sysfs.path(A, "tern/state").unlink()
+    looks.append(json.loads(next_line(watch)))
+    sysfs.path(A).rename(sysfs.path(A).with_name("gone"))
     rest = watch.communicate(timeout=60)[0].splitlines()
     equal(watch.returncode, 0, "status")
     looks += map(json.loads, rest)
     equal([(look["state"], look["pending_bytes"]) for look in looks],
           [("running", 0), ("running", 1000), ("running", 500), ("stopped-saving", 500),
            ("removed", 500)])
-    equal({look["downtime_ms"] for look in looks}, {3.5})
     line = tern.good("watch", "--count", "1", B, *sysfs.option())
     assert " s  running          pass   2  pending      0.0 MiB  sent " in line, line
 
@@ -222,7 +224,7 @@ def watch_gives_rates(tern):
     sysfs = Sysfs()
     replace(sysfs.path(A, "tern/state"), "running-saving\n")
     watch = tern.start("watch", "--json", "--interval", "1", "--count", "2", A, *sysfs.option())
-    first = json.loads(watch.stdout.readline())
+    first = json.loads(next_line(watch))
     replace(sysfs.path(A, "stats/total_bytes"), f"{120 + (8 << 20)}\n")
     second = json.loads(watch.communicate(timeout=60)[0])
     expected = 8 / (second["seconds"] - first["seconds"])
@@ -231,10 +233,68 @@ def watch_gives_rates(tern):
     equal((first["sent_mibs"], first["dirtied_mibs"]), (0, 0))
 
 
+def watch_tells_the_last_stop(tern):
+    sysfs = Sysfs()
+    watch = tern.start("watch", "--json", "--interval", "0.02", A, *sysfs.option())
+    downtimes = [json.loads(next_line(watch))["downtime_ms"]]
+    # The time of a pause before is not counted; what comes is kept once the device runs.
+    for state, ms in ("stopped", 4.5), ("stopped-saving", 40), ("running", 40), ("stopped", 50):
+        replace(sysfs.path(A, "stats/time_in_state"),
+                f"running 5000000000\nstopped-saving 2000000\nstopped {int(ms * 1e6)}\n")
+        replace(sysfs.path(A, "tern/passes"), f"{len(downtimes)}\n")
+        replace(sysfs.path(A, "tern/state"), f"{state}\n")
+        while (look := json.loads(next_line(watch)))["state"] != state:
+            pass
+        downtimes.append(look["downtime_ms"])
+    watch.kill()
+    watch.wait()
+    equal(downtimes, [0, 3, 38.5, 38.5, 10])
+
+
+def watch_draws_on_a_terminal(tern):
+    sysfs = Sysfs()
+    screen, end = pty.openpty()
+    watch = tern.start("watch", "--interval", "0.02", "--count", "3", A, *sysfs.option(),
+                       stdout=end)
+    os.close(end)
+    text = b""
+    # A terminal that nothing has open any more is an error.
+    with contextlib.suppress(OSError):
+        while part := os.read(screen, 4096):
+            text += part
+    os.close(screen)
+    equal(watch.wait(timeout=60), 0, "status")
+    views = text.decode().replace("\r\n", "\n").split("\x1b[H\x1b[J")
+    equal(len(views), 4, "views")
+    equal(views[0], "", "before the first one")
+    for view in views[1:]:
+        found = dict(line.split() for line in view.splitlines())
+        equal(found["uuid"], A)
+        equal((found["state"], found["pass"], found["pending_bytes"]), ("running", "2", "0"))
+
+
+def watch_ends_with_an_error_that_is_no_removal(tern):
+    sysfs = Sysfs()
+    sysfs.path(A, "stats/time_in_state").unlink()
+    line = tern.error("watch", A, *sysfs.option())
+    assert line.startswith(f"tern: {A}: not read, No such file or directory"), line
+
+
+def output_that_cannot_be_written(tern):
+    sysfs = Sysfs()
+    for words in (["list"], ["list", "--json"], ["show", A], ["watch", A]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([tern.path, *words, *sysfs.option()], stdout=full, check=False,
+                                  stderr=subprocess.PIPE, timeout=60, env=tern.environment(*words))
+        equal((done.returncode, done.stderr.decode()),
+              (1, "tern: standard output: not all was written: No space left on device\n"), words)
+
+
 TESTS = [
     list_in_text_and_json, show_everything, the_beginning_of_a_uuid, set_in_order, inject_rules,
     workload_in_order, verdicts, create_writes_a_uuid, no_module, watch_is_a_log_of_changes,
-    watch_gives_rates,
+    watch_gives_rates, watch_tells_the_last_stop, watch_draws_on_a_terminal,
+    watch_ends_with_an_error_that_is_no_removal, output_that_cannot_be_written,
 ]
 
 if __name__ == "__main__":
