@@ -155,25 +155,42 @@ static int convert_record(void *arg, const struct tern_reader *r, size_t offset,
 	return put_record(c, type, le32_to_cpu(r->head.flags), length);
 }
 
-/* A file that is whole or not there. */
+/* Write and close a file. */
+static int write_all(int fd, const u8 *data, size_t size)
+{
+	ssize_t n = 0;
+	size_t done;
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	for (done = 0; done < size && n >= 0; done += n)
+		n = write(fd, data + done, size - done);
+	ret = n < 0 ? -errno : 0;
+	if (close(fd) && !ret)
+		ret = -errno;
+	return ret;
+}
+
+/*
+ * A file that is whole or not there, and that its owner alone can read: it has a guest's
+ * memory. A device, a pipe or a link stays what it is, and is written to.
+ */
 static int write_file(const char *path, const u8 *data, size_t size)
 {
 	char draft[PATH_MAX];
-	ssize_t n = 0;
-	size_t done;
+	struct stat st;
 	int fd, ret;
 
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
+		return write_all(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), data, size);
 	ret = snprintf(draft, sizeof(draft), "%s.XXXXXX", path);
 	if (ret >= (int)sizeof(draft))
 		return -ENAMETOOLONG;
 	fd = mkstemp(draft);
 	if (fd < 0)
 		return -errno;
-	for (done = 0; done < size && n >= 0; done += n)
-		n = write(fd, data + done, size - done);
-	ret = n < 0 || fchmod(fd, 0644) ? -errno : 0;
-	if (close(fd) && !ret)
-		ret = -errno;
+	ret = write_all(fd, data, size);
 	if (!ret && rename(draft, path))
 		ret = -errno;
 	if (ret)

@@ -5,8 +5,10 @@
     test_convert.py TERN
 """
 
+import os
 import pathlib
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -158,10 +160,40 @@ def memory_is_kept(tern):
     assert records(THIRD)[1].end - records(THIRD)[1].at == HEAD + 8 + 4096
 
 
+def what_is_no_file_is_written_to(tern):
+    FILE.write_bytes(THIRD)
+    words = "convert", "--to-version", "3", str(FILE)
+    pipe, link = OUT.with_name("pipe"), OUT.with_name("link")
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    tern.good(*words, str(pipe))
+    equal(reader.communicate(timeout=60)[0], THIRD)
+    assert pipe.is_fifo()
+    OUT.unlink(missing_ok=True)
+    OUT.touch()
+    link.symlink_to(OUT)
+    tern.good(*words, str(link))
+    assert link.is_symlink()
+    equal(OUT.read_bytes(), THIRD)
+    assert "No space left" in tern.error(*words, "/dev/full")
+    for path in pipe, link:
+        path.unlink()
+
+
+def only_the_owner_reads_it(tern):
+    FILE.write_bytes(THIRD)
+    for mask in 0, 0o77:
+        before = os.umask(mask)
+        OUT.unlink(missing_ok=True)
+        tern.good("convert", "--to-version", "3", str(FILE), str(OUT))
+        os.umask(before)
+        equal(OUT.stat().st_mode & 0o777, 0o600)
+
+
 TESTS = [
     to_version_2, workload_is_left_out, to_version_1, what_version_1_lacks, to_the_same_version,
     to_a_newer_version, damaged_streams, last_session_without_repeats, out_of_a_qemu_file,
-    unwritable, memory_is_kept,
+    unwritable, memory_is_kept, what_is_no_file_is_written_to, only_the_owner_reads_it,
 ]
 
 if __name__ == "__main__":
