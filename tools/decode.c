@@ -156,6 +156,11 @@ int decode_stream(const struct stream_file *f, decode_record_fn record, void *ar
 				    fault, &ret);
 	if (!ret && good)
 		check_end(&d, fault);
+	/* The stream is whole, and what QEMU put around it is not: QEMU does not load it. */
+	if (!ret && !fault->error && f->damaged) {
+		fault->error = EIO;
+		fault->offset = d.at;
+	}
 	decoder_uninit(&d);
 	return ret;
 }
@@ -336,7 +341,8 @@ static struct json_object *describe_fault(const struct stream_file *f,
 	if (f->is_qemu)
 		output_add_number(o, "file_offset", stream_file_place(f, fault->offset));
 	output_add_text(o, "errno", errno_name(fault->error));
-	output_add_text(o, "what", decode_fault_text(fault));
+	output_add_text(o, "what", f->damaged && fault->error == EIO ?
+				"QEMU's framing is damaged" : decode_fault_text(fault));
 	if (fault->has_record) {
 		type_text(fault->type, type, sizeof(type));
 		output_add_number(o, "seq", fault->seq);

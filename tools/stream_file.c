@@ -14,8 +14,9 @@
  * the device. Both protocols of the kernel have the same tags: hw/vfio/migration.c of
  * QEMU 5.2 to 11.1.
  *
- * The name of such a section ends in "vfio". Two headers of it must fit, so bytes of the
- * guest's memory that look like a tag are no section.
+ * The name of such a section ends in "vfio". Two headers of it must fit, so a tag in the
+ * guest's memory is no section by itself. Memory that holds a whole file of QEMU is: its
+ * sections are found, too.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -46,7 +47,7 @@
 /* Before the contents of PART and END: kind and number. */
 #define PART_HEAD	5
 
-/* Devices that a machine can have, in the message that lists them. */
+/* More are not listed: "--section" does not find them. */
 #define SECTIONS_MAX	64
 
 static u64 big_endian(const u8 *p, unsigned int bytes)
@@ -103,11 +104,14 @@ static int add_piece(struct stream_file *f, size_t at, size_t length)
 {
 	struct stream_piece *pieces;
 
+	if (!length)
+		return 0;
 	pieces = realloc(f->pieces, (f->n + 1) * sizeof(*pieces));
 	if (!pieces)
 		return -ENOMEM;
 	f->pieces = pieces;
 	pieces[f->n].at = at;
+	pieces[f->n].begins = f->bytes;
 	pieces[f->n++].length = length;
 	f->bytes += length;
 	return 0;
@@ -120,7 +124,9 @@ static int read_contents(struct stream_file *f, size_t *at)
 
 	while (f->size - *at >= TAG_BYTES) {
 		tag = big_endian(f->data + *at, TAG_BYTES);
-		if (tag == TAG_DATA && f->size - *at >= 2 * TAG_BYTES) {
+		if (tag == TAG_DATA) {
+			if (f->size - *at < 2 * TAG_BYTES)
+				break;
 			length = big_endian(f->data + *at + TAG_BYTES, TAG_BYTES);
 			*at += 2 * TAG_BYTES;
 			/* A file that ends early has less. */
@@ -319,7 +325,8 @@ static int load(struct stream_file *f, int fd)
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || !st.st_size)
+	/* stdin begins where its file stands. */
+	if (fd == STDIN_FILENO || !S_ISREG(st.st_mode) || !st.st_size)
 		return read_all(f, fd);
 	data = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (data == MAP_FAILED)
@@ -344,9 +351,9 @@ int stream_file_open(struct stream_file *f, const char *path, const char *sectio
 
 	memset(f, 0, sizeof(*f));
 	f->path = path;
-	fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
+	fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	ret = fd < 0 ? -errno : load(f, fd);
-	if (fd >= 0)
+	if (fd > STDIN_FILENO)
 		close(fd);
 	if (ret) {
 		complain("%s: %s: name a file that can be read", path, strerror(-ret));
@@ -364,14 +371,21 @@ int stream_file_open(struct stream_file *f, const char *path, const char *sectio
  */
 size_t stream_file_place(const struct stream_file *f, size_t offset)
 {
-	size_t i;
+	const struct stream_piece *last = f->pieces;
+	size_t low = 0, high = f->n, middle;
 
-	for (i = 0; i < f->n; i++) {
-		if (offset < f->pieces[i].length)
-			return f->pieces[i].at + offset;
-		offset -= f->pieces[i].length;
+	if (!f->n)
+		return 0;
+	/* The last piece that begins at it or before it. */
+	while (high - low > 1) {
+		middle = low + (high - low) / 2;
+		if (f->pieces[middle].begins <= offset)
+			low = middle;
+		else
+			high = middle;
 	}
-	return f->n ? f->pieces[f->n - 1].at + f->pieces[f->n - 1].length : 0;
+	last += low;
+	return last->at + min(offset - last->begins, last->length);
 }
 
 /**

@@ -10,10 +10,12 @@
 /**
  * struct stream_piece - bytes of the stream that are adjacent in the file
  * @at: offset in the file
- * @length: how many
+ * @begins: offset in the stream
+ * @length: how many; not 0
  */
 struct stream_piece {
 	size_t at;
+	size_t begins;
 	size_t length;
 };
 

@@ -10,6 +10,7 @@ import pathlib
 import random
 import re
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -281,6 +282,13 @@ def from_stdin(tern):
     equal(document, (HERE / "third.txt").read_text())
     assert "EIO" in tern.error("decode", "-", stdin=THIRD[:-1])
     assert "EIO" in tern.error("decode", "-", stdin=b"")
+    # A file that somebody has read the begin of.
+    FILE.write_bytes(bytes(76) + THIRD)
+    with FILE.open("rb") as file:
+        file.seek(76)
+        done = subprocess.run([tern.path, "decode", "-"], stdin=file, capture_output=True,
+                              check=False, env=tern.environment("from_stdin"))
+    equal(done.stdout.decode(), document)
 
 
 def like_qemu(chunks, number=37, name=DEVICE):
@@ -358,6 +366,16 @@ def qemu_file_damaged(tern):
     equal(found["file_offset"], file.places[37][rows[5].at], "the place in the file")
     cut = file.places[37][rows[3].at + 100]
     equal(fault(tern, file.data[:cut]), (rows[3].at, "EIO"), "a file that ends early")
+    # Also in the last bytes that a file can have of the begin of some data.
+    end = file.data.rindex(stream.DATA_STATE)
+    whole = file.places[37][-1] + 1
+    for more in range(8, 17):
+        equal(fault(tern, file.data[:end + more])[1], "EIO", "cut behind a tag")
+        assert "framing" not in reported(tern, file.data[:end + more])["fault"]["what"], more
+    equal(reported(tern, file.data[:whole])["fault"], None, "cut behind the last byte")
+    tag = file.data[:whole] + b"\x12" + file.data[whole + 1:]
+    equal(fault(tern, tag), (len(THIRD), "EIO"), "a wrong tag behind a whole stream")
+    equal(reported(tern, tag)["whole"], False)
     at = file.data.index(stream.END_OF_STATE, file.places[37][0])
     broken = file.data[:at] + b"\x12" + file.data[at + 1:]
     equal(fault(tern, broken)[1], "EIO", "a tag that is none")
