@@ -74,11 +74,11 @@ def page_has_no_warning(_):
 def completed(*words):
     """What bash offers for the last word."""
     script = f'. {COMPLETION}; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tern; ' \
-        'printf "%s\\n" "${COMPREPLY[@]}"'
+        '[ ${#COMPREPLY[@]} -eq 0 ] || printf "%s\\n" "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script, "bash", "tern", *words], check=True,
                           capture_output=True, text=True)
     equal(done.stderr, "", words)
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines())
 
 
 def completion_has_each_command_and_option(tern):
@@ -94,9 +94,11 @@ def completion_has_devices(_):
         types = pathlib.Path(root, "class/mdev_bus/tern/mdev_supported_types/tern-mem")
         for uuid in uuids:
             (types / "devices" / uuid).mkdir(parents=True)
-            folder = pathlib.Path(root, "bus/mdev/devices", uuid, "workload")
-            folder.mkdir(parents=True)
-            (folder / "mibs").write_text("")
+            for name in "workload/mibs", "tern/precopy", "inject/flip", "tern/state":
+                path = pathlib.Path(root, "bus/mdev/devices", uuid, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("")
+            path.chmod(0o444)
         where = "--sysfs", root
         for command in ("remove", "show", "set", "inject", "workload", "verify", "watch"):
             equal(completed(command, *where, ""), uuids, command)
@@ -104,6 +106,16 @@ def completion_has_devices(_):
         equal(completed("create", *where, ""), {"tern-mem"})
         equal(completed("workload", *where, "7e1", ""), {"mibs="})
         equal(completed("workload", "--json", *where, "7e1", "x"), set())
+        # As bash splits words, and for root, who can open what is read-only.
+        split = "--sysfs", "=", root
+        equal(completed("set", *split, "7e1", ""), {"precopy=", "mibs="})
+        equal(completed("set", *split, "7e1", "inject/"), {"inject/flip="})
+        equal(completed("inject", *split, "7e1", ""), {"flip="})
+        equal(completed("set", "--sysfs", "=", f"{root}/cl"), {f"{root}/class"})
+        equal(completed("set", *split, "7e1", "precopy", "="), set())
+        equal(completed("set", *split, "7e1", "precopy", "=", "f"), set())
+        pathlib.Path(root, "a file").write_text("")
+        equal(completed("decode", f"{root}/a"), {f"{root}/a file"})
 
 
 def examples_with_files(tern):
