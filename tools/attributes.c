@@ -58,6 +58,17 @@ static struct json_object *parse_lines(char *value, bool is_list)
 	return to;
 }
 
+static struct json_object *parse_value(const char *attribute, char *value)
+{
+	if (is_among(attribute, counters, ARRAY_SIZE(counters)))
+		return parse_lines(value, false);
+	if (is_among(attribute, lists, ARRAY_SIZE(lists)))
+		return parse_lines(value, true);
+	/* A rule is a text, also "0". */
+	return strncmp(attribute, "inject/", 7) ? number_or_text(value) :
+						  json_object_new_string(value);
+}
+
 /**
  * attribute_value() - an attribute as a JSON value
  * @d: the device
@@ -69,13 +80,27 @@ struct json_object *attribute_value(const struct device *d, const char *attribut
 {
 	char value[DEVICE_VALUE_MAX];
 
-	if (device_read(d, attribute, value))
-		return NULL;
-	if (is_among(attribute, counters, ARRAY_SIZE(counters)))
-		return parse_lines(value, false);
-	if (is_among(attribute, lists, ARRAY_SIZE(lists)))
-		return parse_lines(value, true);
-	return number_or_text(value);
+	return device_read(d, attribute, value) ? NULL : parse_value(attribute, value);
+}
+
+/**
+ * attribute_show() - an attribute as a member of an object
+ * @d: the device
+ * @attribute: "folder/name"
+ * @key: of the member
+ * @to: the object
+ *
+ * Return: 0, or -errno: it cannot be read.
+ */
+int attribute_show(const struct device *d, const char *attribute, const char *key,
+		   struct json_object *to)
+{
+	char value[DEVICE_VALUE_MAX];
+	int ret = device_read(d, attribute, value);
+
+	if (!ret)
+		output_add(to, key, parse_value(attribute, value));
+	return ret;
 }
 
 /**
@@ -100,15 +125,33 @@ int attribute_split(const char *word, char *name, const char **value)
 	return 0;
 }
 
-/* With its folder. Nothing that leads out of the device's own folders. */
+/* A folder of attributes, and none that every device of a bus has. No link is one. */
+static bool is_own_folder(const struct device *d, const char *name)
+{
+	char path[DEVICE_PATH_MAX];
+	struct stat st;
+
+	device_file(d, name, path);
+	return *name != '.' && strcmp(name, "power") && strcmp(name, "vfio-dev") &&
+	       !lstat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+/* With its folder: one of the device's own. */
 static bool complete_name(const struct device *d, const char *given, char *name)
 {
 	const char *const folders[] = { "tern", "workload" };
+	char *slash;
 	size_t i;
 
 	if (strchr(given, '/')) {
 		snprintf(name, ATTRIBUTE_NAME_MAX, "%s", given);
-		return !strstr(given, "..") && *given != '/' && device_has(d, name);
+		slash = strchr(name, '/');
+		*slash = 0;
+		if (!is_own_folder(d, name) || strchr(slash + 1, '/') || !slash[1] ||
+		    slash[1] == '.')
+			return false;
+		*slash = '/';
+		return device_has(d, name);
 	}
 	for (i = 0; i < ARRAY_SIZE(folders); i++) {
 		snprintf(name, ATTRIBUTE_NAME_MAX, "%s/%.*s", folders[i], ATTRIBUTE_NAME_MAX - 16,
@@ -164,7 +207,7 @@ static bool is_shown(const struct device *d, const char *attribute)
 	char path[DEVICE_PATH_MAX];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%.*s/%s", DEVICE_PATH_MAX / 2, d->path, attribute);
+	device_file(d, attribute, path);
 	return strcmp(attribute, "workload/verify") && !stat(path, &st) && S_ISREG(st.st_mode) &&
 	       st.st_mode & 0444;
 }
@@ -174,31 +217,55 @@ static int no_dots(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-static struct json_object *show_folder(const struct device *d, const char *folder)
+/* The names in a folder of a device, in order. How many, or -errno. */
+static int names_in(const struct device *d, const char *folder, struct dirent ***entries)
 {
-	char path[DEVICE_PATH_MAX], name[ATTRIBUTE_NAME_MAX];
-	struct json_object *to = json_object_new_object();
-	struct dirent **entries;
-	int n, i;
+	char path[DEVICE_PATH_MAX];
+	int n;
 
-	snprintf(path, sizeof(path), "%.*s/%s", DEVICE_PATH_MAX / 2, d->path, folder);
-	n = scandir(path, &entries, no_dots, alphasort);
+	device_file(d, folder, path);
+	n = scandir(path, entries, no_dots, alphasort);
+	return n < 0 ? -errno : n;
+}
+
+static int show_folder(const struct device *d, const char *folder, struct json_object *to)
+{
+	char name[ATTRIBUTE_NAME_MAX];
+	struct dirent **entries;
+	int n, i, ret = 0;
+
+	n = names_in(d, folder, &entries);
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "%.48s/%.64s", folder, entries[i]->d_name);
-		if (is_shown(d, name))
-			output_add(to, entries[i]->d_name, attribute_value(d, name));
+		if (!ret && is_shown(d, name))
+			ret = attribute_show(d, name, entries[i]->d_name, to);
 		free(entries[i]);
 	}
 	if (n >= 0)
 		free(entries);
-	return to;
+	return ret ?: min(n, 0);
 }
 
-/* A folder of attributes, and none that every device of a bus has. */
-static int is_own_folder(const struct dirent *entry)
+static int show_all(const struct device *d, struct json_object *to)
 {
-	return no_dots(entry) && entry->d_type == DT_DIR && strcmp(entry->d_name, "power") &&
-	       strcmp(entry->d_name, "vfio-dev");
+	struct dirent **folders;
+	int n, i, ret = 0;
+
+	n = names_in(d, "", &folders);
+	for (i = 0; i < n; i++) {
+		const char *name = folders[i]->d_name;
+
+		if (!ret && is_own_folder(d, name)) {
+			struct json_object *folder = json_object_new_object();
+
+			output_add(to, name, folder);
+			ret = show_folder(d, name, folder);
+		}
+		free(folders[i]);
+	}
+	if (n >= 0)
+		free(folders);
+	return ret ?: min(n, 0);
 }
 
 /**
@@ -210,9 +277,8 @@ static int is_own_folder(const struct dirent *entry)
 int tern_show(const struct request *r)
 {
 	struct json_object *o;
-	struct dirent **folders;
 	struct device d;
-	int n, i;
+	int ret;
 
 	if (device_find(r->sysfs, r->words[0], &d))
 		return EXIT_FAILURE;
@@ -222,13 +288,11 @@ int tern_show(const struct request *r)
 	output_add_text(o, "type", d.type);
 	output_add_text(o, "parent", d.parent);
 	output_add_text(o, "open_by", *d.holder ? d.holder : NULL);
-	n = scandir(d.path, &folders, is_own_folder, alphasort);
-	for (i = 0; i < n; i++) {
-		output_add(o, folders[i]->d_name, show_folder(&d, folders[i]->d_name));
-		free(folders[i]);
+	ret = show_all(&d, o);
+	if (ret) {
+		json_object_put(o);
+		return device_not_read(&d, ret);
 	}
-	if (n >= 0)
-		free(folders);
 	output_result(r->json, o);
 	return EXIT_SUCCESS;
 }

@@ -11,6 +11,8 @@
 int attribute_split(const char *word, char *name, const char **value);
 int attribute_set(const struct device *d, const char *word);
 int attribute_write(const struct device *d, const char *attribute, const char *value);
+int attribute_show(const struct device *d, const char *attribute, const char *key,
+		   struct json_object *to);
 struct json_object *attribute_value(const struct device *d, const char *attribute);
 
 #endif /* TERN_TOOLS_ATTRIBUTES_H */

@@ -6,6 +6,9 @@
 
 #include "output.h"
 
+/* A longer one is cut: a value of an attribute is the longest part. */
+#define COMPLAINT_MAX	8192
+
 /**
  * complain() - an error, as one line on stderr
  * @format: of what follows "tern: ", without the end of the line
@@ -14,13 +17,16 @@
  */
 int complain(const char *format, ...)
 {
+	char text[COMPLAINT_MAX], printable[OUTPUT_PRINTABLE(COMPLAINT_MAX)], *end;
 	va_list args;
 
-	fflush(stdout);
-	fputs("tern: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	output_printable(text, printable);
+	while ((end = strchr(printable, '\n')))
+		*end = ' ';
+	fflush(stdout);
+	fprintf(stderr, "tern: %s\n", printable);
 	return EXIT_FAILURE;
 }

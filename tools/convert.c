@@ -42,6 +42,9 @@ static const u8 *find_capability(const u8 *cfg, u8 id)
 static int convert_begin(struct converter *c, struct tern_session_begin *begin)
 {
 	c->from = le32_to_cpu(begin->version);
+	/* The loader, which comes next, has an errno for that. */
+	if (!c->from || le64_to_cpu(begin->magic) != TERN_STREAM_MAGIC)
+		return 0;
 	if (c->from > TERN_STREAM_VERSION)
 		return refuse(c, "it is newer than this tool: use the tool of its module");
 	if (c->from < c->version)
@@ -51,6 +54,7 @@ static int convert_begin(struct converter *c, struct tern_session_begin *begin)
 	/* This session replaces the one before. */
 	tern_writer_init(&c->writer);
 	c->irq_on = 0;
+	c->is_intx = false;
 	c->workload_left_out = false;
 	c->flr_left_out = false;
 	return 0;
@@ -60,8 +64,6 @@ static int convert_config(struct converter *c, u8 *cfg)
 {
 	const u8 *express = find_capability(cfg, PCI_CAP_ID_EXP);
 	const u8 *msix = find_capability(cfg, PCI_CAP_ID_MSIX);
-	bool is_intx = !(config_get16(cfg + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE) &&
-		       !(msix && config_get16(msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_ENABLE);
 	/* The bit is in the last byte of a register of 32 bits. */
 	u8 *flr = express ? cfg + (express - cfg) + PCI_EXP_DEVCAP + 3 : NULL;
 	const u8 flr_bit = PCI_EXP_DEVCAP_FLR >> 24;
@@ -70,11 +72,10 @@ static int convert_config(struct converter *c, u8 *cfg)
 		*flr &= ~flr_bit;
 		c->flr_left_out = true;
 	}
-	if (c->version < 2 && c->from >= 2) {
-		if (is_intx && c->irq_on)
-			return refuse(c, "INTx is asserted: save it when the guest has served it");
+	c->is_intx = !(config_get16(cfg + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE) &&
+		     !(msix && config_get16(msix + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_ENABLE);
+	if (c->version < 2 && c->from >= 2)
 		cfg[PCI_INTERRUPT_PIN] = 0;
-	}
 	return 0;
 }
 
@@ -116,6 +117,14 @@ static int put_record(struct converter *c, u32 type, u32 flags, u32 length)
 		      tern_writer_seal(&c->writer, c->record, type, flags, length));
 }
 
+/* Sections come in any order. */
+static int check_interrupt(struct converter *c)
+{
+	if (c->version < 2 && c->from >= 2 && c->is_intx && c->irq_on)
+		return refuse(c, "INTx is asserted: save it when the guest has served it");
+	return 0;
+}
+
 /* Change the payload in place. 1: the record is left out. */
 static int convert_payload(struct converter *c, u32 type, void *payload)
 {
@@ -131,6 +140,8 @@ static int convert_payload(struct converter *c, u32 type, void *payload)
 		return convert_config(c, payload);
 	case TERN_RECORD_DMA:
 		return c->version < 2 ? check_dma(c, payload) ?: 1 : 0;
+	case TERN_RECORD_END:
+		return check_interrupt(c);
 	case TERN_RECORD_WORKLOAD:
 		c->workload_left_out = c->version < 3;
 		return c->workload_left_out;
@@ -278,9 +289,6 @@ int tern_convert(const struct request *r)
 	struct stream_file f;
 	int status = EXIT_FAILURE;
 
-	if (!r->version || r->version > TERN_STREAM_VERSION)
-		return complain("%s: --to-version: give a number from 1 to %u", r->words[0],
-				TERN_STREAM_VERSION);
 	if (!stream_file_open(&f, r->words[0], r->section))
 		status = convert(r, &f, &c);
 	stream_file_close(&f);

@@ -15,6 +15,7 @@
  * @out: the new stream
  * @room: bytes that @out has room for
  * @irq_on: vectors that are raised and not masked
+ * @is_intx: they are signalled by INTx
  * @workload_left_out: a workload was there
  * @flr_left_out: a function-level reset was offered
  * @reason: why it cannot be written; NULL: it can
@@ -27,6 +28,7 @@ struct converter {
 	u8 *out;
 	size_t room;
 	u32 irq_on;
+	bool is_intx;
 	bool workload_left_out;
 	bool flr_left_out;
 	const char *reason;

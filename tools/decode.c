@@ -356,9 +356,12 @@ static struct json_object *describe_fault(const struct stream_file *f,
 
 static void print_head(const struct printer *p)
 {
+	char section[OUTPUT_PRINTABLE(STREAM_SECTION_MAX)];
+
+	output_printable(p->f->section, section);
 	if (p->f->is_qemu)
 		fprintf(p->to, "%zu bytes of the device in %zu pieces, section %s of a QEMU\n",
-			p->f->bytes, p->f->n, p->f->section);
+			p->f->bytes, p->f->n, section);
 	else
 		fprintf(p->to, "%zu bytes of the device\n", p->f->bytes);
 }

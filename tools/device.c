@@ -17,6 +17,7 @@
 #include "output.h"
 
 #define TYPES	"%s/class/mdev_bus/%s/mdev_supported_types/%s"
+#define DEVICES	"%s/devices/%s"
 
 static const char *name_of(const char *path)
 {
@@ -32,12 +33,12 @@ static int find_paths(glob_t *g, const char *format, const char *a, const char *
 	int ret;
 
 	snprintf(pattern, sizeof(pattern), format, a, b, c);
+	memset(g, 0, sizeof(*g));
 	ret = glob(pattern, 0, NULL, g);
-	if (ret == GLOB_NOMATCH) {
-		g->gl_pathc = 0;
+	if (!ret || ret == GLOB_NOMATCH)
 		return 0;
-	}
-	return ret ? -ENOMEM : 0;
+	globfree(g);
+	return -ENOMEM;
 }
 
 /**
@@ -69,7 +70,7 @@ const char *device_advice(int error)
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		return "run it as root";
+		return geteuid() ? "run it as root" : "even root cannot do that to it";
 	case EBUSY:
 		return "close the device, or pause its workload";
 	case EINVAL:
@@ -107,8 +108,7 @@ int device_type_path(const char *sysfs, const char *parent, const char *type, ch
 	glob_t g;
 	size_t n;
 
-	n = snprintf(path, DEVICE_PATH_MAX, "%s/class/mdev_bus/%s/mdev_supported_types/%s%s", sysfs,
-		     parent, prefix, type);
+	n = snprintf(path, DEVICE_PATH_MAX, TYPES "%s", sysfs, parent, prefix, type);
 	if (n < DEVICE_PATH_MAX && !strchr(type, '/') && !access(path, F_OK))
 		return 0;
 	if (device_types(sysfs, &g))
@@ -134,6 +134,21 @@ static void fill(struct device *d, const char *sysfs, const char *path)
 }
 
 /**
+ * device_at() - a device that was created
+ * @d: gets it
+ * @sysfs: where sysfs is mounted
+ * @type: the folder of its type
+ * @uuid: in lower case
+ */
+void device_at(struct device *d, const char *sysfs, const char *type, const char *uuid)
+{
+	char path[DEVICE_PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), DEVICES, type, uuid);
+	fill(d, sysfs, path);
+}
+
+/**
  * device_list() - all devices of Tern
  * @sysfs: where sysfs is mounted
  * @list: gets them; the caller frees it
@@ -143,21 +158,21 @@ static void fill(struct device *d, const char *sysfs, const char *path)
  */
 int device_list(const char *sysfs, struct device **list, size_t *n)
 {
-	glob_t g;
+	glob_t g = { 0 };
 	size_t i;
+	int ret;
 
 	*list = NULL;
 	*n = 0;
 	if (device_types(sysfs, &g))
 		return -ENOENT;
 	globfree(&g);
-	if (find_paths(&g, TYPES "/devices/[0-9a-f]*", sysfs, "*", "tern-*"))
-		return -ENOMEM;
-	*list = calloc(g.gl_pathc + 1, sizeof(**list));
+	ret = find_paths(&g, TYPES "/devices/[0-9a-f]*", sysfs, "*", "tern-*");
+	if (!ret)
+		*list = calloc(g.gl_pathc + 1, sizeof(**list));
 	for (i = 0; *list && i < g.gl_pathc; i++)
 		fill(&(*list)[(*n)++], sysfs, g.gl_pathv[i]);
-	if (g.gl_pathc)
-		globfree(&g);
+	globfree(&g);
 	if (*list)
 		return 0;
 	complain("%s: free memory", strerror(ENOMEM));
@@ -277,13 +292,30 @@ void device_find_holders(const char *sysfs, struct device *list, size_t n)
 				set_holder(&list[k], g.gl_pathv[i]);
 		}
 	}
-	if (g.gl_pathc)
-		globfree(&g);
+	globfree(&g);
 }
 
-static void attribute_path(const struct device *d, const char *attribute, char *path)
+/**
+ * device_file() - the path of an attribute, or of a folder of them
+ * @d: the device
+ * @attribute: "folder/name", or "folder"
+ * @path: gets it; DEVICE_PATH_MAX bytes
+ */
+void device_file(const struct device *d, const char *attribute, char *path)
 {
 	snprintf(path, DEVICE_PATH_MAX, "%.*s/%s", DEVICE_PATH_MAX / 2, d->path, attribute);
+}
+
+/**
+ * device_not_read() - complain about an error of reading
+ * @d: the device
+ * @error: -errno
+ *
+ * Return: EXIT_FAILURE.
+ */
+int device_not_read(const struct device *d, int error)
+{
+	return complain("%s: not read, %s: %s", d->uuid, strerror(-error), device_advice(-error));
 }
 
 /**
@@ -304,7 +336,7 @@ bool device_has(const struct device *d, const char *attribute)
 {
 	char path[DEVICE_PATH_MAX];
 
-	attribute_path(d, attribute, path);
+	device_file(d, attribute, path);
 	return !access(path, F_OK);
 }
 
@@ -324,7 +356,7 @@ int device_read(const struct device *d, const char *attribute, char *value)
 	int fd;
 
 	*value = 0;
-	attribute_path(d, attribute, path);
+	device_file(d, attribute, path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -381,6 +413,6 @@ int device_write(const struct device *d, const char *attribute, const char *valu
 {
 	char path[DEVICE_PATH_MAX];
 
-	attribute_path(d, attribute, path);
+	device_file(d, attribute, path);
 	return device_write_path(path, value);
 }

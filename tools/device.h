@@ -29,12 +29,15 @@ struct device {
 
 int device_types(const char *sysfs, glob_t *g);
 int device_type_path(const char *sysfs, const char *parent, const char *type, char *path);
+void device_at(struct device *d, const char *sysfs, const char *type, const char *uuid);
 int device_list(const char *sysfs, struct device **list, size_t *n);
 int device_find(const char *sysfs, const char *name, struct device *d);
 void device_find_holders(const char *sysfs, struct device *list, size_t n);
 
 int device_read(const struct device *d, const char *attribute, char *value);
 int device_write(const struct device *d, const char *attribute, const char *value);
+void device_file(const struct device *d, const char *attribute, char *path);
+int device_not_read(const struct device *d, int error);
 bool device_exists(const struct device *d);
 bool device_has(const struct device *d, const char *attribute);
 

@@ -41,14 +41,17 @@ static int describe_rule(const struct device *d, const char *rule, struct json_o
 {
 	struct json_object *o = json_object_new_object();
 	char name[ATTRIBUTE_NAME_MAX], value[DEVICE_VALUE_MAX];
+	int ret;
 
 	snprintf(name, sizeof(name), "inject/%s", rule);
-	device_read(d, name, value);
+	ret = device_read(d, name, value);
+	if (ret)
+		device_not_read(d, ret);
 	output_add_text(o, "rule", rule);
 	output_add(o, "hits", json_object_get(count));
 	output_add_text(o, "value", value);
 	json_object_array_add(rows, o);
-	return 0;
+	return ret;
 }
 
 static int show_rules(const struct request *r, const struct device *d)
@@ -85,18 +88,19 @@ static int show_rules(const struct request *r, const struct device *d)
 	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* All lines that the words from @first on have for a rule. */
-static void gather_lines(const struct request *r, int first, const char *rule, char *value,
-			 size_t size)
+/* All lines that the words from @first on have for a rule; how long they are. */
+static size_t gather_lines(const struct request *r, int first, const char *rule, char *value,
+			   size_t size)
 {
 	size_t len = 0, n = strlen(rule);
 	int i;
 
 	*value = 0;
-	for (i = first; i < r->n && len < size; i++)
+	for (i = first; i < r->n; i++)
 		if (!strncmp(r->words[i], rule, n) && r->words[i][n] == '=')
-			len += snprintf(value + len, size - len, "%s%s", len ? "\n" : "",
-					r->words[i] + n + 1);
+			len += snprintf(value + min(len, size), size - min(len, size), "%s%s",
+					len ? "\n" : "", r->words[i] + n + 1);
+	return len;
 }
 
 static bool came_before(const struct request *r, int i, const char *rule)
@@ -109,7 +113,8 @@ static bool came_before(const struct request *r, int i, const char *rule)
 	return false;
 }
 
-static int set_rule(const struct request *r, const struct device *d, int i)
+/* Check what a word says, or do it. */
+static int set_rule(const struct request *r, const struct device *d, int i, bool check_only)
 {
 	char rule[ATTRIBUTE_NAME_MAX], name[ATTRIBUTE_NAME_MAX + 8], value[DEVICE_VALUE_MAX];
 	const char *first;
@@ -123,8 +128,12 @@ static int set_rule(const struct request *r, const struct device *d, int i)
 		complain("%s: no rule %s: see 'tern inject %s'", d->uuid, rule, d->uuid);
 		return -ENOENT;
 	}
-	gather_lines(r, i, rule, value, sizeof(value));
-	return attribute_write(d, name, value);
+	if (gather_lines(r, i, rule, value, sizeof(value)) >= sizeof(value)) {
+		complain("%s: the lines of %s are longer than sysfs takes: give fewer", d->uuid,
+			 rule);
+		return -E2BIG;
+	}
+	return check_only ? 0 : attribute_write(d, name, value);
 }
 
 /**
@@ -140,10 +149,13 @@ int tern_inject(const struct request *r)
 
 	if (device_find(r->sysfs, r->words[0], &d))
 		return EXIT_FAILURE;
+	for (i = 1; i < r->n; i++)
+		if (set_rule(r, &d, i, true))
+			return EXIT_FAILURE;
 	if (r->clear && each_rule(&d, clear_rule, NULL))
 		return EXIT_FAILURE;
 	for (i = 1; i < r->n; i++)
-		if (set_rule(r, &d, i))
+		if (set_rule(r, &d, i, false))
 			return EXIT_FAILURE;
 	return r->clear || r->n > 1 ? EXIT_SUCCESS : show_rules(r, &d);
 }
@@ -153,11 +165,16 @@ static int show_workload(const struct request *r, const struct device *d)
 	static const char *const names[] = { "mibs", "set_mib", "pattern", "seed", "writes" };
 	struct json_object *o = json_object_new_object();
 	char name[ATTRIBUTE_NAME_MAX];
+	int ret = 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
+	for (i = 0; !ret && i < ARRAY_SIZE(names); i++) {
 		snprintf(name, sizeof(name), "workload/%s", names[i]);
-		output_add(o, names[i], attribute_value(d, name));
+		ret = attribute_show(d, name, names[i], o);
+	}
+	if (ret) {
+		json_object_put(o);
+		return device_not_read(d, ret);
 	}
 	output_result(r->json, o);
 	return EXIT_SUCCESS;

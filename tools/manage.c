@@ -5,6 +5,7 @@
  * A device that is created has all attributes that were asked for, or does not exist. Its
  * UUID is printed last, when nothing can fail any more.
  */
+#include <ctype.h>
 #include <sys/random.h>
 
 #include "attributes.h"
@@ -27,24 +28,28 @@ static int make_uuid(char *text, size_t size)
 	return 0;
 }
 
+/* mdev takes more: what lies behind a UUID, too. And it shows it in lower case. */
+static bool take_uuid(char *to, const char *from)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i;
+
+	for (i = 0; i < sizeof(form); i++) {
+		to[i] = tolower((u8)from[i]);
+		if (form[i] == 'x' ? !isxdigit((u8)from[i]) : from[i] != form[i])
+			return false;
+	}
+	return true;
+}
+
 /* The one word that sets no attribute. */
 static const char *type_of(const struct request *r)
 {
-	const char *type = NULL;
-	int i;
+	int i = 0;
 
-	for (i = 0; i < r->n; i++) {
-		if (strchr(r->words[i], '='))
-			continue;
-		if (type) {
-			complain("%s: a second type beside %s: give one", r->words[i], type);
-			return NULL;
-		}
-		type = r->words[i];
-	}
-	if (!type)
-		complain("create: no type: see 'tern list --types'");
-	return type;
+	while (strchr(r->words[i], '='))
+		i++;
+	return r->words[i];
 }
 
 static int set_all(const struct request *r, const struct device *d)
@@ -90,19 +95,18 @@ int tern_create(const struct request *r)
 	struct device d;
 	int ret;
 
-	if (!type || device_type_path(r->sysfs, r->parent, type, path))
+	if (device_type_path(r->sysfs, r->parent, type, path))
 		return EXIT_FAILURE;
-	if (r->uuid)
-		snprintf(uuid, sizeof(uuid), "%s", r->uuid);
-	else if (make_uuid(uuid, sizeof(uuid)))
+	if (r->uuid && !take_uuid(uuid, r->uuid))
+		return complain("%s: not created: give a whole UUID", r->uuid);
+	if (!r->uuid && make_uuid(uuid, sizeof(uuid)))
 		return complain("create: %s: give a --uuid", strerror(errno));
 	snprintf(file, sizeof(file), "%s/create", path);
 	ret = device_write_path(file, uuid);
 	if (ret)
 		return complain("%s: not created, %s: %s", uuid, strerror(-ret),
-				ret == -EINVAL ? "give a whole UUID" : device_advice(-ret));
-	if (device_find(r->sysfs, uuid, &d))
-		return EXIT_FAILURE;
+				device_advice(-ret));
+	device_at(&d, r->sysfs, path, uuid);
 	if (set_all(r, &d)) {
 		ret = device_write(&d, "remove", "1");
 		if (ret)

@@ -3,6 +3,9 @@
  * What the tool prints. A command always makes a JSON value of its result, and prints
  * that or text. The text is made of the same value, so neither has more than the other.
  */
+#include <wchar.h>
+#include <wctype.h>
+
 #include "output.h"
 
 /* No line of fields is longer, unless one field is. */
@@ -17,9 +20,14 @@
  */
 void output_json(FILE *to, struct json_object *value)
 {
-	fprintf(to, "%s\n",
-		json_object_to_json_string_ext(value, JSON_C_TO_STRING_SPACED |
-							      JSON_C_TO_STRING_NOSLASHESCAPE));
+	const char *text = json_object_to_json_string_ext(
+		value, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+	if (!text) {
+		complain("%s: free memory, or omit --json", strerror(ENOMEM));
+		exit(EXIT_FAILURE);
+	}
+	fprintf(to, "%s\n", text);
 }
 
 /**
@@ -59,6 +67,34 @@ void output_add_number(struct json_object *object, const char *key, u64 value)
 }
 
 /**
+ * output_printable() - a text that came from outside, fit for a terminal and for JSON
+ * @text: may hold any byte
+ * @buf: gets it, with each byte that is no part of a printable character as \\xNN;
+ *	OUTPUT_PRINTABLE(strlen(@text) + 1) bytes
+ *
+ * Needs a locale of UTF-8: see main().
+ */
+void output_printable(const char *text, char *buf)
+{
+	size_t left = strlen(text), n;
+	mbstate_t state;
+	wchar_t wide;
+
+	for (; left; text += n, left -= n) {
+		memset(&state, 0, sizeof(state));
+		n = mbrtowc(&wide, text, left, &state);
+		if (n <= left && (iswprint(wide) || *text == '\n')) {
+			memcpy(buf, text, n);
+			buf += n;
+		} else {
+			n = 1;
+			buf += sprintf(buf, "\\x%02x", (u8)*text);
+		}
+	}
+	*buf = 0;
+}
+
+/**
  * output_add_text() - a text as a member
  * @object: the object
  * @key: its name
@@ -66,7 +102,12 @@ void output_add_number(struct json_object *object, const char *key, u64 value)
  */
 void output_add_text(struct json_object *object, const char *key, const char *text)
 {
-	output_add(object, key, text ? json_object_new_string(text) : NULL);
+	char *printable = text ? malloc(OUTPUT_PRINTABLE(strlen(text) + 1)) : NULL;
+
+	if (printable)
+		output_printable(text, printable);
+	output_add(object, key, printable ? json_object_new_string(printable) : NULL);
+	free(printable);
 }
 
 /**

@@ -22,6 +22,8 @@ void output_table(FILE *to, struct json_object *rows, const struct output_column
 void output_tree(FILE *to, struct json_object *object, unsigned int indent);
 void output_fields(FILE *to, struct json_object *object, unsigned int indent);
 
+#define OUTPUT_PRINTABLE(size)	(4 * (size))
+void output_printable(const char *text, char *buf);
 const char *output_text(struct json_object *value, char *buf, size_t size);
 void output_add(struct json_object *object, const char *key, struct json_object *value);
 void output_add_number(struct json_object *object, const char *key, u64 value);

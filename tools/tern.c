@@ -7,9 +7,11 @@
  * only those of its row.
  */
 #include <argp.h>
+#include <locale.h>
 
 #include "output.h"
 #include "tern.h"
+#include <uapi/tern/stream.h>
 
 #define OPTION_SYSFS	0x100
 #define OPTION_PARENT	0x101
@@ -60,7 +62,7 @@ static const struct argp_option decode_options[] = {
 };
 
 static const struct argp_option convert_options[] = {
-	{ "to-version", OPTION_VERSION, "N", 0, "Version of the format to write", 0 },
+	{ "to-version", OPTION_VERSION, "N", 0, "Version of the format to write (mandatory)", 0 },
 	{ "section", OPTION_SECTION, "NAME", 0, "Device in a file of QEMU", 0 },
 	JSON, { 0 }
 };
@@ -72,6 +74,7 @@ static const struct argp_option convert_options[] = {
  * @what: what it does
  * @least: words that it needs
  * @most: words that it takes
+ * @sets: those behind the first one are NAME=VALUE
  * @options: and no others
  * @run: does it
  */
@@ -80,27 +83,28 @@ struct command {
 	const char *words;
 	const char *what;
 	int least, most;
+	bool sets;
 	const struct argp_option *options;
 	int (*run)(const struct request *r);
 };
 
 static const struct command commands[] = {
 	{ "create", "[ATTRIBUTE=VALUE...] TYPE", "Create a device and print its UUID",
-	  1, INT_MAX, create_options, tern_create },
-	{ "remove", "DEV", "Remove a device", 1, 1, silent_options, tern_remove },
-	{ "list", "", "List the devices", 0, 0, list_options, tern_list },
-	{ "show", "DEV", "Show all attributes of a device", 1, 1, plain_options, tern_show },
+	  1, INT_MAX, false, create_options, tern_create },
+	{ "remove", "DEV", "Remove a device", 1, 1, false, silent_options, tern_remove },
+	{ "list", "", "List the devices", 0, 0, false, list_options, tern_list },
+	{ "show", "DEV", "Show all attributes of a device", 1, 1, false, plain_options, tern_show },
 	{ "set", "DEV ATTRIBUTE=VALUE...", "Set attributes of a device",
-	  2, INT_MAX, silent_options, tern_set },
+	  2, INT_MAX, true, silent_options, tern_set },
 	{ "inject", "DEV [RULE=VALUE...]", "Show or set the rules of injection",
-	  1, INT_MAX, inject_options, tern_inject },
+	  1, INT_MAX, true, inject_options, tern_inject },
 	{ "workload", "DEV [ATTRIBUTE=VALUE...]", "Show or set the workload",
-	  1, INT_MAX, plain_options, tern_workload },
-	{ "verify", "DEV", "Verify what the workload has written", 1, 1, plain_options,
+	  1, INT_MAX, true, plain_options, tern_workload },
+	{ "verify", "DEV", "Verify what the workload has written", 1, 1, false, plain_options,
 	  tern_verify },
-	{ "watch", "DEV", "Watch a device until it is removed", 1, 1, watch_options, tern_watch },
-	{ "decode", "FILE", "Show the stream in a file", 1, 1, decode_options, tern_decode },
-	{ "convert", "FILE OUT", "Write a stream for an older reader", 2, 2, convert_options,
+	{ "watch", "DEV", "Watch a device until it is removed", 1, 1, false, watch_options, tern_watch },
+	{ "decode", "FILE", "Show the stream in a file", 1, 1, false, decode_options, tern_decode },
+	{ "convert", "FILE OUT", "Write a stream for an older reader", 2, 2, false, convert_options,
 	  tern_convert },
 };
 
@@ -130,6 +134,28 @@ static double parse_seconds(const char *text, struct argp_state *state)
 	if (end == text || *end || !(seconds >= 0.01) || seconds > 86400)
 		argp_error(state, "%s is no number of seconds from 0.01 to 86400", text);
 	return seconds;
+}
+
+/* What can be judged without a device and without a file. */
+static void check_words(const struct command *c, const struct request *r, struct argp_state *state)
+{
+	int i, plain = 0;
+
+	if (r->n < c->least || r->n > c->most)
+		argp_error(state, r->n < c->least ? "something is missing" : "too many words");
+	for (i = 0; i < r->n; i++) {
+		const char *equals = strchr(r->words[i], '=');
+
+		plain += !equals;
+		if (equals == r->words[i])
+			argp_error(state, "%s has no name", r->words[i]);
+		if (!equals && i >= 1 && c->sets)
+			argp_error(state, "%s is not of the form NAME=VALUE", r->words[i]);
+	}
+	if (c->run == tern_create && plain != 1)
+		argp_error(state, plain ? "more than one type" : "the type is missing");
+	if (c->run == tern_convert && (!r->version || r->version > TERN_STREAM_VERSION))
+		argp_error(state, "--to-version is a number from 1 to %u", TERN_STREAM_VERSION);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -176,9 +202,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		r->n = state->argc - state->next;
 		break;
 	case ARGP_KEY_SUCCESS:
-		if (r->n < p->command->least || r->n > p->command->most)
-			argp_error(state, r->n < p->command->least ? "something is missing" :
-								    "too many words");
+		check_words(p->command, r, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -268,6 +292,8 @@ int main(int argc, char **argv)
 	};
 	int at = 0;
 
+	/* What is a character is decided alike everywhere: see output_printable(). */
+	setlocale(LC_CTYPE, "C.UTF-8");
 	argp_program_version = "tern " VERSION;
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &at);

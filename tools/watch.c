@@ -224,8 +224,7 @@ int tern_watch(const struct request *r)
 	for (looks = 1;; looks++) {
 		ret = look_at(&d, began, &l);
 		if (ret && !is_removed(&d))
-			return complain("%s: not read, %s: %s", d.uuid, strerror(-ret),
-					device_advice(-ret));
+			return device_not_read(&d, ret);
 		if (looks == 1) {
 			before = l;
 			ran = l.stopped_ms;

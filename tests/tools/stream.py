@@ -247,7 +247,7 @@ class Qemu:
     def section(self, kind, number, contents, name=None):
         self.data += bytes([kind]) + number.to_bytes(4, "big")
         if name is not None:
-            self.data += bytes([len(name)]) + name.encode() + bytes(7) + b"\x01"
+            self.data += bytes([len(name)]) + name.encode(errors="surrogateescape") + bytes(7) + b"\x01"
         self.data += contents
         self.data += bytes([FOOTER]) + number.to_bytes(4, "big")
         return self

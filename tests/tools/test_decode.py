@@ -394,12 +394,38 @@ def what_is_no_stream(tern):
 
 
 def usage(tern):
+    convert = "convert", "a", "b"
     for words in ((), ("frob",), ("decode",), ("decode", "a", "b"), ("decode", "--frob", "a"),
-                  ("--frob",), ("list", "x")):
+                  ("--frob",), ("list", "x"), convert, (*convert, "--to-version", "0"),
+                  (*convert, "--to-version", "4"), (*convert, "--to-version", "2x"),
+                  ("watch", "a", "--interval", "0"), ("watch", "a", "--interval", "nan"),
+                  ("watch", "a", "--interval", "1e9"), ("watch", "a", "--interval", ""),
+                  ("watch", "a", "--count", "0"), ("watch", "a", "--count", "-1"),
+                  ("watch", "a", "--count", "99999999999999999999"), ("set", "a"),
+                  ("set", "a", "b"), ("set", "a", "=b"), ("inject", "a", "b"),
+                  ("workload", "a", "b"), ("create", "a=b"), ("create", "a", "b")):
         status, out, err = tern.run(*words)
         equal((status, out), (2, ""), words)
         assert "--help" in err, err
     assert re.fullmatch(r"tern \d+\.\d+\n", tern.good("--version"))
+
+
+def names_from_outside(tern):
+    """What is no character is shown by its bytes, and drives no terminal."""
+    name = FOLDER.name + "/\x1b[2J\udcff\u00e9"
+    shown = FOLDER.name + "/\\x1b[2J\\xff\u00e9"
+    with open(name, "wb") as file:
+        file.write(THIRD)
+    equal(tern.json("decode", name)["file"], shown)
+    with open(name, "wb") as file:
+        file.write(THIRD[:-1])
+    equal(tern.error("decode", name).split(": ")[1], shown)
+    section = "\x1b]0;\udcfe/vfio"
+    file = Qemu()
+    file.section(stream.START, 5, stream.SETUP_STATE + stream.END_OF_STATE, section)
+    FILE.write_bytes(file.device(5, [THIRD]).data)
+    equal(reported(tern, FILE.read_bytes())["section"], "\\x1b]0;\\xfe/vfio")
+    assert "section \\x1b]0;\\xfe/vfio of" in tern.good("decode", str(FILE))
 
 
 TESTS = [
@@ -407,6 +433,7 @@ TESTS = [
     workload_in_words, truncated, flipped_bits, behind_the_end, verify_alone, wrong_order, repeated_records,
     a_second_session, wrong_meaning, random_damage, from_stdin, qemu_file, qemu_tags,
     qemu_file_of_libvirt, qemu_file_of_two, qemu_file_damaged, what_is_no_stream, usage,
+    names_from_outside,
 ]
 
 if __name__ == "__main__":

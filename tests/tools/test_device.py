@@ -116,8 +116,13 @@ def set_in_order(tern):
     tern.good("set", A, "memory_mib=128", "workload/mibs=9", "spoil=3", *sysfs.option())
     equal([sysfs.text(A, name) for name in ("tern/memory_mib", "workload/mibs", "workload/spoil")],
           ["128", "9\n", "3"])
-    for word in "frob=1", "memory_mib", "=1", "../x=1", "tern/../remove=1", "/etc/passwd=1":
-        tern.error("set", A, word, *sysfs.option())
+    # As sysfs has them: a link to a driver, and folders of all devices.
+    (sysfs.root / "driver").mkdir()
+    (sysfs.root / "driver/unbind").write_text("")
+    sysfs.path(A, "driver").symlink_to(sysfs.root / "driver")
+    for word in ("frob=1", "../x=1", "tern/../remove=1", "/etc/passwd=1", "driver/unbind=1",
+                 "power/control=on", "tern/=1", "tern=1", "./remove=1", "remove=1"):
+        assert "no attribute" in tern.error("set", A, word, *sysfs.option()), word
     equal([sysfs.text(A, "tern/memory_mib"), sysfs.text(A, "remove")], ["128", ""])
 
 
@@ -136,7 +141,15 @@ def inject_rules(tern):
     sysfs.path(A, "inject/flip").write_text("")
     tern.good("inject", A, "--clear", *sysfs.option())
     equal(sysfs.text(A, "inject/flip"), "0")
-    assert "no rule frob" in tern.error("inject", A, "frob=1", *sysfs.option())
+    # With one word that is wrong nothing is written, not even what ends the others.
+    sysfs.path(A, "inject/flip").write_text("5 1")
+    sysfs.path(A, "inject/state").write_text("running 7")
+    assert "no rule frob" in tern.error("inject", A, "--clear", "state=1 5", "frob=1",
+                                        *sysfs.option())
+    lines = [f"state=running {i:04}" for i in range(400)]
+    assert "longer than sysfs takes" in tern.error("inject", A, "--clear", *lines,
+                                                   *sysfs.option())
+    equal((sysfs.text(A, "inject/flip"), sysfs.text(A, "inject/state")), ("5 1", "running 7"))
     assert "no rule ../tern/state" in tern.error("inject", A, "../tern/state=1", *sysfs.option())
 
 
@@ -174,14 +187,20 @@ def verdicts(tern):
 
 
 def create_writes_a_uuid(tern):
-    """No device comes of it, and that is reported."""
     sysfs = Sysfs()
-    (sysfs.types / "tern-mem/create").write_text("")
-    line = tern.error("create", "mem", *sysfs.option())
-    uuid = (sysfs.types / "tern-mem/create").read_text()
-    assert f"{uuid}: Tern has no such device" in line, line
+    created = sysfs.types / "tern-mem/create"
+    created.write_text("")
+    uuid = tern.good("create", "mem", *sysfs.option()).strip()
+    equal(created.read_text(), uuid)
     equal((len(uuid), uuid[14], uuid[19] in "89ab"), (36, "4", True), uuid)
-    for words in ("mem", "mem"), ("a=b",), ("frob",), ("../tern-mem",):
+    equal(tern.json("create", "mem", "--uuid", A.upper(), *sysfs.option())["uuid"], A)
+    # mdev itself takes these.
+    created.write_text("")
+    for wrong in A + "x", A + "\n", A[:-1], A.replace("-", "0"), "":
+        line = tern.error("create", "mem", "--uuid", wrong, *sysfs.option())
+        assert "not created: give a whole UUID" in line, line
+    equal(created.read_text(), "")
+    for words in ("frob",), ("../tern-mem",):
         tern.error("create", *words, *sysfs.option())
     assert "no such type of parent x" in tern.error("create", "--parent", "x", "mem",
                                                     *sysfs.option())
@@ -290,11 +309,27 @@ def output_that_cannot_be_written(tern):
               (1, "tern: standard output: not all was written: No space left on device\n"), words)
 
 
+def what_cannot_be_read(tern):
+    """An attribute that is there and fails, as those of a device that goes."""
+    for command in ["show"], ["workload"], ["inject"]:
+        sysfs = Sysfs()
+        folder = "inject/flip" if command == ["inject"] else "workload/seed"
+        sysfs.path(A, folder).unlink()
+        # Whoever reads it is told: too many links.
+        sysfs.path(A, folder).symlink_to("self" if command == ["show"] else folder.split("/")[1])
+        if command == ["show"]:
+            sysfs.path(A, folder).unlink()
+            sysfs.path(A, folder).symlink_to("/proc/self/mem")
+        line = tern.error(*command, A, *sysfs.option())
+        assert f"{A}: not read, " in line, line
+
+
 TESTS = [
     list_in_text_and_json, show_everything, the_beginning_of_a_uuid, set_in_order, inject_rules,
     workload_in_order, verdicts, create_writes_a_uuid, no_module, watch_is_a_log_of_changes,
     watch_gives_rates, watch_tells_the_last_stop, watch_draws_on_a_terminal,
     watch_ends_with_an_error_that_is_no_removal, output_that_cannot_be_written,
+    what_cannot_be_read,
 ]
 
 if __name__ == "__main__":
