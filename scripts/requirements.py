@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 PAGE = "Documentation/requirements.rst"
-TESTS = ("tests/host", "tests/selftests", "tests/migration", "tests/vm", "tests/fuzz")
+TESTS = ("tests/host", "tests/selftests", "tests/migration", "tests/vm", "tests/fuzz", "tests/tools")
 
 # What the page must have: an entry that is deleted shall be missed.
 REQUIRED = (
@@ -28,7 +28,7 @@ REQUIRED = (
     + [f"P-{n}" for n in range(1, 37)]
     + [f"DMA-{n}" for n in range(1, 11)]
     + [f"INT-{n}" for n in range(1, 7)]
-    + [f"LAB-{n}" for n in range(1, 18)]
+    + [f"LAB-{n}" for n in range(1, 20)]
 )
 
 NUMBER = re.compile(r"(?<![A-Za-z0-9-])(?:(V[12]|DMA|INT|LAB)[-_](\d+)|([SP])-?(\d+))(?![0-9A-Za-z])")
@@ -73,8 +73,14 @@ def strings(node):
 
 
 def titles_py(text):
-    """What is given to tap.test(), be it by a loop over a table."""
+    """What is given to tap.test(), be it by a loop over a table; functions of a list TESTS."""
     tree = ast.parse(text)
+    listed = {name.id for node in tree.body if isinstance(node, ast.Assign)
+              for name in ast.walk(node.value)
+              if isinstance(name, ast.Name) and ast.unparse(node.targets[0]) == "TESTS"}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in listed:
+            yield node.name, f"{node.name} {ast.get_docstring(node) or ''}"
     tables = {node.targets[0].id: node.value for node in tree.body
               if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)}
     loops = {name.id: tables.get(node.iter.id) if isinstance(node.iter, ast.Name) else node.iter

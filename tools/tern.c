@@ -225,7 +225,7 @@ static int run(const struct command *c, int argc, char **argv)
 	argv[0] = name;
 	argp_parse(&parser, argc, argv, 0, NULL, &p);
 	ret = c->run(&p.request);
-	/* A command that has failed has said why. */
+	/* A command that has failed has reported why. */
 	if (!ret && output_failed())
 		ret = EXIT_FAILURE;
 	return ret;

@@ -612,7 +612,7 @@ TEST_F(migfd, V2_9_P19_P20_ENOMSG_in_precopy_and_0_at_the_end)
 		ASSERT_EQ(read_all(fd, &self->s, 999), -ENOMSG);
 		for (i = 0; i < 3; i++)
 			EXPECT_EQ(read_some(fd, &self->s, 1), -ENOMSG);
-		/* Who asks for nothing misses nothing. */
+		/* A read of no byte lacks none. */
 		EXPECT_EQ(read(fd, self->s.buf, 0), 0);
 	}
 	ASSERT_EQ(go(&self->a, S_STOP_COPY), 0);

@@ -71,6 +71,7 @@ def same_but(tern, old, new, expected):
 
 
 def to_version_2(tern):
+    """LAB-19"""
     new, document = converted(tern, THIRD, 2)
     config = [r for r in records(new) if r.kind == CONFIG][0].payload
     assert not int.from_bytes(config[device_control(config):][:4], "little") & FLR
@@ -99,6 +100,7 @@ def to_version_1(tern):
 
 
 def what_version_1_lacks(tern):
+    """LAB-19"""
     refused(tern, THIRD, 1, "DMA")
     refused(tern, GOLDEN["second"], 1, "DMA")
     refused(tern, unused(THIRD, status=1, command=6), 1, "INTx")

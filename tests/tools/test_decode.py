@@ -63,6 +63,7 @@ def golden_as_text(tern):
 
 
 def golden_record_by_record(tern):
+    """LAB-19"""
     for name, data in GOLDEN.items():
         document = reported(tern, data)
         equal([(r["offset"], r["seq"], r["type"], r["length"], r["crc32c"], r["crc"], r["flags"])
@@ -165,7 +166,7 @@ def flipped(data, byte, bit):
 
 
 def flipped_bits(tern):
-    """In each field of a header, in the CRC and in the payload, of each record."""
+    """LAB-19: in each field of a header, in the CRC and in the payload, of each record."""
     seen = set()
     for r in records(THIRD):
         for at in (0, 4, 8, 16, 17, 20, HEAD, HEAD + r.length - 1):
@@ -282,7 +283,7 @@ def from_stdin(tern):
     equal(document, (HERE / "third.txt").read_text())
     assert "EIO" in tern.error("decode", "-", stdin=THIRD[:-1])
     assert "EIO" in tern.error("decode", "-", stdin=b"")
-    # A file that somebody has read the begin of.
+    # A file whose begin was read before.
     FILE.write_bytes(bytes(76) + THIRD)
     with FILE.open("rb") as file:
         file.seek(76)
@@ -314,6 +315,7 @@ def same_as_raw(tern, file, what, number=37, data=THIRD, options=()):
 
 
 def qemu_file(tern):
+    """LAB-19"""
     for size in 24, 100, 4096, 9000, len(THIRD):
         same_as_raw(tern, like_qemu(chunked(THIRD, size)), f"chunks of {size}")
     file = like_qemu([r.head + r.payload for r in records(THIRD)])

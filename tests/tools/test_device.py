@@ -112,6 +112,7 @@ def the_beginning_of_a_uuid(tern):
 
 
 def set_in_order(tern):
+    """LAB-18: what sysfs has, and nothing else."""
     sysfs = Sysfs()
     tern.good("set", A, "memory_mib=128", "workload/mibs=9", "spoil=3", *sysfs.option())
     equal([sysfs.text(A, name) for name in ("tern/memory_mib", "workload/mibs", "workload/spoil")],
@@ -187,6 +188,7 @@ def verdicts(tern):
 
 
 def create_writes_a_uuid(tern):
+    """LAB-18"""
     sysfs = Sysfs()
     created = sysfs.types / "tern-mem/create"
     created.write_text("")
@@ -315,11 +317,8 @@ def what_cannot_be_read(tern):
         sysfs = Sysfs()
         folder = "inject/flip" if command == ["inject"] else "workload/seed"
         sysfs.path(A, folder).unlink()
-        # Whoever reads it is told: too many links.
-        sysfs.path(A, folder).symlink_to("self" if command == ["show"] else folder.split("/")[1])
-        if command == ["show"]:
-            sysfs.path(A, folder).unlink()
-            sysfs.path(A, folder).symlink_to("/proc/self/mem")
+        # To read it fails: page 0 is not mapped.
+        sysfs.path(A, folder).symlink_to("/proc/self/mem")
         line = tern.error(*command, A, *sysfs.option())
         assert f"{A}: not read, " in line, line
 

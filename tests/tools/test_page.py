@@ -106,7 +106,7 @@ def completion_has_devices(_):
         equal(completed("create", *where, ""), {"tern-mem"})
         equal(completed("workload", *where, "7e1", ""), {"mibs="})
         equal(completed("workload", "--json", *where, "7e1", "x"), set())
-        # As bash splits words, and for root, who can open what is read-only.
+        # As bash splits words; and root can open what is read-only.
         split = "--sysfs", "=", root
         equal(completed("set", *split, "7e1", ""), {"precopy=", "mibs="})
         equal(completed("set", *split, "7e1", "inject/"), {"inject/flip="})

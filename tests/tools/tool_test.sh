@@ -240,26 +240,26 @@ echo "TAP version 13"
 echo "1..24"
 check "create makes a device with its attributes" created
 check "create chooses a UUID, and remove removes" created_by_chance
-check "create leaves nothing if an attribute is refused" refused_attribute_leaves_nothing
+check "LAB-18 create leaves nothing if an attribute is refused" refused_attribute_leaves_nothing
 check "list has the device and the types" listed
 check "show has all folders" shown
 check "set writes attributes" set_attributes
-check "set reports the errno of the device" set_refused
+check "LAB-18 set reports the errno of the device" set_refused
 check "the beginning of a UUID is enough, if it is one device's" prefix
 check "an unknown device, UUID or type is reported" unknown
 check "without the module, modprobe is advised" no_module
 check "inject sets, shows and ends rules" injected
-check "inject reports what is refused" inject_refused
+check "LAB-18 inject reports what is refused" inject_refused
 check "verify needs an open device" not_verified
 check "a VMM opens the device" open_device $a
 check "inject counts hits" hit
 check "list and show name the VMM" open_is_seen
 check "workload begins, shows and pauses" worked
 check "verify finds no bad page" verified
-check "decode and convert read what a device wrote" decoded
-check "decode finds what inject has damaged" cut_stream
+check "LAB-19 decode and convert read what a device wrote" decoded
+check "LAB-19 decode finds what inject has damaged" cut_stream
 check "verify finds a page that was damaged" spoilt
 check "watch prints one line if nothing changes" watched_n_times
-check "watch is a log until the device is removed" watched
+check "LAB-18 watch is a log until the device is removed" watched
 check "the examples of Documentation/tern.rst work" page
 exit $bad
