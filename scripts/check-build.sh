@@ -3,14 +3,15 @@
 #
 # check-build.sh - tern.ko on the kernels of bookworm, trixie, trixie-backports and sid,
 # each by its own compiler, with W=1 and sparse: not one line of warning. And headers
-# without VFIO_MDEV get one clear line.
+# without VFIO_MDEV get one clear line. The programs of make bench build, too: no other
+# check has them.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 kernels=(6.1 6.12 trixie trixie-backports sid)
 mkdir -p build
-echo 1..$((${#kernels[@]} + 2)) | tee build/check-build.tap
+echo 1..$((${#kernels[@]} + 3)) | tee build/check-build.tap
 result() { # STATUS NAME
 	if [ "$1" -eq 0 ]; then
 		echo "ok - $2"
@@ -72,5 +73,10 @@ status=0
 make modules KDIR=/nowhere >build/without-headers.log 2>&1 && status=1
 grep -q '^tern: no kernel headers at /nowhere: apt install' build/without-headers.log || status=1
 result "$status" "no headers at all: the message says what to install"
+
+status=0
+make -s -C tests/bench KSFT="$(scripts/cache.sh kselftest)/tools/testing/selftests" \
+	OUT="$PWD/build/check-bench" || status=1
+result "$status" "the programs of make bench build"
 
 scripts/tap.sh build/check-build.tap

@@ -17,6 +17,7 @@
 /* Stand in for tests/host/env.c, whose CRC is for tests. */
 long host_fail_alloc;
 bool host_killed;
+u64 host_clock;
 void (*host_copied)(const void *from, size_t n);
 void (*host_step)(const char *name, unsigned long page);
 
