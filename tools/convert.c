@@ -193,6 +193,8 @@ static int write_file(const char *path, const u8 *data, size_t size)
 	struct stat st;
 	int fd, ret;
 
+	if (!strcmp(path, "-"))
+		return write_all(dup(STDOUT_FILENO), data, size);
 	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
 		return write_all(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), data, size);
 	ret = snprintf(draft, sizeof(draft), "%s.XXXXXX", path);
@@ -273,7 +275,9 @@ static int convert(const struct request *r, const struct stream_file *f, struct 
 	if (ret)
 		return complain("%s: %s: name a file that can be written", r->words[1],
 				strerror(-ret));
-	print_result(r, c, r->words[1]);
+	/* Nothing else goes where the stream has gone. */
+	if (strcmp(r->words[1], "-"))
+		print_result(r, c, r->words[1]);
 	return EXIT_SUCCESS;
 }
 

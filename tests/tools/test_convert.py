@@ -177,6 +177,9 @@ def what_is_no_file_is_written_to(tern):
     assert link.is_symlink()
     equal(OUT.read_bytes(), THIRD)
     assert "No space left" in tern.error(*words, "/dev/full")
+    done = subprocess.run([tern.path, *words, "-"], capture_output=True, check=True)
+    equal(done.stdout, THIRD)
+    assert not pathlib.Path("-").exists()
     for path in pipe, link:
         path.unlink()
 
