@@ -57,7 +57,6 @@ int tern_migration_open(struct tern_migration *mig, struct tern_model *model)
 		return ret;
 	tern_machine_init(&mig->machine, model, &config, &mig->state_mutex);
 	tern_status_publish(mig);
-	mig->late_marks = 0;
 	mig->is_open = true;
 	return 0;
 }
