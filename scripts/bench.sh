@@ -3,7 +3,7 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, migfd, vm, dma, session, guest and moves. With some named,
+# Parts are engine, region, migfd, inject, vm, dma, session, guest and moves. With some named,
 # the others' figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
@@ -28,23 +28,25 @@ engine() {
 	"$out/engine_bench"
 }
 
-# The module for User Mode Linux, of a copy of the tree with a patch of tests/bench.
-patched() { # PATCH
+# The module of a copy of the tree with a patch of tests/bench.
+patched() { # PATCH KERNEL
 	rm -rf "$out/patched"
-	mkdir "$out/patched"
+	mkdir -p "$out/patched/tests"
 	cp -r Kbuild src include scripts "$out/patched/"
+	# By its configuration cache.sh finds the kernel.
+	cp -r tests/uml "$out/patched/tests/"
 	patch -s -p1 -d "$out/patched" <"tests/bench/$1.patch"
-	"$out/patched/scripts/build-module.sh" uml-plain
+	"$out/patched/scripts/build-module.sh" "$2"
 }
 
 on_uml() { # PROGRAM MODULE
-	scripts/uml.sh --kernel plain --mem 3072 --out "$out/uml" --add "$out/$1" --add "$2" -- \
+	scripts/uml.sh --kernel fast --mem 3072 --timeout 1200 --out "$out/uml" --add "$out/$1" --add "$2" -- \
 		sh -c "insmod tern.ko && ./$1"
 }
 
 region() {
 	echo "== the region, on User Mode Linux" >&2
-	on_uml region_bench "$(scripts/build-module.sh uml-plain)"
+	on_uml region_bench "$(scripts/build-module.sh uml-fast)"
 }
 
 in_vm() { # "PROGRAM [OPTION...]" [VM-OPTION...]
@@ -62,16 +64,25 @@ vm() {
 
 dma() {
 	echo "== DMA, on User Mode Linux" >&2
-	on_uml dma_bench "$(patched time-dma)"
+	on_uml dma_bench "$(patched time-dma uml-fast)"
 	echo "== DMA, in a VM" >&2
 	in_vm dma_bench
 }
 
 migfd() {
 	echo "== the data file, on User Mode Linux" >&2
-	on_uml migfd_bench "$(patched save-unlogged)"
+	on_uml migfd_bench "$(scripts/build-module.sh uml-fast)"
 	echo "== sizes and states, in a VM" >&2
 	in_vm "migfd_bench asks"
+}
+
+inject() {
+	local ours bare
+	echo "== the hooks of the injection, in a VM" >&2
+	ours=$(scripts/build-module.sh 6.1)
+	bare=$(patched no-injection 6.1)
+	scripts/vm.sh --out "$out/vm-inject_bench" -- sh -c "modprobe -a vfio_iommu_type1 mdev libcrc32c &&
+		$out/inject_bench $ours $bare"
 }
 
 session() {
@@ -96,21 +107,21 @@ guest() {
 }
 
 moves() {
-	local module kernel qemu mtty
-	echo "== migrations of 1 GiB under QEMU 10.0, in a VM" >&2
-	module=$(scripts/build-module.sh 6.12)
+	local module kernel qemu uml
+	echo "== migrations of 1 GiB under QEMU 10.0, on User Mode Linux" >&2
+	module=$(scripts/build-module.sh uml-fast)
 	kernel=$(scripts/cache.sh kernel 6.1)
 	qemu=$(scripts/cache.sh qemu 10.0)
-	mtty=$(scripts/cache.sh mtty)
+	uml=$(scripts/cache.sh uml fast)
 	scripts/guest.sh "$out/moved.cpio" "$out/guest_writes"
-	scripts/vm.sh --kernel 6.12 --kvm --mem 4096 --timeout 3600 --out "$out/vm-moves" -- \
-		python3 tests/bench/moves_bench.py --module "$module" --mtty "$mtty/mtty.ko" \
+	scripts/uml.sh --kernel fast --host --mem 5120 --timeout 1800 --out "$out/uml-moves" -- \
+		python3 tests/bench/moves_bench.py --iommufd --module "$module" --mtty "$uml/modules/mtty.ko" \
 		--qemu "$qemu/usr/bin/qemu-system-x86_64" --kernel "$kernel/boot/vmlinux" \
 		--initrd "$out/moved.cpio" --logs /run/out/logs
 }
 
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region migfd vm dma session guest moves)
+all=(engine region migfd inject vm dma session guest moves)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
@@ -145,6 +156,8 @@ v2-save-4k-copy||the same|the same without CRC-32C|the system calls
 v2-load-4k||load, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
 v2-load-4k-copy||the same|the same without CRC-32C|the system calls
 crc||CRC-32C of 128 MiB by the device's engine, which uses the kernel's function|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; shows how close the two functions are
+inject-read||a read() of 64 bytes of the data file, no rule of inject/ set|the same in a module without these hooks|a branch for each of five hooks
+inject-state||a change of state, no rule set|the same in that module|a branch
 harvest-all||harvest all pages of 1 GiB|pages|the copy
 harvest-percent|<= 2|harvest 1 % of 1 GiB, every hundredth page; ratio: cost of such a page to the cost of a page among all|pages|each page is unmapped by its own call, which is a system call of the host here
 harvest-permille|<= 2|harvest 0.1 % of 1 GiB, every thousandth page; ratio as above|pages|the same
@@ -170,7 +183,7 @@ guest-mean||all its stores to BAR2 in that time; the mean|the same to its RAM|th
 move-downtime|<= 0.1|migrate a guest and 1 GiB of its device, 2 MiB/s of it written during the migration: the downtime|the same with precopy 0|QEMU's downtime-limit, 300 ms
 move-time-whole||total time of that migration|the same with precopy 0|pages written during the migration are sent again; one processor runs source, destination and guest
 move-bytes-whole||bytes sent by it|the same with precopy 0|pages written during the migration
-move-time|<= 1.0|total time of that migration|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and an emulated processor computes its CRC at source and destination
+move-time|<= 1.0|total time of that migration|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and an both computes its CRC by tables
 move-downtime-ram||the downtime|1 GiB of ivshmem's|QEMU's downtime-limit, of both
 move-bytes||bytes sent by it|1 GiB of ivshmem's|pages written in the longer time; 32 bytes of record header for each page
 move-empty||total time for a guest with an unwritten device of 1 GiB|a guest with the kernel's mtty: the cost of having a device|the guest's own memory
@@ -260,7 +273,7 @@ rows                                  environment
 the engine                            user space
 from "save" to "harvest"; the first   User Mode Linux 6.12
 two of the DMA engine
-migrations                            QEMU 10.0 in a VM with Linux 6.12
+migrations                            QEMU 10.0 on that, with iommufd
 all others                            a VM with Linux 6.1
 ===================================== ==================================================
 
@@ -269,9 +282,10 @@ microseconds or more, so only the ratios of those rows are meaningful. Throughpu
 Mode Linux is that of this machine's processor. Both Tern and the baseline compute CRC-32C
 by tables there, because User Mode Linux has no instruction for it.
 
-The data file is saved to and loaded from a tmpfs file. That kernel has no support for a DMA
-log, and without it the module does not save. So the module is built with
-tests/bench/save-unlogged.patch.
+The data file is saved to and loaded from a tmpfs file.
+
+The module without the hooks of ``inject/`` is built with tests/bench/no-injection.patch. It
+and the usual one are loaded in turn, ten times each.
 
 The DMA engine copies 8 MiB in pieces of 64 KiB, each by one call of vfio_dma_rw(). On User
 Mode Linux a clock in the module measures the time of these calls
@@ -286,7 +300,8 @@ processor.
 
 The migrating guest writes a word to 512 pages per second, in a loop. ivshmem is
 ``ivshmem-plain,master=on``, and the same program dirties its memory. mtty is the kernel's
-sample. Source, destination and guest share the one processor of that VM.
+sample. Source, destination and guest share the one processor of User Mode Linux. Only the
+guest's processor is emulated.
 TAIL
 } >"$page.new"
 mv "$page.new" "$page"

@@ -3,7 +3,7 @@
 #
 # build-module.sh [KERNEL [MAKE-ARGUMENT...]] - build tern.ko for a kernel of
 # cache.sh (6.1, 6.12, trixie, trixie-backports, sid, uml-debug, uml-plain, uml-newer,
-# uml-smp; 6.1 by default) and print its path.
+# uml-smp, uml-fast; 6.1 by default) and print its path.
 #
 # Builds from a copy in build/module-KERNEL/, and there what has changed; the
 # tree itself stays as it is. With arguments for make (W=1) it always builds,

@@ -15,6 +15,7 @@
 # cache.sh uml newer - the same as debug, of the newest kernel in trixie-backports. It runs
 #	processes under seccomp
 # cache.sh uml smp - of that kernel, too: with two processors, without lockdep and kmemleak
+# cache.sh uml fast - as debug, without checks: for figures
 # cache.sh qemu 7.2 - QEMU 7.2 of bookworm, which speaks v1; a directory with
 #	usr/bin/qemu-system-x86_64. If QEMU 7.2 is installed, that is /
 # cache.sh qemu 10.0 - QEMU 10.0 from bookworm-backports, which speaks v2; the same. On
@@ -386,6 +387,7 @@ uml_config() { # VARIANT
 	debug) files+=(6.12 debug) ;;
 	newer) files+=(7.3 debug) ;;
 	smp) files+=(7.3 smp) ;;
+	fast) files+=(6.12 fast) ;;
 	esac
 	files=("${files[@]/#/$configs/}")
 	cat "${files[@]/%/.config}"
@@ -582,7 +584,7 @@ cache_main() {
 	'qemu 10.0' | 'qemu trixie' | 'qemu trixie-backports' | 'qemu sid') fetch_or_newest "$@" ;;
 	'deb bookworm' | 'deb trixie' | 'host bookworm' | 'host trixie' | mtty) fetch_or_newest "$@" ;;
 	'libvirt bookworm' | 'libvirt bookworm-backports') fetch_or_newest "$@" ;;
-	'uml debug' | 'uml plain' | 'uml newer' | 'uml smp') fetch_or_newest "$@" ;;
+	'uml debug' | 'uml plain' | 'uml newer' | 'uml smp' | 'uml fast') fetch_or_newest "$@" ;;
 	prefetch)
 		fetch_or_newest kernel 6.1
 		fetch_or_newest kernel 6.12
@@ -604,7 +606,7 @@ cache_main() {
 	fetch-qemu\ 7.2) fetch_qemu 7.2 bookworm ;;
 	fetch-qemu\ 10.0) fetch_qemu 10.0 bookworm-backports ;;
 	fetch-qemu\ *) fetch_suite_qemu "$2" ;;
-	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain|newer|smp | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
+	*) cache_die 'usage: cache.sh kernel 6.1|6.12|trixie|trixie-backports|sid | kselftest | uml debug|plain|newer|smp|fast | qemu 7.2|10.0|trixie|trixie-backports|sid | deb|host bookworm|trixie | libvirt bookworm|bookworm-backports | mtty | prefetch' ;;
 	esac
 }
 

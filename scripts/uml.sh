@@ -5,10 +5,11 @@
 # a kernel that is a process of this machine, up in half a second. Its output
 # and exit status become ours.
 #
-#	--kernel debug|plain|newer|smp	with KASAN, lockdep, kmemleak and fault injection
-#				(debug); fast, for figures (plain); as debug, of a newer
-#				Linux (newer); that one with two processors, and without
-#				lockdep and kmemleak (smp). Without it: what uml-kernel.sh prints
+#	--kernel debug|plain|newer|smp|fast	with KASAN, lockdep, kmemleak and fault
+#				injection (debug); without a log of DMA (plain); as debug, of a
+#				newer Linux (newer); that one with two processors, and without
+#				lockdep and kmemleak (smp); as debug, without checks, for
+#				figures (fast). Without it: what uml-kernel.sh prints
 #	--mem MIB		memory (1024)
 #	--timeout SEC		give up after this long (300)
 #	--out DIR		shared read-write, /out inside (build/uml/NAME)
@@ -169,7 +170,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|newer|smp] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
+[ $# -gt 1 ] || die 'usage: uml.sh [--kernel debug|plain|newer|smp|fast] [--mem MIB] [--timeout SEC] [--out DIR] [--add FILE]... [--host] -- COMMAND...'
 shift
 
 kernel=${kernel:-$("$scripts/uml-kernel.sh")}

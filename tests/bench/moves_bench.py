@@ -72,7 +72,7 @@ def mtty(lab):
     MTTY.write_text(name)
     path = DEVICES / name
     device = f"vfio-pci,sysfsdev={path},enable-migration=on,x-device-dirty-page-tracking=off"
-    return Other(lab.here, "-device", device, path=path)
+    return Other(lab.here, "-device", device + lab.machine.device, path=path)
 
 
 def cost(lab, make, writes, downtime_ms=DOWNTIME_MS):
