@@ -183,7 +183,7 @@ guest-mean||all its stores to BAR2 in that time; the mean|the same to its RAM|th
 move-downtime|<= 0.1|migrate a guest and 1 GiB of its device, 2 MiB/s of it written during the migration: the downtime|the same with precopy 0|QEMU's downtime-limit, 300 ms
 move-time-whole||total time of that migration|the same with precopy 0|pages written during the migration are sent again; one processor runs source, destination and guest
 move-bytes-whole||bytes sent by it|the same with precopy 0|pages written during the migration
-move-time|<= 1.0|total time of that migration|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and an both computes its CRC by tables
+move-time|<= 1.0|total time of that migration|1 GiB of ivshmem's, which QEMU sends as RAM|records: each page is copied four times more, and the kernel computes its CRC by tables at source and destination
 move-downtime-ram||the downtime|1 GiB of ivshmem's|QEMU's downtime-limit, of both
 move-bytes||bytes sent by it|1 GiB of ivshmem's|pages written in the longer time; 32 bytes of record header for each page
 move-empty||total time for a guest with an unwritten device of 1 GiB|a guest with the kernel's mtty: the cost of having a device|the guest's own memory

@@ -4,7 +4,6 @@
  * module against one without hooks (no-injection.patch), loaded in turn. Read in pieces of
  * 64 bytes, a session goes through most hooks; a change of state goes through one.
  */
-#include "migfd.h"
 #include "mapped.h"
 #include <sys/syscall.h>
 
@@ -55,17 +54,6 @@ static double read_ns(void)
 	return begin * 1e9 / reads;
 }
 
-static void to_p2p_and_back(struct dev *dev)
-{
-	must(go(dev, S_RUNNING_P2P), "RUNNING_P2P");
-	must(go(dev, S_RUNNING), "RUNNING");
-}
-
-static double less(double x, double y)
-{
-	return x < y ? x : y;
-}
-
 /* Keep the best of a module. */
 static void measure(const char *module, struct cost *best)
 {
@@ -75,8 +63,8 @@ static void measure(const char *module, struct cost *best)
 	power_on(&d, UUID_A, "1");
 	mem = map_memory(&d, MEMORY_MIB * MIB);
 	memset(mem, 0x5a, MEMORY_MIB * MIB);
-	best->read = less(best->read, read_ns());
-	best->state = less(best->state, each_ns(to_p2p_and_back, &d) / 2);
+	best->read = less_of(best->read, read_ns());
+	best->state = less_of(best->state, each_ns(to_p2p_and_back, &d) / 2);
 	munmap(mem, MEMORY_MIB * MIB);
 	power_off(&d);
 	unload();

@@ -3,7 +3,7 @@
 #ifndef TERN_BENCH_MAPPED_H
 #define TERN_BENCH_MAPPED_H
 
-#include "tern.h"
+#include "migfd.h"
 #include "bench.h"
 
 static inline void power_on(struct dev *d, const char *uuid, const char *mib)
@@ -53,6 +53,17 @@ static inline double each_ns(void (*call)(struct dev *d), struct dev *d)
 	for (i = 0; i < n; i++)
 		call(d);
 	return (now() - begin) * 1e9 / n;
+}
+
+static inline void to_p2p_and_back(struct dev *d)
+{
+	must(go(d, S_RUNNING_P2P), "RUNNING_P2P");
+	must(go(d, S_RUNNING), "RUNNING");
+}
+
+static inline double less_of(double x, double y)
+{
+	return x < y ? x : y;
 }
 
 #endif /* TERN_BENCH_MAPPED_H */

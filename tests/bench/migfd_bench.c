@@ -7,7 +7,6 @@
  * A data file carries from or to a tmpfs file. The baseline is to copy from one
  * tmpfs file to another, with and without a CRC-32C over the bytes.
  */
-#include "migfd.h"
 #include "mapped.h"
 
 #define SAVE_MIB	128
@@ -99,11 +98,6 @@ static double file_mib(const char *name)
 	return mib;
 }
 
-static double min(double x, double y)
-{
-	return x < y ? x : y;
-}
-
 static void throughput(char *mem, size_t piece, const char *size)
 {
 	double saved = 1e9, loaded = 1e9, summed = 1e9, copied = 1e9, mib;
@@ -112,10 +106,10 @@ static void throughput(char *mem, size_t piece, const char *size)
 
 	/* In turn: what disturbs the one for a while disturbs the others. */
 	for (i = 0; i < RUNS; i++) {
-		saved = min(saved, save(mem, piece));
-		loaded = min(loaded, load(piece));
-		summed = min(summed, copy(piece, true));
-		copied = min(copied, copy(piece, false));
+		saved = less_of(saved, save(mem, piece));
+		loaded = less_of(loaded, load(piece));
+		summed = less_of(summed, copy(piece, true));
+		copied = less_of(copied, copy(piece, false));
 	}
 	mib = file_mib(SAVED);
 	snprintf(name, sizeof(name), "v2-save-%s", size);
@@ -175,12 +169,6 @@ static void size_figure(const char *name, uint32_t state)
 	double small = size_at("16", 16 * MIB, state), large = size_at("1024", 1024 * MIB, state);
 
 	figure(name, large, "ns", small, large / small);
-}
-
-static void to_p2p_and_back(struct dev *d)
-{
-	must(go(d, S_RUNNING_P2P), "RUNNING_P2P");
-	must(go(d, S_RUNNING), "RUNNING");
 }
 
 static void to_nowhere_twice(struct dev *d)
