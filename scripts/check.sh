@@ -2,22 +2,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check.sh - every part of `make check`, cheapest first, with its seconds; and
-# the sum at the end.
+# at the end what failed, and the sum.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 results=build/check.results
+failures=build/check.failures
 mkdir -p build
 : >$results
+: >$failures
 
 part() { # TARGET
-	local start=$SECONDS status=0 passed failed skipped
+	local start=$SECONDS status=0 counted passed failed skipped
 	echo "== $1"
 	make --no-print-directory "$1" 2>&1 | tee "build/$1.log" || status=1
-	read -r passed _ failed _ skipped _ < <(scripts/tap.sh "build/$1.log" | tail -n 1)
+	counted=$(scripts/tap.sh "build/$1.log")
+	read -r passed _ failed _ skipped _ < <(tail -n 1 <<<"$counted")
 	# To fail without a failed test is a failure too.
 	[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+	if [ "$failed" -gt 0 ]; then
+		# The sum of a run must say what failed: its other output may be out of reach.
+		echo "$1 (build/$1.log):"
+		grep -A 5 -E '^not ok|^Bail out!' "build/$1.log" || tail -n 5 "build/$1.log"
+		sed '$d' <<<"$counted"
+	fi >>$failures
 	printf '%s %d %d %d %d\n' "$1" $((SECONDS - start)) "$passed" "$failed" "$skipped" >>$results
 }
 
@@ -67,13 +76,18 @@ queue check-build lint check-host docs
 parts check-uml check-uml-plain
 queue check-iommufd-ways check-iommufd-sessions check-migration check-vm check-by-hand check-v2
 
+if [ -s $failures ]; then
+	echo
+	echo '== what failed'
+	cat $failures
+fi
 echo
 awk -v total=$SECONDS '
-	{ printf "%-18s %4d s", $1, $2 }
+	{ printf "%-22s %4d s", $1, $2 }
 	NF > 2 { printf "   %d passed, %d failed, %d skipped", $3, $4, $5 }
 	{ print ""; passed += $3; failed += $4; skipped += $5 }
 	END {
-		printf "%-18s %4d s\n\n", "total", total
+		printf "%-22s %4d s\n\n", "total", total
 		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
 		exit (failed > 0)
 	}' $results
