@@ -22,8 +22,10 @@ class Move:
 
     It leaves once so many passes are complete: until then the downtime limit
     is too small for a switchover, so QEMU iterates. With its default it would
-    take a small device at once, after the switchover. With no passes asked for it
-    leaves as soon as QEMU likes.
+    take a small device at once, after the switchover. And the device claims that much
+    is left: a fast machine may complete a pass before anything writes again, and with
+    nothing left QEMU leaves whatever its limit. With no passes asked for it leaves as
+    soon as QEMU likes.
     """
 
     def __init__(
@@ -83,6 +85,8 @@ class Move:
         # It leaves when it likes, unless passes are asked for.
         downtime_ms = PATIENT_MS if self._least_passes else self._downtime_ms
         self._migration.limit(limit, downtime_ms)
+        if self._least_passes:
+            self._claim("huge")
         self.started = time.time()
         self._migration.begin(uri)
         end_of_samples = self._loop.every(SAMPLE_SECONDS, lambda: self._sample(guest))
@@ -99,6 +103,7 @@ class Move:
                 self._until_pass(self._least_passes + 1)
                 if self._interrupt:
                     self._interrupt(self)
+                self._claim("exact")
                 self._migration.limit(limit, self._downtime_ms)
             self._loop.until(self._migration.completed, "migration")
             if self._paused:
@@ -130,6 +135,10 @@ class Move:
         self.samples.append(sample)
         if self._notice:
             self._notice(self)
+
+    def _claim(self, size):
+        """Have the device report its size so."""
+        self._watched.write(self.source.protocol.claim, size, "inject")
 
     def _saving(self):
         return self._migration.completed() or self._watched.read("state") == "running-saving"

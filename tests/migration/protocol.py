@@ -30,6 +30,7 @@ class V1:
     acknowledges_again = False  # new initial data, before it stops
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
+    claim = "pending"  # the rule for what the device says is left
     excused = ()
 
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
@@ -61,6 +62,7 @@ class V2(V1):
     starts_anyway = True
     knows_bandwidth = True
     peers_stop_first = True  # RUNNING_P2P
+    claim = "data_size"
     # The first round of the guest's own memory is under way in the device's first passes.
     least_bandwidth = 8 << 20
     switch_in_snapshot = 0
