@@ -38,10 +38,10 @@ static int decoder_init(struct decoder *d)
 
 	memset(d, 0, sizeof(*d));
 	d->model.ops = sections_model();
-	ret = tern_reader_init(&d->reader, d->model.ops);
+	ret = tern_reader_init(&d->reader, d->model.ops, false);
 	if (ret)
 		return ret;
-	d->loader = tern_loader_create(&d->model);
+	d->loader = tern_loader_create(&d->model, true);
 	return d->loader ? 0 : -ENOMEM;
 }
 

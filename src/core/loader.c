@@ -58,12 +58,13 @@ struct tern_loader {
 /**
  * tern_loader_create() - make a loader that has seen nothing
  * @m: the device
+ * @in_place: user space cannot reach what it is fed
  *
  * Does not touch the device.
  *
  * Return: the loader, or NULL if there is no memory. Context: may sleep.
  */
-struct tern_loader *tern_loader_create(struct tern_model *m)
+struct tern_loader *tern_loader_create(struct tern_model *m, bool in_place)
 {
 	struct tern_loader *l = kzalloc(sizeof(*l), GFP_KERNEL_ACCOUNT);
 	unsigned int i;
@@ -71,7 +72,7 @@ struct tern_loader *tern_loader_create(struct tern_model *m)
 	if (!l)
 		return NULL;
 	l->m = m;
-	if (tern_reader_init(&l->reader, m->ops))
+	if (tern_reader_init(&l->reader, m->ops, in_place))
 		goto err_destroy;
 	/* All that a load can need is allocated now: a stream never allocates. */
 	for (i = 0; i < m->ops->n_sections; i++) {
@@ -220,7 +221,8 @@ static int load_record(struct tern_loader *l)
 /**
  * tern_loader_feed() - the next bytes of the stream, cut anywhere
  * @l: the loader
- * @from: the bytes; each is read once, so they may change meanwhile
+ * @from: the bytes; each is read once, so they may change meanwhile, unless the loader
+ *	takes records in place
  * @len: how many; 0 is nothing
  *
  * Guarantees that on return all bytes are consumed, or that the device is as

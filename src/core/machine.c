@@ -58,7 +58,7 @@ static int step_begin_load(struct tern_machine *mc)
 
 	if (ret)
 		return ret;
-	mc->loader = tern_loader_create(mc->m);
+	mc->loader = tern_loader_create(mc->m, mc->config.in_place);
 	return mc->loader ? 0 : -ENOMEM;
 }
 
@@ -170,9 +170,9 @@ void tern_machine_uninit(struct tern_machine *mc)
 }
 
 /**
- * tern_machine_stage() - say where the sessions that begin from now on stage
+ * tern_machine_stage() - say where sessions and loads that begin from now on stage
  * @mc: the machine
- * @staging: their chunks lie there; it must outlive them
+ * @staging: their chunks lie there, or what a load is fed; it must outlive them
  * @capacity: its bytes, at least TERN_CHUNK_MIN
  * @in_place: user space cannot reach it
  *

@@ -4,9 +4,9 @@
  *
  * The reader copies each byte of its input once, into memory of its own, and looks only
  * at the copy. For the input may be a window that user space is writing at the same
- * time. A length is bounded before the payload is waited for. The buffer for the
- * longest payload is there from the start: nothing that a stream says makes the reader
- * allocate.
+ * time. Where user space cannot reach it, a payload that is whole stays where it lies. A
+ * length is bounded before the payload is waited for. The buffer for the longest payload
+ * is there from the start: nothing that a stream says makes the reader allocate.
  *
  * Order of the checks, each with an errno of its own:
  *
@@ -118,16 +118,18 @@ static void expect_record(struct tern_reader *r)
  * tern_reader_init() - a reader at the beginning of a stream
  * @r: the reader
  * @ops: the model, whose sections the stream may have
+ * @in_place: nothing else can write its input while a record of it is in hand
  *
  * Return: 0, or -ENOMEM. Context: may sleep.
  */
-int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops)
+int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops, bool in_place)
 {
 	memset(r, 0, sizeof(*r));
 	r->ops = ops;
+	r->in_place = in_place;
 	expect_record(r);
-	r->payload = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	return r->payload ? 0 : -ENOMEM;
+	r->buffer = kvmalloc(TERN_PAYLOAD_MAX, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	return r->buffer ? 0 : -ENOMEM;
 }
 
 /**
@@ -136,8 +138,8 @@ int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops)
  */
 void tern_reader_uninit(struct tern_reader *r)
 {
-	kvfree(r->payload);
-	r->payload = NULL;
+	kvfree(r->buffer);
+	r->buffer = NULL;
 }
 
 /**
@@ -169,19 +171,43 @@ bool tern_reader_between(const struct tern_reader *r)
 	return !r->have || r->have == r->need;
 }
 
-/* Copy input until the record has what it needs. True if it has. */
-static bool fill(struct tern_reader *r, const void **from, size_t *len)
+/* Move past input that is of this record. True if the record has what it needs. */
+static bool eat(struct tern_reader *r, const void **from, size_t *len, size_t n)
 {
-	size_t n = min(*len, r->need - r->have);
-
-	if (r->have < TERN_RECORD_HEAD)
-		memcpy((void *)&r->head + r->have, *from, n);
-	else
-		memcpy(r->payload + (r->have - TERN_RECORD_HEAD), *from, n);
 	r->have += n;
 	*from += n;
 	*len -= n;
 	return r->have == r->need;
+}
+
+/* Copy input until the header is whole. True if it is. */
+static bool fill_head(struct tern_reader *r, const void **from, size_t *len)
+{
+	size_t n = min(*len, r->need - r->have);
+
+	memcpy((void *)&r->head + r->have, *from, n);
+	return eat(r, from, len, n);
+}
+
+/* May the payload stay where it lies? It is whole there, and its fields are aligned. */
+static bool may_stay(const struct tern_reader *r, const void *from, size_t len)
+{
+	return r->in_place && r->have == TERN_RECORD_HEAD && len >= r->need - r->have &&
+	       (uintptr_t)from % sizeof(u64) == 0;
+}
+
+/* Have input in hand until the payload is whole. True if it is. */
+static bool fill_payload(struct tern_reader *r, const void **from, size_t *len)
+{
+	size_t n = min(*len, r->need - r->have);
+
+	if (may_stay(r, *from, *len)) {
+		r->payload = *from;
+	} else {
+		r->payload = r->buffer;
+		memcpy(r->buffer + (r->have - TERN_RECORD_HEAD), *from, n);
+	}
+	return eat(r, from, len, n);
 }
 
 static struct bounds bounds_of(const struct tern_reader *r, u32 type)
@@ -263,7 +289,8 @@ static int check_record(struct tern_reader *r, enum tern_reader_event *event)
  * @len: its bytes; lowered by what was eaten
  * @event: what there is now; a record stays in hand until the next call
  *
- * Call again while input is left.
+ * Call again while input is left. If the reader takes records in place, their input stays
+ * until the next call.
  *
  * Return: 0, or the errno of the check that failed (see the top of this file);
  * the reader is of no use after that.
@@ -277,14 +304,14 @@ int tern_reader_feed(struct tern_reader *r, const void **from, size_t *len,
 	if (r->have == r->need)
 		expect_record(r);
 	if (r->have < TERN_RECORD_HEAD) {
-		if (!fill(r, from, len))
+		if (!fill_head(r, from, len))
 			return 0;
 		ret = check_head(r);
 		if (ret)
 			return ret;
 		r->need += tern_reader_length(r);
 	}
-	if (!fill(r, from, len))
+	if (!fill_payload(r, from, len))
 		return 0;
 	return check_record(r, event);
 }

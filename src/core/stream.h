@@ -36,6 +36,7 @@ enum tern_reader_event {
 /**
  * struct tern_reader - takes a stream apart, whatever the segmentation
  * @ops: the model that the stream is for; immutable
+ * @in_place: user space cannot reach the input: a record may stay where it lies; immutable
  * @seq: number of the record expected next
  * @seed: what its CRC starts from
  * @begun: SESSION_BEGIN was seen
@@ -43,12 +44,14 @@ enum tern_reader_event {
  * @have: bytes of the record in hand
  * @need: bytes it has to have before the next check
  * @head: its header, as far as it came
- * @payload: its payload; TERN_PAYLOAD_MAX bytes
+ * @payload: its payload: in @buffer, or in the input of the last call
+ * @buffer: TERN_PAYLOAD_MAX bytes
  *
  * Guarded by its loader's lock.
  */
 struct tern_reader {
 	const struct tern_model_ops *ops;
+	bool in_place;
 	u64 seq;
 	u32 seed;
 	bool begun;
@@ -56,14 +59,15 @@ struct tern_reader {
 	size_t have;
 	size_t need;
 	struct tern_record head;
-	void *payload;
+	const void *payload;
+	void *buffer;
 };
 
 void tern_writer_init(struct tern_writer *w);
 void *tern_writer_payload(void *at);
 size_t tern_writer_seal(struct tern_writer *w, void *at, u32 type, u32 flags, u32 length);
 
-int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops);
+int tern_reader_init(struct tern_reader *r, const struct tern_model_ops *ops, bool in_place);
 void tern_reader_uninit(struct tern_reader *r);
 int tern_reader_feed(struct tern_reader *r, const void **from, size_t *len,
 		     enum tern_reader_event *event);

@@ -25,13 +25,13 @@ static void note(struct account *a, const struct tern_reader *r, enum tern_reade
 }
 
 /* With a buffer of its own for each piece: a read beyond it is seen. */
-static struct account take_apart(const uint8_t *data, size_t size, int how)
+static struct account take_apart(const uint8_t *data, size_t size, int how, bool in_place)
 {
 	struct account a = { 0 };
 	struct tern_reader r;
 	size_t at, n;
 
-	assert(!tern_reader_init(&r, host_device_ops()));
+	assert(!tern_reader_init(&r, host_device_ops(), in_place));
 	for (at = 0; at < size && !a.error; at += n) {
 		enum tern_reader_event event;
 		const void *from;
@@ -59,12 +59,17 @@ static struct account take_apart(const uint8_t *data, size_t size, int how)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct account whole, cut;
+	struct account whole;
+	unsigned int i;
 
 	if (size < 1 || size > FUZZ_MAX)
 		return 0;
-	whole = take_apart(data + 1, size - 1, -1);
-	cut = take_apart(data + 1, size - 1, data[0]);
-	assert(whole.error == cut.error && whole.events == cut.events && whole.sum == cut.sum);
+	whole = take_apart(data + 1, size - 1, -1, false);
+	for (i = 1; i < 4; i++) {
+		struct account other = take_apart(data + 1, size - 1, i & 1 ? data[0] : -1, i & 2);
+
+		assert(whole.error == other.error && whole.events == other.events &&
+		       whole.sum == other.sum);
+	}
 	return 0;
 }

@@ -74,6 +74,7 @@ static int memory_load(struct tern_model *m, u64 offset, const void *from, size_
 	struct host_device *dev = to_dev(m);
 
 	memcpy(dev->mem + offset, from, len);
+	dev->loaded_from = from;
 	tern_dirty_mark(&dev->dirty, offset / HOST_PAGE, len / HOST_PAGE);
 	return 0;
 }

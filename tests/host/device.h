@@ -21,6 +21,7 @@
  * @pinned: a device stores past the page tables
  * @locked: the page that is locked, or -1
  * @copied_to: where the last page was copied to
+ * @loaded_from: where the last data was loaded from
  * @late: a store that found its page locked waits for the unlock
  * @faults: faults taken
  * @rearms: calls that re-armed a run
@@ -36,6 +37,7 @@ struct host_device {
 	bool *writable;
 	bool *pinned;
 	const void *copied_to;
+	const void *loaded_from;
 	long locked;
 	struct {
 		bool waits;

@@ -95,13 +95,14 @@ static unsigned int boundaries(const struct feeder *f, size_t *at)
 }
 
 /* Load in pieces whose lengths next() returns: the device is the source's equal. */
-static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg),
-			   void *arg)
+static void load_in_pieces_by(const struct feeder *f, size_t (*next)(size_t done, void *arg),
+			      void *arg, bool in_place)
 {
 	struct feeder to;
 	size_t at, n;
 
 	used_device(&to);
+	to.mc.config.in_place = in_place;
 	for (at = 0; at < f->len; at += n) {
 		n = min(next(at, arg), f->len - at);
 		CHECK_EQ(feeder_load(&to, f->stream + at, n, 0), 0);
@@ -109,6 +110,13 @@ static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, v
 	CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
 	CHECK(host_device_equal(f->dev, to.dev));
 	feeder_uninit(&to);
+}
+
+static void load_in_pieces(const struct feeder *f, size_t (*next)(size_t done, void *arg),
+			   void *arg)
+{
+	load_in_pieces_by(f, next, arg, false);
+	load_in_pieces_by(f, next, arg, true);
 }
 
 static size_t always(size_t done, void *size)
@@ -227,6 +235,50 @@ static void test_read_once(void)
 		feeder_uninit(&to);
 	}
 	free(window.bytes);
+}
+
+/*
+ * Only what user space cannot reach is checked and loaded where it lies. That needs a
+ * record that is whole there, with its fields aligned.
+ */
+static void test_in_place(void)
+{
+	static const struct {
+		bool in_place;
+		size_t shift, cut;
+		bool stays;
+	} loads[] = {
+		{ false, 0, 0, false },
+		{ true, 0, 0, true },
+		{ true, 4, 0, false },
+		{ true, 0, 1, false },
+	};
+	unsigned int i;
+	u8 *bytes;
+
+	make_stream();
+	bytes = malloc(full.len + 8);
+	for (i = 0; i < ARRAY_SIZE(loads); i++) {
+		size_t at[RECORDS], cut, shift = loads[i].shift;
+		const u8 *from;
+		struct feeder to;
+
+		used_device(&to);
+		to.mc.config.in_place = loads[i].in_place;
+		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_LOADING), 0);
+		memcpy(bytes + shift, full.stream, full.len);
+		/* The last page of the first records ends there. */
+		CHECK_EQ(boundaries(&full, at), 1 + PAGES + 5);
+		cut = at[1 + PAGES] - loads[i].cut;
+		CHECK_EQ(tern_loader_feed(to.mc.loader, bytes + shift, cut), 0);
+		CHECK_EQ(tern_loader_feed(to.mc.loader, bytes + shift + cut, full.len - cut), 0);
+		from = to.dev->loaded_from;
+		CHECK_EQ(from >= bytes && from < bytes + full.len + 8, loads[i].stays);
+		CHECK_EQ(tern_machine_go(&to.mc, TERN_PHASE_RUNNING), 0);
+		CHECK(host_device_equal(full.dev, to.dev));
+		feeder_uninit(&to);
+	}
+	free(bytes);
 }
 
 static void test_truncation(void)
@@ -746,6 +798,7 @@ static const struct tap_test tests[] = {
 	{ "S-9 loader: round trip", test_round_trip },
 	{ "V1-10 P-12 loader: any segmentation gives the same", test_chunking },
 	{ "V1-12 loader: each byte is read once, and what was checked is loaded", test_read_once },
+	{ "V1-12 loader: only what user space cannot reach is loaded from its place", test_in_place },
 	{ "S-9 P-9 loader: a stream cut short does not run", test_truncation },
 	{ "S-9 V1-20 P-10 loader: each flipped bit is detected", test_flipped_bit },
 	{ "P-11 P-13 loader: another model, geometry or version is refused at once", test_wrong_begin },
