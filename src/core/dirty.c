@@ -42,8 +42,8 @@
 /* Runs of pages nearer than this are re-armed by one call. */
 #define REARM_GAP	32
 
-/* Words of a bitmap that are handled without a look at the scheduler. */
-#define WORDS_AT_ONCE	4096
+/* Groups of a bitmap that are handled without a look at the scheduler. */
+#define GROUPS_AT_ONCE	64
 
 /**
  * tern_dirty_init() - make a tracker with no page touched
@@ -59,8 +59,7 @@ int tern_dirty_init(struct tern_dirty *d, unsigned long pages)
 	memset(d, 0, sizeof(*d));
 	d->pages = pages;
 	d->touched = kvzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	d->dirty = kvzalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!d->touched || !d->dirty) {
+	if (!d->touched || tern_bits_init(&d->dirty, pages)) {
 		tern_dirty_uninit(d);
 		return -ENOMEM;
 	}
@@ -74,40 +73,46 @@ int tern_dirty_init(struct tern_dirty *d, unsigned long pages)
 void tern_dirty_uninit(struct tern_dirty *d)
 {
 	kvfree(d->touched);
-	kvfree(d->dirty);
+	tern_bits_uninit(&d->dirty);
+}
+
+/* The bitmap of touched pages in the groups of the other one. */
+static unsigned long groups(const struct tern_dirty *d)
+{
+	return DIV_ROUND_UP(BITS_TO_LONGS(d->pages), TERN_BITS_GROUP);
+}
+
+static unsigned long *group(const struct tern_dirty *d, unsigned long g)
+{
+	return d->touched + g * TERN_BITS_GROUP;
+}
+
+static unsigned long group_words(const struct tern_dirty *d, unsigned long g)
+{
+	return min_t(unsigned long, TERN_BITS_GROUP,
+		     BITS_TO_LONGS(d->pages) - g * TERN_BITS_GROUP);
+}
+
+static void set_touched(struct tern_dirty *d, unsigned long page)
+{
+	atomic_long_inc(&d->touched_count);
+	if (test_and_set_bit(page, d->touched))
+		atomic_long_dec(&d->touched_count);
 }
 
 /* Partner of the decrement in clear_dirty(): up before the bit, down after. */
-static void set_counted(unsigned long page, unsigned long *bits, atomic_long_t *count)
-{
-	atomic_long_inc(count);
-	if (test_and_set_bit(page, bits))
-		atomic_long_dec(count);
-}
-
 static void set_dirty(struct tern_dirty *d, unsigned long page)
 {
-	set_counted(page, d->dirty, &d->count);
+	atomic_long_inc(&d->count);
+	if (tern_bits_set(&d->dirty, page))
+		atomic_long_dec(&d->count);
 }
 
 static void clear_dirty(struct tern_dirty *d, unsigned long page)
 {
 	/* A full barrier: the copy that follows cannot be older than this. */
-	if (test_and_clear_bit(page, d->dirty))
+	if (tern_bits_clear(&d->dirty, page))
 		atomic_long_dec(&d->count);
-}
-
-/* Clear a whole bitmap, a word at a time. Each bit is counted down once. */
-static void clear_all(struct tern_dirty *d, unsigned long *bits, atomic_long_t *count)
-{
-	unsigned long i;
-
-	for (i = 0; i < BITS_TO_LONGS(d->pages); i++) {
-		if (READ_ONCE(bits[i]))
-			atomic_long_sub(hweight_long(xchg(&bits[i], 0)), count);
-		if (i % WORDS_AT_ONCE == 0)
-			cond_resched();
-	}
 }
 
 /**
@@ -120,8 +125,20 @@ static void clear_all(struct tern_dirty *d, unsigned long *bits, atomic_long_t *
  */
 void tern_dirty_clear(struct tern_dirty *d)
 {
-	clear_all(d, d->touched, &d->touched_count);
-	clear_all(d, d->dirty, &d->count);
+	unsigned long g, i;
+
+	for (g = 0; g < groups(d); g++) {
+		unsigned long were = 0;
+
+		/* Each bit is counted down once. */
+		for (i = 0; i < group_words(d, g); i++)
+			if (READ_ONCE(group(d, g)[i]))
+				were += hweight_long(xchg(&group(d, g)[i], 0));
+		atomic_long_sub(were, &d->touched_count);
+		atomic_long_sub(tern_bits_clear_group(&d->dirty, g), &d->count);
+		if (g % GROUPS_AT_ONCE == 0)
+			cond_resched();
+	}
 	d->cursor = 0;
 }
 
@@ -142,7 +159,7 @@ void tern_dirty_mark(struct tern_dirty *d, unsigned long first, unsigned long n)
 	unsigned long page;
 
 	for (page = first; page < first + n; page++) {
-		set_counted(page, d->touched, &d->touched_count);
+		set_touched(d, page);
 		tern_step_point("touched", page);
 		set_dirty(d, page);
 	}
@@ -160,20 +177,24 @@ bool tern_dirty_touched(const struct tern_dirty *d, unsigned long page)
 	return test_bit(page, d->touched);
 }
 
-/* Word by word: for a large memory it takes milliseconds. */
+/* Group by group: for a large memory it takes milliseconds. */
 static void mark_touched(struct tern_dirty *d)
 {
-	unsigned long i, word, old;
+	unsigned long words[TERN_BITS_GROUP], g, i;
 
-	for (i = 0; i < BITS_TO_LONGS(d->pages); i++) {
-		word = READ_ONCE(d->touched[i]);
-		if (word) {
-			/* Up before the bits are set, as in set_counted(). */
-			atomic_long_add(hweight_long(word), &d->count);
-			old = atomic_long_fetch_or(word, (atomic_long_t *)&d->dirty[i]);
-			atomic_long_sub(hweight_long(word & old), &d->count);
+	for (g = 0; g < groups(d); g++) {
+		unsigned long weight = 0;
+
+		for (i = 0; i < group_words(d, g); i++) {
+			words[i] = READ_ONCE(group(d, g)[i]);
+			weight += hweight_long(words[i]);
 		}
-		if (i % WORDS_AT_ONCE == 0)
+		if (weight) {
+			/* Up before the bits are set, as in set_dirty(). */
+			atomic_long_add(weight, &d->count);
+			atomic_long_sub(tern_bits_set_group(&d->dirty, g, words), &d->count);
+		}
+		if (g % GROUPS_AT_ONCE == 0)
 			cond_resched();
 	}
 }
@@ -244,7 +265,7 @@ void tern_dirty_thaw(struct tern_dirty *d)
  */
 unsigned long tern_dirty_late_marks(const struct tern_dirty *d)
 {
-	return d->frozen && d->cursor == d->pages ? bitmap_weight(d->dirty, d->pages) :
+	return d->frozen && d->cursor == d->pages ? tern_bits_weight(&d->dirty) :
 						   d->late_marks;
 }
 
@@ -282,7 +303,7 @@ void tern_dirty_finish(struct tern_dirty *d)
 bool tern_dirty_ahead(const struct tern_dirty *d)
 {
 	tern_assert_held(d->lock);
-	return find_next_bit(d->dirty, d->pages, d->cursor) < d->pages;
+	return tern_bits_next(&d->dirty, d->cursor) < d->pages;
 }
 
 /**
@@ -299,7 +320,7 @@ bool tern_dirty_any(const struct tern_dirty *d)
 		return false;
 	if (tern_dirty_ahead(d))
 		return true;
-	return !d->frozen && find_first_bit(d->dirty, d->cursor) < d->cursor;
+	return !d->frozen && tern_bits_next(&d->dirty, 0) < d->cursor;
 }
 
 /**
@@ -343,7 +364,7 @@ unsigned int tern_dirty_next_window(const struct tern_dirty *d, struct tern_batc
 	tern_assert_held(d->lock);
 	max = min_t(unsigned int, max, TERN_BATCH_PAGES);
 	for (b->n = 0; b->n < max; b->n++) {
-		page = find_next_bit(d->dirty, d->pages, page);
+		page = tern_bits_next(&d->dirty, page);
 		if (page >= d->pages)
 			break;
 		b->page[b->n] = page++;

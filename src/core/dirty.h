@@ -2,6 +2,7 @@
 #ifndef TERN_CORE_DIRTY_H
 #define TERN_CORE_DIRTY_H
 
+#include "core/bits.h"
 #include "core/env.h"
 
 struct tern_model;
@@ -13,7 +14,7 @@ struct tern_model;
  * struct tern_dirty - which pages of a device's memory have changed
  * @pages: number of pages; immutable
  * @touched: one bit per page: written since the last clear [atomic bit operations]
- * @dirty: one bit per page: written since it was last taken [atomic bit operations]
+ * @dirty: one bit per page: written since it was last taken [core/bits.c]
  * @count: at least the number of bits in @dirty: raised before a bit is set,
  *	lowered after one is cleared
  * @touched_count: the same of @touched
@@ -25,7 +26,7 @@ struct tern_model;
 struct tern_dirty {
 	unsigned long pages;
 	unsigned long *touched;
-	unsigned long *dirty;
+	struct tern_bits dirty;
 	atomic_long_t count;
 	atomic_long_t touched_count;
 	unsigned long late_marks;

@@ -143,10 +143,10 @@ int main(void)
 
 	store_figures();
 	small = pending_at("16", 16 * MIB, 4096);
-	large = pending_at("1024", 1024 * MIB, 4096);
+	large = pending_at("65536", 65536 * MIB, 4096);
 	figure("pending", large, "ns", small, large / small);
 	small = pending_at("16", 16 * MIB, 1);
-	large = pending_at("1024", 1024 * MIB, 1);
+	large = pending_at("65536", 65536 * MIB, 1);
 	figure("pending-last", large, "ns", small, large / small);
 	return 0;
 }

@@ -19,9 +19,12 @@ extern bool host_killed;
 #include "../../tools/env.h"
 
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
+#define DIV_ROUND_UP(n, by)	(((n) + (by) - 1) / (by))
+#define round_up(n, by)		(DIV_ROUND_UP(n, by) * (by))
 #define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))
 #define READ_ONCE(x)		(*(volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
+#define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_mb__before_atomic()	__atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /* What must never happen ends the test. */
@@ -30,18 +33,23 @@ extern bool host_killed;
 /* Bits. */
 static inline bool test_and_clear_bit(unsigned long bit, unsigned long *map)
 {
-	bool was = test_bit(bit, map);
+	unsigned long *word = host_word(bit, map);
+	unsigned long old = __atomic_fetch_and(word, ~BIT(bit % BITS_PER_LONG), __ATOMIC_SEQ_CST);
 
-	*host_word(bit, map) &= ~BIT(bit % BITS_PER_LONG);
-	return was;
+	return old >> bit % BITS_PER_LONG & 1;
 }
 
 static inline unsigned long find_next_bit(const unsigned long *map, unsigned long size,
 					  unsigned long bit)
 {
-	while (bit < size && !test_bit(bit, map))
-		bit++;
-	return min(bit, size);
+	while (bit < size) {
+		unsigned long word = *host_word(bit, map) >> bit % BITS_PER_LONG;
+
+		if (word)
+			return min(bit + __builtin_ctzl(word), size);
+		bit = round_up(bit + 1, BITS_PER_LONG);
+	}
+	return size;
 }
 
 #define find_first_bit(map, size)	find_next_bit(map, size, 0)
@@ -66,14 +74,13 @@ static inline unsigned long bitmap_weight(const unsigned long *map, unsigned lon
 #define atomic_long_set(a, n)	((void)((a)->v = (n)))
 #define atomic_long_inc(a)	((void)(a)->v++)
 #define atomic_long_dec(a)	((void)(a)->v--)
-#define atomic_long_add(n, a)	((void)((a)->v += (n)))
-#define atomic_long_sub(n, a)	((void)((a)->v -= (n)))
+#define atomic_long_add(n, a)	((void)__atomic_fetch_add(&(a)->v, n, __ATOMIC_SEQ_CST))
+#define atomic_long_sub(n, a)	((void)__atomic_fetch_sub(&(a)->v, n, __ATOMIC_SEQ_CST))
 #define hweight_long(w)		((unsigned long)__builtin_popcountl(w))
-#define xchg(p, n)		({ __typeof__(*(p)) x_ = *(p); *(p) = (n); x_; })
+#define xchg(p, n)		__atomic_exchange_n(p, n, __ATOMIC_SEQ_CST)
 
 static inline long atomic_long_fetch_or(long bits, atomic_long_t *a)
 {
-	/* A real one: a benchmark measures it. */
 	return __atomic_fetch_or(&a->v, bits, __ATOMIC_SEQ_CST);
 }
 

@@ -829,7 +829,7 @@ static void test_new_pages_in_front(void)
 		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 		for (i = 0; i < 3; i++)
 			host_store(f.dev, i, i + 1);
-		while (find_next_bit(d->dirty, d->pages, d->cursor) < d->pages) {
+		while (tern_bits_next(&d->dirty, d->cursor) < d->pages) {
 			CHECK(tern_session_initial(f.mc.session) > 0);
 			feeder_chunk(&f);
 		}
