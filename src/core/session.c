@@ -15,6 +15,10 @@
  * User space may stop the device anywhere in this. Nothing is kept per pass
  * but the cursor, so there is nothing to finish first.
  *
+ * Memory that no record has is zero at the destination. So a page of zeroes that this
+ * session has not sent yet needs no record. Still no batch of pages is without one: what
+ * is pending must give bytes.
+ *
  * A chunk is what the staging buffer holds: whole records. It lives as
  *
  *   NONE -prepare-> PREPARED -retire-> NONE
@@ -56,6 +60,7 @@ enum chunk_state {
  * @staged: bytes of the staging buffer that were ever used [lock]
  * @bounce: where records are put together; BOUNCE bytes, or NULL: in their place [lock]
  * @batch: the pages of one take() [lock]
+ * @sent: one bit per page: the stream has a record of it [lock]
  * @writer: [lock]
  * @chunk: state of the chunk in the staging buffer [lock]
  * @chunk_bytes: its length [lock]
@@ -79,6 +84,7 @@ struct tern_session {
 	size_t staged;
 	void *bounce;
 	struct tern_batch batch;
+	unsigned long *sent;
 	struct tern_writer writer;
 	enum chunk_state chunk;
 	size_t chunk_bytes;
@@ -137,11 +143,13 @@ struct tern_session *tern_session_create(struct tern_model *m,
 		return NULL;
 	if (!config->in_place) {
 		s->bounce = kvmalloc(BOUNCE, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!s->bounce) {
-			kvfree(s);
-			return NULL;
-		}
+		if (!s->bounce)
+			goto err_free;
 	}
+	s->sent = kvzalloc(BITS_TO_LONGS(m->dirty->pages) * sizeof(long),
+			   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!s->sent)
+		goto err_free;
 	mutex_init(&s->lock);
 	s->m = m;
 	s->config = *config;
@@ -155,6 +163,11 @@ struct tern_session *tern_session_create(struct tern_model *m,
 	s->initial = ~0ULL;
 	trace_tern_session_begin(m->name, s->snapshot);
 	return s;
+
+err_free:
+	kvfree(s->bounce);
+	kvfree(s);
+	return NULL;
 }
 
 /**
@@ -173,6 +186,7 @@ void tern_session_destroy(struct tern_session *s)
 	/* Outside a session there is no old data, not even in the window. */
 	memset(s->config.staging, 0, s->staged);
 	mutex_destroy(&s->lock);
+	kvfree(s->sent);
 	kvfree(s->bounce);
 	kvfree(s);
 }
@@ -404,6 +418,48 @@ static size_t put_end(struct tern_session *s, void *at)
 	return tern_writer_seal(&s->writer, at, TERN_RECORD_END, 0, sizeof(*end));
 }
 
+/* The destination has these zeroes already. */
+static bool is_known_zero(const struct tern_session *s, unsigned long page, const void *data)
+{
+	return !test_bit(page, s->sent) && !memchr_inv(data, 0, s->m->page_size);
+}
+
+/* The record of a page whose data lies in its payload already. */
+static void seal_page(struct tern_session *s, void *at, unsigned long page)
+{
+	struct tern_memory_head *head = tern_writer_payload(at);
+
+	__set_bit(page, s->sent);
+	head->offset = cpu_to_le64((u64)page * s->m->page_size);
+	tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY, 0, sizeof(*head) + s->m->page_size);
+}
+
+/* Make records of a batch that was taken, the data of each page in its place. Bytes put. */
+static size_t seal_batch(struct tern_session *s, void *at)
+{
+	const size_t record = memory_record(s->m), data = record - s->m->page_size;
+	struct tern_batch *b = &s->batch;
+	void *to = at;
+	unsigned int i;
+
+	for (i = 0; i < b->n; i++, at += record) {
+		if (is_known_zero(s, b->page[i], at + data))
+			continue;
+		/* Close the gap that pages without a record have left. */
+		if (to != at)
+			memcpy(to + data, at + data, s->m->page_size);
+		seal_page(s, to, b->page[i]);
+		to += record;
+	}
+	at -= b->n * record;
+	if (to == at) {
+		/* All are zero, and so is what lies there. */
+		seal_page(s, to, b->page[0]);
+		to += record;
+	}
+	return to - at;
+}
+
 /* One batch of MEMORY records. Bytes put; 0 at the end of a pass; -errno. */
 static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 {
@@ -411,7 +467,7 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 	void *data = tern_writer_payload(at) + sizeof(struct tern_memory_head);
 	struct tern_batch *b = &s->batch;
 	u64 began = ktime_get_ns(), ns;
-	unsigned int i;
+	size_t bytes;
 	int ret;
 
 	if (!tern_dirty_next_window(s->m->dirty, b, room / record))
@@ -422,19 +478,13 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 	ns = ktime_get_ns() - began;
 	s->stats->pages += b->n;
 	s->stats->take_ns += ns;
-	trace_tern_take(s->m->name, b->n, b->n * record, ns);
-	for (i = 0; i < b->n; i++, at += record) {
-		struct tern_memory_head *head = tern_writer_payload(at);
-
-		head->offset = cpu_to_le64((u64)b->page[i] * s->m->page_size);
-		tern_writer_seal(&s->writer, at, TERN_RECORD_MEMORY, 0,
-				 sizeof(*head) + s->m->page_size);
-	}
+	bytes = seal_batch(s, at);
+	trace_tern_take(s->m->name, b->n, bytes, ns);
 	/* New pages may have been among them: what is ahead may be the snapshot. */
 	if (s->snapshot)
 		s->snapshot = s->snapshot > b->n ? s->snapshot - b->n :
 			      tern_dirty_ahead(s->m->dirty);
-	return b->n * record;
+	return bytes;
 }
 
 /* The model's sections and END, as many as fit. */

@@ -92,7 +92,7 @@ static void test_stop_anywhere(void)
 		srand(stop);
 		host_device_dress(f.dev, stop);
 		for (i = 0; i < 32; i += 2)
-			host_store(f.dev, i, i);
+			host_store(f.dev, i, i + 1);
 		CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 		for (i = 0; i < stop; i++) {
 			feeder_chunk(&f);
@@ -193,7 +193,7 @@ static void test_rests(void)
 
 	feeder_init(&f, 64, true);
 	for (i = 0; i < 64; i++)
-		host_store(f.dev, i, i);
+		host_store(f.dev, i, i + 1);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 	feeder_drain(&f);
 	for (i = 0; i < 10; i++) {
@@ -237,7 +237,7 @@ static void check_capacity(size_t capacity, unsigned int pages)
 	feeder_init_with(&f, pages, true, capacity);
 	host_device_dress(f.dev, 7);
 	for (i = 0; i < pages; i++)
-		host_store(f.dev, i, i);
+		host_store(f.dev, i, i + 1);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
 	while (tern_session_pending(f.mc.session)) {
 		size_t before = n;
@@ -292,6 +292,62 @@ static void test_in_place(void)
 	}
 }
 
+/* Pages of zeroes: first they need no record, later one that clears what was sent. */
+static void check_zeroes(unsigned int pages, bool in_place, bool (*is_zero)(unsigned int page))
+{
+	unsigned int i, zeroes = 0, before;
+	struct feeder f;
+
+	feeder_init(&f, pages, true);
+	f.mc.config.in_place = in_place;
+	for (i = 0; i < pages; i++) {
+		zeroes += is_zero(i);
+		host_store(f.dev, i, is_zero(i) ? 0 : i % 255 + 1);
+	}
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	/* What is pending gives bytes, zeroes or not: feeder_drain() asserts that. */
+	feeder_drain(&f);
+	before = count(&f, TERN_RECORD_MEMORY, 0);
+	/* A batch has one in any case. 16, 15, 14 ... pages are one, then the chunk is full. */
+	CHECK(before >= pages - zeroes && before <= pages - zeroes + DIV_ROUND_UP(zeroes, 8),
+	      "%u records of %u pages, %u zero", before, pages, zeroes);
+	for (i = 0; i < pages; i++)
+		host_store(f.dev, i, is_zero(i) ? i % 255 + 1 : 0);
+	feeder_drain(&f);
+	CHECK_EQ(count(&f, TERN_RECORD_MEMORY, 0), before + pages);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_drain(&f);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
+static bool all(unsigned int page)
+{
+	return true;
+}
+
+static bool every_third(unsigned int page)
+{
+	return page % 3 == 0;
+}
+
+static bool all_but_every_third(unsigned int page)
+{
+	return page % 3 != 1;
+}
+
+static void test_zeroes(void)
+{
+	unsigned int in_place;
+
+	for (in_place = 0; in_place <= 1; in_place++) {
+		check_zeroes(1, in_place, all);
+		check_zeroes(100, in_place, all);
+		check_zeroes(100, in_place, every_third);
+		check_zeroes(100, in_place, all_but_every_third);
+	}
+}
+
 static void test_logging_again(void)
 {
 	struct feeder f;
@@ -299,7 +355,7 @@ static void test_logging_again(void)
 
 	feeder_init(&f, 16, true);
 	for (i = 0; i < 16; i++)
-		host_store(f.dev, i, i);
+		host_store(f.dev, i, i + 1);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 	feeder_drain(&f);
 	CHECK_EQ(tern_session_prepare(f.mc.session), 0);
@@ -361,7 +417,7 @@ static void test_chunk_is_stable(void)
 
 	feeder_init(&f, 64, true);
 	for (n = 0; n < 64; n++)
-		host_store(f.dev, n, n);
+		host_store(f.dev, n, n + 1);
 	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
 	left = tern_session_pending(f.mc.session);
 	tern_session_retire(f.mc.session);
@@ -921,6 +977,7 @@ static const struct tap_test tests[] = {
 	{ "P-2 S-4 session: a device without stores has nothing pending", test_rests },
 	{ "S-7 session: an ended session returns no data", test_nothing_afterwards },
 	{ "V1-17 session: chunks of every size of window", test_any_capacity },
+	{ "S-1 session: zeroes that were never anything else need no records", test_zeroes },
 	{ "P-5 session: only a buffer out of user space's reach is filled in place", test_in_place },
 	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
 	{ "S-3 session: stopped while it is read", test_stopped_while_read },
