@@ -3,8 +3,8 @@
 #
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
-# Parts are engine, region, migfd, inject, vm, dma, session, guest and moves. With some named,
-# the others' figures stay those of the last run.
+# Parts are engine, region, migfd, inject, vm, dma, session, guest, moves, rates and
+# profile. With some named, the others' figures stay those of the last run.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
@@ -15,6 +15,7 @@ top=$PWD
 out=$top/build/bench
 page=Documentation/performance.rst
 picture=Documentation/performance.svg
+moves_picture=Documentation/migrations.svg
 
 mkdir -p "$out"
 kselftest=$(scripts/cache.sh kselftest)
@@ -106,22 +107,73 @@ guest() {
 		--qemu "$qemu/usr/bin/qemu-system-x86_64" --logs /run/out/logs
 }
 
-moves() {
-	local module kernel qemu uml
-	echo "== migrations of 1 GiB under QEMU 10.0, on User Mode Linux" >&2
+# Migrations under QEMU 10.0, on User Mode Linux.
+migrate() { # NAME MIB [OPTION...]
+	local name=$1 mib=$2 module kernel qemu uml
+	shift 2
 	module=$(scripts/build-module.sh uml-fast)
 	kernel=$(scripts/cache.sh kernel 6.1)
 	qemu=$(scripts/cache.sh qemu 10.0)
 	uml=$(scripts/cache.sh uml fast)
 	scripts/guest.sh "$out/moved.cpio" "$out/guest_writes"
-	scripts/uml.sh --kernel fast --host --mem 5120 --timeout 1800 --out "$out/uml-moves" -- \
+	scripts/uml.sh --kernel fast --host --mem "$mib" --timeout 2400 --out "$out/uml-$name" -- \
 		python3 tests/bench/moves_bench.py --iommufd --module "$module" --mtty "$uml/modules/mtty.ko" \
 		--qemu "$qemu/usr/bin/qemu-system-x86_64" --kernel "$kernel/boot/vmlinux" \
-		--initrd "$out/moved.cpio" --logs /run/out/logs
+		--initrd "$out/moved.cpio" --logs /run/out/logs "$@"
+}
+
+moves() {
+	echo "== migrations of 1 GiB" >&2
+	migrate moves 5120
+}
+
+rates() {
+	echo "== migrations of 256 MiB to 4 GiB, at several rates" >&2
+	[ "$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)" -gt 13312 ] || {
+		echo "bench: 13 GiB of memory are needed for two devices of 4 GiB" >&2
+		exit 1
+	}
+	migrate rates 12288 --rates
+}
+
+# Where the processors' time goes in a migration: of what ran on this machine meanwhile.
+profile() {
+	local line percent command object symbol
+	echo "== a migration of 1 GiB, profiled" >&2
+	command -v perf >/dev/null || {
+		echo "bench: perf is missing: apt-get install linux-perf" >&2
+		exit 1
+	}
+	migrate profile 5120 --profile | while read -r line; do
+		case $line in
+		'# begins')
+			perf record -q -a -e cpu-clock -F 499 -o "$out/perf.data" >/dev/null 2>&1 &
+			echo $! >"$out/perf.pid"
+			;;
+		'# ends') kill -INT "$(<"$out/perf.pid")" ;;
+		esac
+	done
+	while kill -0 "$(<"$out/perf.pid")" 2>/dev/null; do sleep 0.2; done
+	perf report -i "$out/perf.data" --comms linux,uml-userspace --percentage relative \
+		--sort comm,dso,sym --stdio -F overhead,comm,dso,sym -t '|' 2>/dev/null |
+		grep -v '^#' | while IFS='|' read -r percent command object symbol; do
+		echo "$percent|$command|$object|$symbol" | tr -d ' '
+	done | awk -F '|' '
+		# What the host does for User Mode Linux, its modules, its processes, its kernel.
+		function place() {
+			if ($2 == "uml-userspace" && $3 !~ /kernel/) return "processes: QEMU, with the code of its guest"
+			if ($3 ~ /kernel/) return "the host, for User Mode Linux"
+			if ($3 ~ /deleted/) return "modules: tern, iommufd, vfio"
+			sub(/^\[.\]/, "", $4)
+			return "kernel: " $4 "()"
+		}
+		NF == 4 { sum[place()] += $1 }
+		END { for (name in sum) printf "profile|%.1f|%s\n", sum[name], name }' |
+		sort -t '|' -k 2 -rn | head -n 14
 }
 
 load=$(cut -d' ' -f1 /proc/loadavg)
-all=(engine region migfd inject vm dma session guest moves)
+all=(engine region migfd inject vm dma session guest moves rates profile)
 [ $# -gt 0 ] || set -- "${all[@]}"
 for part; do
 	"$part" | tee "$out/figures.$part"
@@ -144,9 +196,9 @@ save-window|>= 0.7|save 128 MiB, the window mapped|read() of a tmpfs file in pie
 save-pread||the same by pread() of the window|the same|the same copies, and one more
 load-window|>= 0.7|load 128 MiB, the window mapped|write() of a tmpfs file in pieces of 4 MiB, plus CRC-32C|three copies (window, record, page); write() has one. No byte is checked where user space can change it
 load-pwrite||the same by pwrite()|the same|one more copy
-v2-save-1m|>= 0.85|v2: save 128 MiB by read() of the data file to a tmpfs file, in pieces of 1 MiB|one tmpfs file to another in the same pieces, plus CRC-32C|one more copy: page, chunk, VMM; read() has page, VMM
+v2-save-1m|>= 0.9|v2: save 128 MiB by read() of the data file to a tmpfs file, in pieces of 1 MiB|one tmpfs file to another in the same pieces, plus CRC-32C|one more copy: page, chunk, VMM; read() has page, VMM
 v2-save-1m-copy||the same|the same without CRC-32C|the CRC-32C
-v2-load-1m|>= 0.85|load 128 MiB by write() from a tmpfs file, in pieces of 1 MiB|one tmpfs file to another, plus CRC-32C|two more copies (piece, record): no byte is checked where user space can change it, and a record may come in pieces
+v2-load-1m|>= 0.9|load 128 MiB by write() from a tmpfs file, in pieces of 1 MiB|one tmpfs file to another, plus CRC-32C|one more copy: VMM, piece, page. No byte is checked where user space can change it
 v2-load-1m-copy||the same|the same without CRC-32C|the CRC-32C
 v2-save-64k||save, in pieces of 64 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls, which are expensive on User Mode Linux for both
 v2-save-64k-copy||the same|the same without CRC-32C|the CRC-32C
@@ -156,6 +208,8 @@ v2-save-4k||save, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32
 v2-save-4k-copy||the same|the same without CRC-32C|the system calls
 v2-load-4k||load, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
 v2-load-4k-copy||the same|the same without CRC-32C|the system calls
+zero-bytes|<= 0.01|bytes sent of 128 MiB that the guest has set to zero|the same with content|one record for each 128 pages
+zero-time||the time of that|the same with content|the pages are read, to see that they are zero
 crc||CRC-32C of 128 MiB by the device's engine, which uses the kernel's function|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; shows how close the two functions are
 inject-read||a read() of 64 bytes of the data file, no rule of inject/ set|the same in a module without these hooks|a branch for each of five hooks
 inject-state||a change of state, no rule set|the same in that module|a branch
@@ -229,6 +283,62 @@ plot "$out/bars" using 0:2:xtic(1) with boxes title "measured", \
 PLOT
 }
 
+# Lines of a part's figures, by the first field.
+lines() { # PART NAME
+	sed -n "s/^$2|//p" "$out/figures.$1"
+}
+
+plot_moves() {
+	local device
+	for device in tern ivshmem; do
+		lines rates case | awk -F '|' -v d="$device" '$1 == d && $3 == 64 { print $2, $5 }' \
+			>"$out/sizes.$device"
+		lines rates case | awk -F '|' -v d="$device" '$1 == d && $2 == 1024 { print $8, $5 }' \
+			>"$out/rates.$device"
+	done
+	gnuplot <<PLOT
+set terminal svg size 640,280 background "white"
+set output "$moves_picture"
+set multiplot layout 1,2
+set style data linespoints
+set key top left
+set ylabel "downtime (ms)"
+set yrange [0:*]
+set logscale x 2
+set xrange [200:5000]
+set xlabel "MiB of memory, 64 MiB/s written"
+set xtics (256, 1024, 4096)
+plot for [d in "tern ivshmem"] "$out/sizes.".d using 1:2 title d
+unset logscale x
+set xrange [0:*]
+set ylabel ""
+set xlabel "MiB/s written, 1 GiB of memory"
+set xtics auto
+plot for [d in "tern ivshmem"] "$out/rates.".d using 1:2 title d
+PLOT
+}
+
+tabulate_moves() {
+	local device mib asked ms downtime kib seconds written
+	printf '   * - %s\n' 'memory'
+	printf '     - %s\n' 'device' 'to be written' 'written' 'total time' 'downtime' 'sent' 'processor time'
+	lines rates case | while IFS='|' read -r device mib asked ms downtime kib seconds written; do
+		printf '   * - %s\n' "$mib MiB"
+		printf '     - %s\n' "$device" "$asked MiB/s" "$written MiB/s" \
+			"$(bc -l <<<"scale=1; $ms / 1000") s" "$downtime ms" "$((kib / 1024)) MiB" "$seconds s"
+	done
+}
+
+tabulate_profile() {
+	local percent place
+	printf '   * - %s\n' 'share'
+	printf '     - %s\n' 'where'
+	lines profile profile | while IFS='|' read -r percent place; do
+		printf '   * - %s\n' "$percent %"
+		printf '     - %s\n' "$place"
+	done
+}
+
 {
 	cat <<'HEAD'
 .. SPDX-License-Identifier: GPL-2.0-only
@@ -236,6 +346,40 @@ PLOT
 
 ===========
 Performance
+===========
+
+How long does a migration take, and how long does the guest stand still? The device's memory
+is compared with as much memory of ivshmem, which QEMU itself migrates as RAM.
+
+.. image:: migrations.svg
+   :alt: downtime over the size of memory, and over the rate at which it is written
+
+.. list-table::
+   :header-rows: 1
+
+HEAD
+	tabulate_moves
+	cat <<'MOVES'
+
+QEMU 10.0 has its own downtime-limit, 300 ms, and no limit of the bandwidth. The guest
+writes a word to page after page. It may not reach the rate: each first store to a page after
+a harvest faults, and an emulated processor runs it. A migration that does not converge in
+120 seconds gets any downtime that it needs. "Processor time" is that of both QEMUs, in the
+kernel and outside of it, without the guest's processor.
+
+Where the time of a migration of 1 GiB goes, nothing written meanwhile:
+
+.. list-table::
+   :header-rows: 1
+
+MOVES
+	tabulate_profile
+	cat <<'FIGURES'
+
+User Mode Linux is a process, so page tables are changed by system calls of its host. It
+computes CRC-32C by tables.
+
+The figures
 ===========
 
 Each figure has a baseline, measured in the same run on the same kernel. Compare only the
@@ -246,7 +390,7 @@ measured once. ``make bench`` measures all figures and writes this page.
 The result of a figure with a goal is pass or fail. A figure without a goal is
 informational.
 
-HEAD
+FIGURES
 	printf 'Taken on %s, Linux %s; load average before: %s.\n\n' \
 		"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
 		"$(uname -r | cut -d- -f1)" "$load"
@@ -313,4 +457,5 @@ TAIL
 } >"$page.new"
 mv "$page.new" "$page"
 plot
+plot_moves
 echo "== $page is written" >&2

@@ -136,6 +136,10 @@ class Move:
         if self._notice:
             self._notice(self)
 
+    def accept(self, downtime_ms):
+        """Let it be so long from now on."""
+        self._migration.limit(self._bandwidth[0], downtime_ms)
+
     def _claim(self, size):
         """Have the device report its size so."""
         self._watched.write(self.source.protocol.claim, size, "inject")
