@@ -31,7 +31,7 @@ first=("$(job device_test)" "$(job inject_test)" "$(job workload_test)" "$(job t
 	"$(job memory_test)" "$(job storm_test)" "$faults"
 	"$(job migration_test -V save_trapped -V load_trapped)" module_test.sh)
 second=("$(job late_test)" "$(job opener_test)" "$(job iommufd_test)" "$(job killed_test)" "$life"
-	"$(job null_test)" "$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
+	"$(job null_test)" "$(job nomem_test)" "$(job v2_test)" "$(job dma_test)" "$(job migfd_test)")
 if [ "${1:-}" = jobs ]; then
 	printf '%s\n' "${first[@]}" "${second[@]}"
 	exit

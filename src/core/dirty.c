@@ -89,8 +89,7 @@ static unsigned long *group(const struct tern_dirty *d, unsigned long g)
 
 static unsigned long group_words(const struct tern_dirty *d, unsigned long g)
 {
-	return min_t(unsigned long, TERN_BITS_GROUP,
-		     BITS_TO_LONGS(d->pages) - g * TERN_BITS_GROUP);
+	return min_t(unsigned long, TERN_BITS_GROUP, BITS_TO_LONGS(d->pages) - g * TERN_BITS_GROUP);
 }
 
 static void set_touched(struct tern_dirty *d, unsigned long page)

@@ -253,12 +253,18 @@ int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma, unsign
 	return WARN_ON_ONCE(vma->vm_ops != &memory_vm_ops) ? -EOPNOTSUPP : 0;
 }
 
-static struct page *read_page(struct tern_memory *mem, unsigned long index)
+/*
+ * What a migration needs is refused where there is no memory, of the host or of the control
+ * group: the guest continues at the source. What a guest stores cannot be refused so.
+ */
+#define MAY_FAIL	(__GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+static struct page *read_page(struct tern_memory *mem, unsigned long index, gfp_t more)
 {
 	struct address_space *mapping = mem->file->f_mapping;
 	struct page *page;
 
-	page = shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping));
+	page = shmem_read_mapping_page_gfp(mapping, index, mapping_gfp_mask(mapping) | more);
 	/* With memory that may not be overcommitted, shmem has a word of its own. */
 	return page == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : page;
 }
@@ -282,7 +288,7 @@ int tern_memory_read(struct tern_memory *mem, u64 offset, void *to, size_t len)
 		size_t n = min_t(size_t, len, PAGE_SIZE - in);
 
 		if (tern_dirty_touched(&mem->dirty, index)) {
-			struct page *page = read_page(mem, index);
+			struct page *page = read_page(mem, index, 0);
 
 			if (IS_ERR(page))
 				return PTR_ERR(page);
@@ -298,25 +304,14 @@ int tern_memory_read(struct tern_memory *mem, u64 offset, void *to, size_t len)
 	return 0;
 }
 
-/**
- * tern_memory_write() - a trapped write, or data of a stream
- * @mem: the memory
- * @offset: first byte; the range lies inside
- * @from: kernel memory
- * @len: bytes
- *
- * On return the pages are marked.
- *
- * Return: 0, or -ENOMEM or -EIO from shmem, with the pages before the failing
- * one written. Context: may sleep.
- */
-int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, size_t len)
+static int write_pages(struct tern_memory *mem, u64 offset, const void *from, size_t len,
+		       gfp_t more)
 {
 	while (len) {
 		unsigned long index = offset >> PAGE_SHIFT;
 		size_t in = offset_in_page(offset);
 		size_t n = min_t(size_t, len, PAGE_SIZE - in);
-		struct page *page = read_page(mem, index);
+		struct page *page = read_page(mem, index, more);
 
 		if (IS_ERR(page))
 			return PTR_ERR(page);
@@ -331,6 +326,39 @@ int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, siz
 		len -= n;
 	}
 	return 0;
+}
+
+/**
+ * tern_memory_write() - a trapped write, or what the device stores by itself
+ * @mem: the memory
+ * @offset: first byte; the range lies inside
+ * @from: kernel memory
+ * @len: bytes
+ *
+ * On return the pages are marked. Where there is no memory, the kernel kills a process.
+ *
+ * Return: 0, or -ENOMEM or -EIO from shmem, with the pages before the failing
+ * one written. Context: may sleep.
+ */
+int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, size_t len)
+{
+	return write_pages(mem, offset, from, len, 0);
+}
+
+/**
+ * tern_memory_load() - data of a stream
+ * @mem: the memory
+ * @offset: first byte; the range lies inside
+ * @from: kernel memory
+ * @len: bytes
+ *
+ * As tern_memory_write(), but where there is no memory it fails, and no process is killed.
+ *
+ * Return: 0, or -ENOMEM or -EIO from shmem. Context: may sleep.
+ */
+int tern_memory_load(struct tern_memory *mem, u64 offset, const void *from, size_t len)
+{
+	return write_pages(mem, offset, from, len, MAY_FAIL);
 }
 
 static void drop_pages(struct tern_memory *mem, pgoff_t first, pgoff_t end)
@@ -419,6 +447,8 @@ void tern_memory_clear(struct tern_memory *mem)
  * @index: its number
  * @page: gets it
  *
+ * Where there is no memory to swap it in, it fails as tern_memory_load() does.
+ *
  * Return: 0, or -ENOMEM or -EIO from shmem. Context: may sleep and swap in.
  */
 int tern_memory_page_get(struct tern_memory *mem, unsigned long index, struct page **page)
@@ -426,7 +456,7 @@ int tern_memory_page_get(struct tern_memory *mem, unsigned long index, struct pa
 	for (;;) {
 		struct folio *folio;
 
-		*page = read_page(mem, index);
+		*page = read_page(mem, index, MAY_FAIL);
 		if (IS_ERR(*page))
 			return PTR_ERR(*page);
 		folio = page_folio(*page);

@@ -30,6 +30,7 @@ void tern_memory_put(struct tern_memory *mem);
 int tern_memory_mmap(struct tern_memory *mem, struct vm_area_struct *vma, unsigned long pgoff);
 int tern_memory_read(struct tern_memory *mem, u64 offset, void *to, size_t len);
 int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, size_t len);
+int tern_memory_load(struct tern_memory *mem, u64 offset, const void *from, size_t len);
 void tern_memory_clear(struct tern_memory *mem);
 
 int tern_memory_page_get(struct tern_memory *mem, unsigned long index, struct page **page);

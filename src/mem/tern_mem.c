@@ -58,7 +58,7 @@ static void page_put(struct tern_model *m, void *handle)
 
 static int memory_load(struct tern_model *m, u64 offset, const void *from, size_t len)
 {
-	return tern_memory_write(to_mem(m)->memory, offset, from, len);
+	return tern_memory_load(to_mem(m)->memory, offset, from, len);
 }
 
 /* A reset leaves nothing of this device, so it is a wipe, too. */
