@@ -119,6 +119,10 @@ mutate:	## break src/ by rule at N=200 places drawn by SEED=1, and list what no 
 	@scripts/setup.sh check
 	@scripts/mutate.py -n $(or $(N),200) --seed $(or $(SEED),1)
 
+soak:	## migrations for HOURS=, or N= of them, with all compared; PART=storm: random calls
+	@scripts/setup.sh check
+	@scripts/soak.sh $(or $(PART),devices)
+
 ways:	## every way that a migration can go, all of each, between two hosts, too
 	@status=0; \
 	scripts/check-migration.sh 6.1/7.2 load,one-percent,rounds,cancelled,ways --long || status=1; \
@@ -179,5 +183,5 @@ help:	## this list
 
 .PHONY: modules install tools install-tools deb clean kdir demo docs bench check lint requirements check-host regress coverage fuzz \
 	check-build check-uml check-uml-plain faults check-vm check-by-hand check-iommufd \
-	check-iommufd-sessions check-iommufd-ways check-migration check-v2 mutants mutate \
+	check-iommufd-sessions check-iommufd-ways check-migration check-v2 mutants mutate soak \
 	ways ways-v2 newer-hosts limits lab tracers libvirt check-deb check-hosts check-mdevctl check-mtty check-long help

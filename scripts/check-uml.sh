@@ -38,6 +38,8 @@ if [ "${1:-}" = jobs ]; then
 fi
 # Of the program, not of the module: no job for a changed module.
 second+=(tool_test.sh)
+# A sample of `make soak`.
+second+=("soak -n 150")
 
 case ${1:-} in
 debug | smp) kernel=$1 ;;
@@ -54,6 +56,10 @@ make -s -C tests/tools vmm KSFT="$kselftest/tools/testing/selftests" >build/tool
 	cat build/tools.log
 	exit 1
 }
+make -s -C tests/soak KSFT="$kselftest/tools/testing/selftests" >build/soak.log 2>&1 || {
+	cat build/soak.log
+	exit 1
+}
 tool=$(scripts/build-tool.sh)
 module=$(scripts/build-module.sh "uml-$kernel")
 built=$(date +%s%N)
@@ -62,7 +68,7 @@ run() { # NAME JOB...: in a kernel of its own
 	local name=$1 program arguments=()
 	shift
 	for program in "$selftests"/*_test tests/selftests/*.sh tests/uml/selftests.sh \
-		tests/tools/tool_test.sh Documentation/tern.rst build/tests-tools/vmm "$tool" "$module"; do
+		tests/tools/tool_test.sh Documentation/tern.rst build/tests-tools/vmm build/soak/soak "$tool" "$module"; do
 		arguments+=(--add "$program")
 	done
 	scripts/uml.sh --kernel "$kernel" --timeout 600 --out "build/uml/$name" "${arguments[@]}" -- sh ./selftests.sh "$@" \

@@ -34,6 +34,7 @@ COVERED = (
     "tests/vm/*.sh",
     "tests/uml/*.sh",
     "tests/lint/*",
+    "tests/soak/*.[ch]",
     "scripts/*.*",
 )
 
