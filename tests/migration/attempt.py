@@ -69,7 +69,8 @@ class Attempt:
                 self._end(wire)
             else:
                 for number in range(TRIES):
-                    self._begin_and_end(paths[0], one_breath=number == 0)
+                    one_breath = number == 0 and self._source.protocol.cancels_unconnected
+                    self._begin_and_end(paths[0], one_breath)
                     if self.sessions[-1]:
                         break
         self.after = self._read()

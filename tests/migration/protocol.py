@@ -31,6 +31,7 @@ class V1:
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
     claim = "pending"  # the rule for what the device says is left
+    cancels_unconnected = True  # a migration that has no connection yet
     excused = ()
 
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
@@ -101,6 +102,7 @@ class V2(V1):
         self.msix_without_kvm = newer
         # Whether new initial data delays the switchover.
         self.acknowledges_again = newer
+        self.cancels_unconnected = not newer
         if newer:
             self.excused.append(self._no_dma_buf)
             self.traces = (*self.traces, *self._acknowledged)
