@@ -69,8 +69,7 @@ class Attempt:
                 self._end(wire)
             else:
                 for number in range(TRIES):
-                    one_breath = number == 0 and self._source.protocol.cancels_unconnected
-                    self._begin_and_end(paths[0], one_breath)
+                    self._begin_and_end(paths[0], one_breath=number == 0)
                     if self.sessions[-1]:
                         break
         self.after = self._read()

@@ -117,7 +117,8 @@ def check_ended(guest, attempt, point):
 
 def wanted(protocol, sample):
     """All points, or as a sample every fourth one; and the last of all."""
-    return [*points(protocol)[:: 4 if sample else 1], lost(protocol)]
+    first = 0 if protocol.cancels_unconnected else 1
+    return [*points(protocol)[first :: 4 if sample else 1], lost(protocol)]
 
 
 def cancelled(tap, lab, sample):

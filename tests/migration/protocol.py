@@ -31,7 +31,7 @@ class V1:
     peers_stop_first = False  # each device's DMA, before any device is stopped
     switch_in_snapshot = 1  # the pass from which on it may stop, to stop in the first
     claim = "pending"  # the rule for what the device says is left
-    cancels_unconnected = True  # a migration that has no connection yet
+    cancels_unconnected = True  # a migration without a connection; else a monitor hangs
     excused = ()
 
     _size = re.compile(r"vfio_save_buffer .* size 0x([0-9a-f]+) ")
