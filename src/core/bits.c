@@ -20,7 +20,8 @@
  */
 #include "core/bits.h"
 
-#define TOP	(TERN_BITS_LEVELS - 1)
+#define TOP		(TERN_BITS_LEVELS - 1)
+#define BITS_SHIFT	ilog2(BITS_PER_LONG)
 
 /**
  * tern_bits_init() - make a bitmap in which no bit is set
@@ -58,16 +59,6 @@ int tern_bits_init(struct tern_bits *b, unsigned long n)
 void tern_bits_uninit(struct tern_bits *b)
 {
 	kvfree(b->level[0]);
-}
-
-/**
- * tern_bits_test() - is the bit set?
- * @b: the bitmap
- * @bit: its number
- */
-bool tern_bits_test(const struct tern_bits *b, unsigned long bit)
-{
-	return test_bit(bit, b->level[0]);
 }
 
 /* The summaries of a bit that is set on a level; the caller has made a full barrier. */
@@ -204,32 +195,35 @@ unsigned long tern_bits_clear_group(struct tern_bits *b, unsigned long g)
  * @b: the bitmap
  * @from: where the search begins
  *
+ * From the top down: a bit counts only if all its summaries are set. So whether one that is
+ * just being set counts does not depend on @from, and once it counts it continues to.
+ *
  * Return: its number; that of bits if there is none. Context: nothing else clears bits.
  */
 unsigned long tern_bits_next(const struct tern_bits *b, unsigned long from)
 {
-	unsigned long at = from, end;
-	unsigned int level = 0;
+	unsigned int level = TOP;
 
-	/* Up where the rest of a word has none, down where a summary has one. */
-	for (;;) {
-		end = b->words[level] * BITS_PER_LONG;
+	while (from < b->n) {
+		const unsigned int shift = level * BITS_SHIFT;
+		unsigned long at = from >> shift, end = b->words[level] * BITS_PER_LONG, next;
+
+		/* Below the top: of one word, the one that a summary stands for. */
 		if (level < TOP)
 			end = min(end, round_up(at + 1, BITS_PER_LONG));
-		if (at < end)
-			at = find_next_bit(b->level[level], end, at);
-		if (at < end) {
-			if (!level)
-				return at;
-			level--;
-			at *= BITS_PER_LONG;
-		} else {
+		next = find_next_bit(b->level[level], end, at);
+		if (next > at)
+			from = next << shift;
+		if (next == end) {
 			if (level == TOP)
-				return b->n;
-			level++;
-			at = DIV_ROUND_UP(at, BITS_PER_LONG);
+				break;
+			/* This word has no more: continue behind it. */
+			level = TOP;
+		} else if (level-- == 0) {
+			return next;
 		}
 	}
+	return b->n;
 }
 
 /**

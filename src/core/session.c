@@ -268,9 +268,10 @@ static u64 unstaged_bytes(const struct tern_session *s)
 }
 
 /**
- * tern_session_pending() - bytes that can be read now
+ * tern_session_pending() - bytes that can be read now, at most
  * @s: the session
  *
+ * A page counts as its record, here and below; one of zeroes may need none.
  * Not 0 if and only if tern_session_prepare() would give something. Exactly 0
  * after the stop once all is sent and retired.
  *
@@ -472,6 +473,9 @@ static ssize_t put_pages(struct tern_session *s, void *at, size_t room)
 
 	if (!tern_dirty_next_window(s->m->dirty, b, room / record))
 		return 0;
+	/* Some of them may turn out to need no record. */
+	if (!s->bounce)
+		s->staged = max(s->staged, at - s->config.staging + b->n * record);
 	ret = tern_dirty_take(s->m->dirty, s->m, b, data, record);
 	if (ret)
 		return ret;
@@ -594,6 +598,9 @@ static ssize_t prepare_locked(struct tern_session *s)
 	lockdep_assert_held(&s->lock);
 	if (s->chunk == CHUNK_NONE && unstaged_bytes(s)) {
 		ret = fill(s);
+		/* A reader takes an empty chunk for the end: rather no chunk at all. */
+		if (WARN_ON_ONCE(!ret))
+			ret = -EIO;
 		if (ret < 0)
 			return ret;
 		s->chunk_bytes = ret;

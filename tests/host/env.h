@@ -19,6 +19,7 @@ extern bool host_killed;
 #include "../../tools/env.h"
 
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
+#define ilog2(n)		((unsigned int)__builtin_ctzl(n))
 #define DIV_ROUND_UP(n, by)	(((n) + (by) - 1) / (by))
 #define round_up(n, by)		(DIV_ROUND_UP(n, by) * (by))
 #define container_of(p, t, m)	((t *)((char *)(p) - offsetof(t, m)))

@@ -32,7 +32,7 @@ static void naive_check(const struct tern_dirty *d)
 		n += naive.dirty[i];
 		touched += naive.touched[i];
 		ahead += naive.dirty[i] && i >= naive.cursor;
-		CHECK_EQ(tern_bits_test(&d->dirty, i), naive.dirty[i]);
+		CHECK_EQ(test_bit(i, d->dirty.level[0]), naive.dirty[i]);
 		CHECK_EQ(tern_dirty_touched(d, i), naive.touched[i]);
 	}
 	CHECK_EQ(tern_dirty_count(d), n);

@@ -348,6 +348,50 @@ static void test_zeroes(void)
 	}
 }
 
+/* What is asked of a session while a store is being marked: what is pending is given. */
+static struct {
+	struct feeder *f;
+	unsigned int asked;
+} midst;
+
+static void ask_in_the_midst(const char *name, unsigned long page)
+{
+	struct tern_session *s = midst.f->mc.session;
+	u64 pending;
+
+	if (strcmp(name, "summary"))
+		return;
+	host_step = NULL;
+	pending = tern_session_pending(s);
+	CHECK_EQ(feeder_chunk(midst.f) > 0, pending > 0);
+	midst.asked++;
+	host_step = ask_in_the_midst;
+}
+
+/* The pass before has ended in the middle of a word; its bits are clear, and its summaries. */
+static void test_asked_while_marking(void)
+{
+	struct feeder f;
+	unsigned long page;
+
+	feeder_init(&f, 8192, true);
+	midst.f = &f;
+	midst.asked = 0;
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_RUNNING_SAVING), 0);
+	for (page = 8000; page < 8192; page += 7) {
+		host_store(f.dev, page, 1);
+		feeder_drain(&f);
+		host_step = ask_in_the_midst;
+		host_store(f.dev, page + 1 < 8192 ? page + 1 : 0, 2);
+		host_step = NULL;
+	}
+	CHECK_EQ(midst.asked, 2 * 28);
+	CHECK_EQ(tern_machine_go(&f.mc, TERN_PHASE_STOPPED_SAVING), 0);
+	feeder_drain(&f);
+	check_moves(&f);
+	feeder_uninit(&f);
+}
+
 static void test_logging_again(void)
 {
 	struct feeder f;
@@ -977,6 +1021,7 @@ static const struct tap_test tests[] = {
 	{ "P-2 S-4 session: a device without stores has nothing pending", test_rests },
 	{ "S-7 session: an ended session returns no data", test_nothing_afterwards },
 	{ "V1-17 session: chunks of every size of window", test_any_capacity },
+	{ "V1-6 session: what is pending while a store is marked is given", test_asked_while_marking },
 	{ "S-1 session: zeroes that were never anything else need no records", test_zeroes },
 	{ "P-5 session: only a buffer out of user space's reach is filled in place", test_in_place },
 	{ "V2-12 S-3 session: read by bytes, and stopped at any of them", test_by_bytes },
