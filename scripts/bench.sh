@@ -144,6 +144,8 @@ profile() {
 		echo "bench: perf is missing: apt-get install linux-perf" >&2
 		exit 1
 	}
+	rm -f "$out/perf.pid"
+	trap 'pkill -INT -P $$ perf' EXIT
 	migrate profile 5120 --profile | while read -r line; do
 		case $line in
 		'# begins')
@@ -154,6 +156,7 @@ profile() {
 		esac
 	done
 	while kill -0 "$(<"$out/perf.pid")" 2>/dev/null; do sleep 0.2; done
+	trap - EXIT
 	perf report -i "$out/perf.data" --comms linux,uml-userspace --percentage relative \
 		--sort comm,dso,sym --stdio -F overhead,comm,dso,sym -t '|' 2>/dev/null |
 		grep -v '^#' | while IFS='|' read -r percent command object symbol; do
@@ -208,7 +211,7 @@ v2-save-4k||save, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32
 v2-save-4k-copy||the same|the same without CRC-32C|the system calls
 v2-load-4k||load, in pieces of 4 KiB|the same pieces of tmpfs files, plus CRC-32C|the system calls
 v2-load-4k-copy||the same|the same without CRC-32C|the system calls
-zero-bytes|<= 0.01|bytes sent of 128 MiB that the guest has set to zero|the same with content|one record for each 128 pages
+zero-bytes|<= 0.02|bytes sent of 128 MiB that the guest has set to zero|the same with content|one record for each batch of pages, 127 at most
 zero-time||the time of that|the same with content|the pages are read, to see that they are zero
 crc||CRC-32C of 128 MiB by the device's engine, which uses the kernel's function|the CRC-32C of the baselines above, over a buffer|a copy to a bounce buffer; shows how close the two functions are
 inject-read||a read() of 64 bytes of the data file, no rule of inject/ set|the same in a module without these hooks|a branch for each of five hooks
@@ -348,8 +351,8 @@ tabulate_profile() {
 Performance
 ===========
 
-How long does a migration take, and how long does the guest stand still? The device's memory
-is compared with as much memory of ivshmem, which QEMU itself migrates as RAM.
+How long does a migration take, and how long are the guest's vCPUs stopped? The device's
+memory is compared with as much memory of ivshmem, which QEMU itself migrates as RAM.
 
 .. image:: migrations.svg
    :alt: downtime over the size of memory, and over the rate at which it is written

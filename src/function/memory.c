@@ -335,7 +335,7 @@ static int write_pages(struct tern_memory *mem, u64 offset, const void *from, si
  * @from: kernel memory
  * @len: bytes
  *
- * On return the pages are marked. Where there is no memory, the kernel kills a process.
+ * On return the pages are marked. Where there is no memory, the kernel may kill a process.
  *
  * Return: 0, or -ENOMEM or -EIO from shmem, with the pages before the failing
  * one written. Context: may sleep.
@@ -354,7 +354,8 @@ int tern_memory_write(struct tern_memory *mem, u64 offset, const void *from, siz
  *
  * As tern_memory_write(), but where there is no memory it fails, and no process is killed.
  *
- * Return: 0, or -ENOMEM or -EIO from shmem. Context: may sleep.
+ * Return: 0, or -ENOMEM or -EIO from shmem, with the pages before the failing
+ * one written. Context: may sleep.
  */
 int tern_memory_load(struct tern_memory *mem, u64 offset, const void *from, size_t len)
 {

@@ -112,6 +112,8 @@ class Move:
                 self._loop.until(self._migration.resumed, "the guest running")
         finally:
             end_of_samples()
+            if self._least_passes and self._watched.exists():
+                self._claim("exact")
         self._sample(guest)
         if self._arrived:
             self._arrived(source.qmp)

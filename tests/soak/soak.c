@@ -199,7 +199,7 @@ static bool is_free(uint64_t at, uint64_t n)
 static void store(struct side *s)
 {
 	uint8_t bytes[512];
-	uint64_t n = any_size(sizeof(bytes)), at = below(memory_size() - n), i;
+	uint64_t n = any_size(sizeof(bytes)), at = below(memory_size() - n + 1), i;
 
 	for (i = 0; i < n; i++)
 		bytes[i] = draw();
@@ -210,6 +210,17 @@ static void store(struct side *s)
 	else
 		CHECK(dev_write(&s->d, s->d.bar2.offset + at, bytes, n) == n, "a store failed");
 	memcpy(guest.expected + at, bytes, n);
+}
+
+/* Which may have been sent with other content. */
+static void clear_page(struct side *s)
+{
+	uint64_t at = below(memory_size() / PAGE) * PAGE;
+
+	if (!is_free(at, PAGE))
+		return;
+	memset((uint8_t *)s->d.mem + at, 0, PAGE);
+	memset(guest.expected + at, 0, PAGE);
 }
 
 static void set_registers(struct side *s)
@@ -248,9 +259,9 @@ static void start_transfer(struct side *s)
 
 	t->op = ops[below(guest.has_workload ? 2 : 4)];
 	t->length = any_size(TRANSFER_MAX);
-	t->offset = first + below(memory_size() - first - t->length);
-	t->address = below(RAM - t->length);
-	t->pattern = draw();
+	t->offset = first + below(memory_size() - first - t->length + 1);
+	t->address = below(RAM - t->length + 1);
+	t->pattern = one_in(4) ? 0 : draw();
 	t->has_interrupt = one_in(2);
 	t->is_under_way = true;
 	for (i = 0; i < 8; i++)
@@ -338,7 +349,7 @@ static void act(struct side *s)
 		wait_for_writes(s, below(64));
 	} else {
 		for (i = below(12); i; i--)
-			store(s);
+			one_in(8) ? clear_page(s) : store(s);
 	}
 	if (one_in(2))
 		set_registers(s);
