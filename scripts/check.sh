@@ -11,7 +11,7 @@ results=build/check.results
 failures=build/check.failures
 mkdir -p build
 : >$results
-: >$failures
+rm -f $failures.*
 
 part() { # TARGET
 	local start=$SECONDS status=0 counted passed failed skipped
@@ -26,7 +26,7 @@ part() { # TARGET
 		echo "$1 (build/$1.log):"
 		grep -A 5 -E '^not ok|^Bail out!' "build/$1.log" || tail -n 5 "build/$1.log"
 		sed '$d' <<<"$counted"
-	fi >>$failures
+	fi >"$failures.$1"
 	printf '%s %d %d %d %d\n' "$1" $((SECONDS - start)) "$passed" "$failed" "$skipped" >>$results
 }
 
@@ -76,10 +76,10 @@ queue check-build lint check-host docs
 parts check-uml check-uml-plain
 queue check-iommufd-ways check-iommufd-sessions check-migration check-vm check-by-hand check-v2
 
-if [ -s $failures ]; then
+if cat $failures.* | grep -q .; then
 	echo
 	echo '== what failed'
-	cat $failures
+	cat $failures.*
 fi
 echo
 awk -v total=$SECONDS '

@@ -1108,6 +1108,8 @@ static const char *storm(void)
 			failed = "a process does not exit";
 		}
 	}
+	/* What came last: the processes that reported it may have exited since. */
+	failed = failed ?: check_processes() ?: kernel_complains();
 	printf("#\n");
 	show_kernel();
 	printf("# seed         %llu\n# processes    %u, of which %u administer\n",
