@@ -4,7 +4,8 @@
 # bench.sh [PART...] - what Tern costs, each figure as a ratio to a
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
 # Parts are engine, region, migfd, inject, vm, dma, session, guest, moves, rates and
-# profile. With some named, the others' figures stay those of the last run.
+# profile. With some named, the others' figures stay those of the last run. "large", which
+# takes ten minutes more, must be named.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
@@ -128,12 +129,17 @@ moves() {
 }
 
 rates() {
-	echo "== migrations of 256 MiB to 4 GiB, at several rates" >&2
+	echo "== migrations of 256 MiB and 1 GiB, at several rates" >&2
+	migrate rates 5120 --rates
+}
+
+large() {
+	echo "== migrations of 4 GiB" >&2
 	[ "$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)" -gt 13312 ] || {
 		echo "bench: 13 GiB of memory are needed for two devices of 4 GiB" >&2
 		exit 1
 	}
-	migrate rates 12288 --rates
+	migrate large 12288 --large
 }
 
 # Where the processors' time goes in a migration: of what ran on this machine meanwhile.
@@ -286,17 +292,21 @@ plot "$out/bars" using 0:2:xtic(1) with boxes title "measured", \
 PLOT
 }
 
-# Lines of a part's figures, by the first field.
-lines() { # PART NAME
-	sed -n "s/^$2|//p" "$out/figures.$1"
+# Lines of parts' figures, by the first field. A part may be missing.
+lines() { # NAME PART...
+	local name=$1 part
+	shift
+	for part; do
+		[ ! -e "$out/figures.$part" ] || sed -n "s/^$name|//p" "$out/figures.$part"
+	done
 }
 
 plot_moves() {
 	local device
 	for device in tern ivshmem; do
-		lines rates case | awk -F '|' -v d="$device" '$1 == d && $3 == 64 { print $2, $5 }' \
+		lines case rates large | awk -F '|' -v d="$device" '$1 == d && $3 == 64 { print $2, $5 }' \
 			>"$out/sizes.$device"
-		lines rates case | awk -F '|' -v d="$device" '$1 == d && $2 == 1024 { print $8, $5 }' \
+		lines case rates large | awk -F '|' -v d="$device" '$1 == d && $2 == 1024 { print $8, $5 }' \
 			>"$out/rates.$device"
 	done
 	gnuplot <<PLOT
@@ -325,7 +335,7 @@ tabulate_moves() {
 	local device mib asked ms downtime kib seconds written
 	printf '   * - %s\n' 'memory'
 	printf '     - %s\n' 'device' 'to be written' 'written' 'total time' 'downtime' 'sent' 'processor time'
-	lines rates case | while IFS='|' read -r device mib asked ms downtime kib seconds written; do
+	lines case rates large | while IFS='|' read -r device mib asked ms downtime kib seconds written; do
 		printf '   * - %s\n' "$mib MiB"
 		printf '     - %s\n' "$device" "$asked MiB/s" "$written MiB/s" \
 			"$(bc -l <<<"scale=1; $ms / 1000") s" "$downtime ms" "$((kib / 1024)) MiB" "$seconds s"
