@@ -11,6 +11,7 @@ from qmp import event_time
 SAMPLE_SECONDS = 0.05
 PATIENT_MS = 1  # no switchover while the guest writes
 READY_MS = 10000  # switchover whatever is left
+LEAVE_MS = 100000  # the same on a machine so slow that little bandwidth is measured
 
 
 # The state during a migration. sent: bytes that tern has given.
@@ -104,7 +105,8 @@ class Move:
                 if self._interrupt:
                     self._interrupt(self)
                 self._claim("exact")
-                self._migration.limit(limit, self._downtime_ms)
+                patience = LEAVE_MS if self._downtime_ms == READY_MS else self._downtime_ms
+                self._migration.limit(limit, patience)
             self._loop.until(self._migration.completed, "migration")
             if self._paused:
                 self._loop.until(self._migration.arrived, "the guest")
