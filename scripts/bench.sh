@@ -5,7 +5,7 @@
 # baseline of the same run on the same kernel; writes Documentation/performance.rst.
 # Parts are engine, region, migfd, inject, vm, dma, session, guest, moves, rates and
 # profile. With some named, the others' figures stay those of the last run. "large", which
-# takes ten minutes more, must be named.
+# takes long, must be named.
 #
 # Throughput is taken on User Mode Linux, whose code runs at the machine's own
 # speed; what a fault costs, in a VM. Run it on a machine that does nothing else.
