@@ -93,7 +93,14 @@ bool tern_bits_set(struct tern_bits *b, unsigned long bit)
 	return was;
 }
 
-static unsigned long words_of_group(const struct tern_bits *b, unsigned long g)
+/**
+ * tern_bits_words() - how many words a group has
+ * @b: the bitmap
+ * @g: number of the group
+ *
+ * Return: TERN_BITS_GROUP, or fewer for the last one. Context: any.
+ */
+unsigned long tern_bits_words(const struct tern_bits *b, unsigned long g)
 {
 	return min_t(unsigned long, TERN_BITS_GROUP, b->words[0] - g * TERN_BITS_GROUP);
 }
@@ -118,7 +125,7 @@ unsigned long tern_bits_set_group(struct tern_bits *b, unsigned long g, const un
 	unsigned long *to = b->level[0] + g * TERN_BITS_GROUP;
 	unsigned long i, summary = 0, were = 0;
 
-	for (i = 0; i < words_of_group(b, g); i++) {
+	for (i = 0; i < tern_bits_words(b, g); i++) {
 		if (words[i]) {
 			were += hweight_long(set_in_word(&to[i], words[i]) & words[i]);
 			summary |= BIT(i);
@@ -175,13 +182,13 @@ unsigned long tern_bits_clear_group(struct tern_bits *b, unsigned long g)
 	unsigned long *words = b->level[0] + g * TERN_BITS_GROUP;
 	unsigned long i, were = 0, summary = 0;
 
-	for (i = 0; i < words_of_group(b, g); i++)
+	for (i = 0; i < tern_bits_words(b, g); i++)
 		if (READ_ONCE(words[i]))
 			were += hweight_long(xchg(&words[i], 0));
 	tern_step_point("empty", g);
 	xchg(&b->level[1][g], 0);
 	tern_step_point("settling", g);
-	for (i = 0; i < words_of_group(b, g); i++)
+	for (i = 0; i < tern_bits_words(b, g); i++)
 		if (READ_ONCE(words[i]))
 			summary |= BIT(i);
 	if (summary)

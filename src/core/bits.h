@@ -24,6 +24,7 @@ struct tern_bits {
 
 int tern_bits_init(struct tern_bits *b, unsigned long n);
 void tern_bits_uninit(struct tern_bits *b);
+unsigned long tern_bits_words(const struct tern_bits *b, unsigned long g);
 bool tern_bits_set(struct tern_bits *b, unsigned long bit);
 unsigned long tern_bits_set_group(struct tern_bits *b, unsigned long g, const unsigned long *words);
 bool tern_bits_clear(struct tern_bits *b, unsigned long bit);

@@ -87,11 +87,6 @@ static unsigned long *group(const struct tern_dirty *d, unsigned long g)
 	return d->touched + g * TERN_BITS_GROUP;
 }
 
-static unsigned long group_words(const struct tern_dirty *d, unsigned long g)
-{
-	return min_t(unsigned long, TERN_BITS_GROUP, BITS_TO_LONGS(d->pages) - g * TERN_BITS_GROUP);
-}
-
 static void set_touched(struct tern_dirty *d, unsigned long page)
 {
 	atomic_long_inc(&d->touched_count);
@@ -130,7 +125,7 @@ void tern_dirty_clear(struct tern_dirty *d)
 		unsigned long were = 0;
 
 		/* Each bit is counted down once. */
-		for (i = 0; i < group_words(d, g); i++)
+		for (i = 0; i < tern_bits_words(&d->dirty, g); i++)
 			if (READ_ONCE(group(d, g)[i]))
 				were += hweight_long(xchg(&group(d, g)[i], 0));
 		atomic_long_sub(were, &d->touched_count);
@@ -184,7 +179,7 @@ static void mark_touched(struct tern_dirty *d)
 	for (g = 0; g < groups(d); g++) {
 		unsigned long weight = 0;
 
-		for (i = 0; i < group_words(d, g); i++) {
+		for (i = 0; i < tern_bits_words(&d->dirty, g); i++) {
 			words[i] = READ_ONCE(group(d, g)[i]);
 			weight += hweight_long(words[i]);
 		}
